@@ -1,0 +1,1 @@
+"""Zegelpost: secure document exchange with people outside the organisation."""

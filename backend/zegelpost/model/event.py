@@ -1,0 +1,69 @@
+"""Events: facts that happened, append-only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Integer
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zegelpost.model.base import IDENTIFIER, Base, text_of
+from zegelpost.model.identifiers import DocumentId, RecipientId, StaffUserId, TransferId
+
+
+class EventTag(StrEnum):
+    """`subject:action`, past tense, a closed set; `backend/docs/events.md` says what each means."""
+
+    TRANSFER_CREATED = "transfer:created"
+    TRANSFER_CHANGED = "transfer:changed"
+    TRANSFER_SENT = "transfer:sent"
+    TRANSFER_REVOKED = "transfer:revoked"
+    TRANSFER_EXTENDED = "transfer:extended"
+    TRANSFER_EXPIRED = "transfer:expired"
+    TRANSFER_ERASED = "transfer:erased"
+    DOCUMENT_COMPLETED = "document:completed"
+    DOCUMENT_REFUSED = "document:refused"
+    DOCUMENT_REMOVED = "document:removed"
+    DOCUMENT_CONSULTED = "document:consulted"
+    DOCUMENT_DOWNLOADED = "document:downloaded"
+    ARCHIVE_DOWNLOADED = "archive:downloaded"
+    RECIPIENT_BLOCKED = "recipient:blocked"
+    RECIPIENT_REMINDED = "recipient:reminded"
+    RECIPIENT_HELP_ASKED = "recipient:help_asked"
+    LINK_REISSUED = "link:reissued"
+    LINK_RECOGNISED = "link:recognised"
+    LINK_LOCKED = "link:locked"
+    CODE_REQUESTED = "code:requested"
+    CODE_FAILED = "code:failed"
+    CODE_VERIFIED = "code:verified"
+    MAIL_ACCEPTED = "mail:accepted"
+    MAIL_FAILED = "mail:failed"
+    SMS_ACCEPTED = "sms:accepted"
+    SMS_FAILED = "sms:failed"
+    SIGN_IN_SUCCEEDED = "sign_in:succeeded"
+    SIGN_IN_FAILED = "sign_in:failed"
+    SIGN_IN_ENDED = "sign_in:ended"
+
+
+class ActorKind(StrEnum):
+    STAFF = "staff"
+    RECIPIENT = "recipient"
+    SYSTEM = "system"
+    STRANGER = "stranger"
+
+
+class Event(Base):
+    __tablename__ = "event"
+
+    # SQLite only numbers by itself for INTEGER.
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    tag: Mapped[EventTag] = mapped_column(text_of(EventTag))
+    actor_kind: Mapped[ActorKind] = mapped_column(text_of(ActorKind))
+    staff_user_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"), index=True)
+    transfer_id: Mapped[TransferId | None] = mapped_column(ForeignKey("transfer.id"), index=True)
+    recipient_id: Mapped[RecipientId | None] = mapped_column(ForeignKey("recipient.id"))
+    document_id: Mapped[DocumentId | None] = mapped_column(IDENTIFIER)
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

@@ -1,0 +1,31 @@
+"""Identifiers with types, so that a transfer's cannot be passed where a recipient's belongs."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from typing import NewType
+
+TransferId = NewType("TransferId", str)
+DocumentId = NewType("DocumentId", str)
+RecipientId = NewType("RecipientId", str)
+LinkId = NewType("LinkId", str)
+UploadId = NewType("UploadId", str)
+StaffUserId = NewType("StaffUserId", str)
+ChallengeId = NewType("ChallengeId", str)
+GrantId = NewType("GrantId", str)
+OutgoingId = NewType("OutgoingId", str)
+BlobName = NewType("BlobName", str)
+
+_IDENTIFIER = re.compile(r"[a-z2-7]{26}\Z")
+
+
+def new_identifier() -> str:
+    """128 random bits as 26 lower-case base32 characters (RFC 4648, section 6): unguessable and safe in URLs and file names."""
+    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+
+
+def is_identifier(text: str) -> bool:
+    """Whether `text` has the form of an identifier; anything else need not reach the database."""
+    return _IDENTIFIER.match(text) is not None

@@ -1,0 +1,58 @@
+"""The secret link that lets a recipient in."""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Self
+
+from zegelpost.model.identifiers import LinkId
+from zegelpost.model.refusals import LinkWrong
+
+_SECRET_BYTES = 20  # 160 bits: as many as 32 base32 characters hold, so that people can type it
+_TYPED = re.compile(r"[a-z2-7]{32}\Z")
+# Mail programs and word processors turn hyphens into their typographic sisters (U+2010 to U+2015).
+_NOISE = re.compile(r"[\s\-\u2010-\u2015._]+")
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSecret:
+    """160 random bits in the fragment of a link. Never stored; a link can only be opened by whoever has it."""
+
+    value: bytes = field(repr=False)
+
+    @classmethod
+    def generate(cls) -> Self:
+        return cls(secrets.token_bytes(_SECRET_BYTES))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read the fragment or the printed code: capitals, spaces and hyphens do not matter, nor a whole pasted link.
+
+        Raises `LinkWrong`: a malformed secret is as wrong as another's.
+        """
+        # Mail gateways turn `#` into `%23` or `%2523`; people paste the whole address.
+        tail = re.split(r"#|%23|%2523", text.strip(), flags=re.IGNORECASE)[-1]
+        folded = _NOISE.sub("", tail).lower()
+        # 0, 1 and 8 are not in the alphabet and look like letters that are.
+        folded = folded.translate(str.maketrans("018", "olb"))
+        if not _TYPED.match(folded):
+            raise LinkWrong
+        return cls(base64.b32decode(folded.upper()))
+
+    @property
+    def text(self) -> str:
+        """The form in the link's fragment."""
+        return base64.b32encode(self.value).decode().lower()
+
+    @property
+    def printed(self) -> str:
+        """The form printed in the mail for typing or pasting: eight groups of four."""
+        return "-".join(self.text[i : i + 4] for i in range(0, len(self.text), 4))
+
+
+def link_address(base_url: str, link_id: LinkId, secret: LinkSecret) -> str:
+    """The link as mailed. `base_url` comes from the configuration, never from a request."""
+    return f"{base_url}/o/{link_id}#{secret.text}"

@@ -1,0 +1,73 @@
+"""Outgoing mail and SMS: what waits in the outbox."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.identifiers import ChallengeId, OutgoingId, RecipientId, TransferId
+
+# Back-off between attempts. A mail server that is down for a weekend is not the sender's problem.
+RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 900, 1800))
+GIVE_UP_AFTER: Final = timedelta(days=3)
+LEASE: Final = timedelta(minutes=5)  # longer than every time-out of the gateways together
+OUTBOX_KEYS_KEPT: Final = timedelta(days=4)
+
+
+class OutgoingKind(StrEnum):
+    MAIL = "mail"
+    SMS = "sms"
+
+
+class OutgoingState(StrEnum):
+    WAITING = "waiting"
+    SENDING = "sending"
+    ACCEPTED = "accepted"
+    FAILED = "failed"  # permanently, or given up
+    UNKNOWN = "unknown"  # an SMS that may have left; never tried again
+
+
+class Purpose(StrEnum):
+    """Which notice it is; one function in `services/composing.py` writes each."""
+
+    INVITATION = "invitation"
+    COLLEAGUE_INVITATION = "colleague_invitation"
+    NEW_LINK = "new_link"
+    REMINDER = "reminder"
+    REVOKED = "revoked"
+    CODE = "code"
+    LINK_LOCKED = "link_locked"
+    HELP_ASKED = "help_asked"
+    DELIVERY_FAILED = "delivery_failed"
+
+
+class Outgoing(Base):
+    __tablename__ = "outgoing"
+    __table_args__ = (Index("ix_outgoing_state_due", "state", "due_at"),)
+
+    id: Mapped[OutgoingId] = mapped_column(IDENTIFIER, primary_key=True)
+    kind: Mapped[OutgoingKind] = mapped_column(text_of(OutgoingKind))
+    purpose: Mapped[Purpose] = mapped_column(text_of(Purpose))
+    transfer_id: Mapped[TransferId | None] = mapped_column(ForeignKey("transfer.id"), index=True)
+    recipient_id: Mapped[RecipientId | None] = mapped_column(ForeignKey("recipient.id"), index=True)
+    challenge_id: Mapped[ChallengeId | None] = mapped_column(ForeignKey("challenge.id"), unique=True)
+    state: Mapped[OutgoingState] = mapped_column(text_of(OutgoingState), default=OutgoingState.WAITING)
+    # Address and finished bytes, sealed under that day's outbox secret, blanked once accepted: they hold links and codes.
+    sealed_payload: Mapped[bytes | None] = mapped_column(LargeBinary)
+    day: Mapped[str] = mapped_column(String(10))
+    digest: Mapped[bytes] = mapped_column(DIGEST)
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    useless_after: Mapped[datetime]
+    attempt_count: Mapped[int] = mapped_column(default=0)
+    # Fencing: a worker that lost its lease finds another's mark here and does not record an outcome.
+    worker: Mapped[str | None] = mapped_column(IDENTIFIER)
+    leased_until: Mapped[datetime | None]
+    accepted_at: Mapped[datetime | None]
+    acceptance: Mapped[str | None] = mapped_column(String(200))
+    failure: Mapped[str | None] = mapped_column(String(200))

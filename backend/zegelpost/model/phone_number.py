@@ -1,0 +1,57 @@
+"""Telephone numbers as people type them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotMobile
+
+_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+# 097 is for machines (connected meters, cars); the library counts it as mobile, but no person reads SMS there.
+_DUTCH_MACHINE = "+3197"
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A mobile number that can get SMS, in E.164 (`+31612345678`)."""
+
+    e164: str
+
+    @classmethod
+    def parse(cls, text: str, *, home_region: str = "NL") -> Self:
+        """Read any notation people use (`06-12 34 56 78`, `0031…`, `+31 (0)6…`).
+
+        Raises `PhoneNumberInvalid` for what is no number and `PhoneNumberNotMobile` for one that cannot get SMS.
+        """
+        try:
+            number = phonenumbers.parse(text, home_region)
+        except phonenumbers.NumberParseException:
+            raise PhoneNumberInvalid from None
+        if not phonenumbers.is_valid_number(number):
+            raise PhoneNumberInvalid
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        if phonenumbers.number_type(number) not in _MOBILE or e164.startswith(_DUTCH_MACHINE):
+            raise PhoneNumberNotMobile
+        return cls(e164)
+
+    @property
+    def last_digits(self) -> str:
+        """The two digits a recipient sees, enough to notice that a code would go to the wrong telephone."""
+        return self.e164[-2:]
+
+    @property
+    def masked(self) -> str:
+        """The number with all but country and last two digits hidden, for reports and lists."""
+        country = phonenumbers.parse(self.e164).country_code
+        return f"+{country} •••••• {self.last_digits}"
+
+    @property
+    def country_prefix(self) -> str:
+        return f"+{phonenumbers.parse(self.e164).country_code}"
+
+    def __str__(self) -> str:
+        return self.e164

@@ -1,0 +1,133 @@
+"""Recipients: one address in one transfer, with its own link, verification and history."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.identifiers import ChallengeId, LinkId, RecipientId, TransferId
+from zegelpost.model.phone_number import PhoneNumber
+from zegelpost.model.refusals import LinkLocked, RecipientBlocked
+
+CODE_LIFETIME: Final = timedelta(minutes=10)  # ASVS 5.0, 6.5.5
+TRIES_PER_CODE: Final = 5
+WRONG_CODES_PER_LINK: Final = 15
+GRANT_IDLE: Final = timedelta(minutes=15)
+GRANT_LONGEST: Final = timedelta(minutes=60)
+
+
+class VerificationMethod(StrEnum):
+    """How a recipient proves to be the one the sender meant."""
+
+    SMS = "sms"
+    ACCESS_CODE = "access_code"
+    SIGN_IN = "sign_in"  # colleagues, who have an account
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a recipient is. Sealed in the database under an installation key."""
+
+    name: str
+    email: EmailAddress
+    mobile: PhoneNumber | None
+
+    def to_json(self) -> str:
+        return json.dumps({"name": self.name, "email": str(self.email), "mobile": self.mobile and self.mobile.e164})
+
+    @classmethod
+    def from_json(cls, text: str) -> Person:
+        """Read back what `to_json` wrote; the values were checked when they came in."""
+        fields = json.loads(text)
+        local, _, domain = fields["email"].rpartition("@")
+        mobile = PhoneNumber(fields["mobile"]) if fields["mobile"] else None
+        return cls(fields["name"], EmailAddress(local, domain), mobile)
+
+    def __repr__(self) -> str:
+        return f"Person({', '.join(asdict(self))})"
+
+
+class Recipient(Base):
+    __tablename__ = "recipient"
+
+    id: Mapped[RecipientId] = mapped_column(IDENTIFIER, primary_key=True)
+    transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)
+    position: Mapped[int]
+    method: Mapped[VerificationMethod] = mapped_column(text_of(VerificationMethod))
+    sealed_person: Mapped[bytes] = mapped_column(LargeBinary)
+    email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
+    number_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
+    access_code_hash: Mapped[str | None] = mapped_column(String(200))
+    # A colleague opens with an account, so the message key is kept for them under the week's sender key.
+    staff_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    wrong_code_count: Mapped[int] = mapped_column(default=0)
+    locked_at: Mapped[datetime | None]
+    blocked_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime | None]
+    fetched_at: Mapped[datetime | None]
+    reminded_at: Mapped[datetime | None]
+    help_asked_at: Mapped[datetime | None]
+
+    def require_open(self) -> None:
+        if self.blocked_at is not None:
+            raise RecipientBlocked
+        if self.locked_at is not None:
+            raise LinkLocked
+
+
+class Link(Base):
+    """A secret link as we know it: enough to recognise the secret and, with the secret, to unwrap the message key."""
+
+    __tablename__ = "link"
+
+    id: Mapped[LinkId] = mapped_column(IDENTIFIER, primary_key=True)
+    recipient_id: Mapped[RecipientId] = mapped_column(ForeignKey("recipient.id"), index=True)
+    week: Mapped[str] = mapped_column(String(8))
+    secret_check: Mapped[bytes | None] = mapped_column(DIGEST)
+    wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    replaced_at: Mapped[datetime | None]
+
+
+class Challenge(Base):
+    """One code sent, and the tries to enter it."""
+
+    __tablename__ = "challenge"
+
+    id: Mapped[ChallengeId] = mapped_column(IDENTIFIER, primary_key=True)
+    recipient_id: Mapped[RecipientId] = mapped_column(ForeignKey("recipient.id"), index=True)
+    number_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
+    code_hash: Mapped[bytes] = mapped_column(DIGEST)
+    try_count: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+    replaced_at: Mapped[datetime | None]
+
+
+class Grant(Base):
+    """Permission to read one transfer, on one device. Its cookie is also what unwraps the message key.
+
+    Made when the link secret was right; of use only once `verified_at` is set.
+    """
+
+    __tablename__ = "grant"
+
+    digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
+    link_id: Mapped[LinkId] = mapped_column(ForeignKey("link.id"), index=True)
+    recipient_id: Mapped[RecipientId] = mapped_column(ForeignKey("recipient.id"), index=True)
+    wrap: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
+
+    def is_live(self, now: datetime) -> bool:
+        return now - self.created_at < GRANT_LONGEST and now - self.last_used_at < GRANT_IDLE

@@ -1,0 +1,297 @@
+"""The catalogue of refusals: every "no" that a person or a program can get from Zegelpost.
+
+A refusal is the situation of whoever asks, never a failure of ours (those end in `Error`, see `ports`). Each class has a
+stable wire code, its name in snake case, and the facts its sentence needs. `web/errors.py` alone gives it a status and a
+sentence per language. Facts never hold content, names or secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+
+class Refusal(Exception):
+    """A "no" with a reason. Facts are keyword arguments and appear in problem details and sentences."""
+
+    code: ClassVar[str] = "refusal"
+
+    def __init_subclass__(cls) -> None:
+        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def __init__(self, **facts: object) -> None:
+        super().__init__(self.code)
+        self.facts = facts
+
+
+class FormRefused(Refusal):
+    """Several fields were refused at once; `fields` maps a field's name to its refusal."""
+
+    def __init__(self, fields: dict[str, Refusal]) -> None:
+        super().__init__()
+        self.fields = fields
+
+
+# What was typed
+
+
+class EmailAddressInvalid(Refusal): ...
+
+
+class PhoneNumberInvalid(Refusal): ...
+
+
+class PhoneNumberNotMobile(Refusal): ...
+
+
+class PhoneNumberMissing(Refusal): ...
+
+
+class PhoneCountryNotAllowed(Refusal):
+    """Fact: `prefix`, the country's prefix. Keeps code messages from being used to pump premium routes."""
+
+
+class NameMissing(Refusal): ...
+
+
+class NameTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class FileNameInvalid(Refusal): ...
+
+
+class SubjectMissing(Refusal): ...
+
+
+class SubjectTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class ReferenceTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class NoteTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class RecipientsMissing(Refusal): ...
+
+
+class RecipientDuplicate(Refusal): ...
+
+
+class TooManyRecipients(Refusal):
+    """Fact: `limit`."""
+
+
+class ContentMissing(Refusal):
+    """Neither a document nor a note: there is nothing to send."""
+
+
+class ExpiryOutOfRange(Refusal):
+    """Facts: `shortest` and `longest`, days."""
+
+
+class AccessCodeTooShort(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class VerificationMethodNotAllowed(Refusal): ...
+
+
+class DepartmentNotFound(Refusal): ...
+
+
+class InputInvalid(Refusal):
+    """The shape of the input is wrong; fact `problems`, a list of places and kinds."""
+
+
+# Who asks
+
+
+class NotFound(Refusal):
+    """Absent, or not yours. One answer for both, so that identifiers cannot be tried out."""
+
+
+class SignInRequired(Refusal): ...
+
+
+class SignInIncorrect(Refusal): ...
+
+
+class TooManyAttempts(Refusal):
+    """Fact: `retry_after_seconds`."""
+
+
+class CrossSiteRequest(Refusal):
+    """Another site made the browser ask (RFC 6454 origin or Fetch Metadata says so)."""
+
+
+# The state of a transfer
+
+
+class TransferNotDraft(Refusal): ...
+
+
+class TransferNotSent(Refusal): ...
+
+
+class TransferRevoked(Refusal): ...
+
+
+class TransferExpired(Refusal): ...
+
+
+class RecipientBlocked(Refusal): ...
+
+
+class NothingToRemind(Refusal):
+    """Everyone has fetched it already, or may not any more."""
+
+
+class RemindedRecently(Refusal):
+    """Fact: `retry_after_seconds`."""
+
+
+class LinkNotReissuable(Refusal):
+    """The transfer was sent link-only: without the link nobody can open it, so no new one can be made."""
+
+
+class UploadsUnfinished(Refusal):
+    """Fact: `count`, documents that have not fully arrived."""
+
+
+# Opening
+
+
+class LinkWrong(Refusal): ...
+
+
+class LinkLocked(Refusal):
+    """Fifteen wrong codes in the link's life."""
+
+
+class VerificationRequired(Refusal):
+    """No grant, or it has run out: the code has to be entered again."""
+
+
+class CodeNotSent(Refusal):
+    """No code is waiting: none was asked for, it has been used, or it has been replaced."""
+
+
+class CodeIncorrect(Refusal):
+    """Fact: `tries_left`, on this code."""
+
+
+class CodeExpired(Refusal): ...
+
+
+class CodeTriesExhausted(Refusal): ...
+
+
+class CodeAskedTooSoon(Refusal):
+    """Fact: `retry_after_seconds`."""
+
+
+class CodeLimitReached(Refusal):
+    """Fact: `retry_after_seconds`. Too many codes for this link or number."""
+
+
+class AccessCodeIncorrect(Refusal):
+    """Fact: `tries_left`, in the link's life."""
+
+
+# Documents and uploads
+
+
+class DocumentTooLarge(Refusal):
+    """Fact: `limit_bytes`."""
+
+
+class TransferTooLarge(Refusal):
+    """Fact: `limit_bytes`, all documents of one transfer together."""
+
+
+class QuotaExceeded(Refusal):
+    """Fact: `limit_bytes`, of one sender's transfers that are still kept."""
+
+
+class TooManyDocuments(Refusal):
+    """Fact: `limit`."""
+
+
+class ExtensionNotAllowed(Refusal):
+    """Fact: `extension`."""
+
+
+class ContentMismatch(Refusal):
+    """The bytes are of another type than the name says. Fact: `extension`."""
+
+
+class MacroDocument(Refusal):
+    """An Office document with macros under a name that promises none."""
+
+
+class MalwareFound(Refusal): ...
+
+
+class StorageFull(Refusal):
+    """What arrived so far is kept; the upload can go on when there is room."""
+
+
+class UploadLengthMissing(Refusal): ...
+
+
+class UploadLengthInvalid(Refusal): ...
+
+
+class UploadMetadataInvalid(Refusal): ...
+
+
+class UploadOffsetMismatch(Refusal):
+    """Fact: `offset_bytes`, where to go on."""
+
+
+class UploadOffsetInvalid(Refusal): ...
+
+
+class UploadLengthExceeded(Refusal):
+    """More bytes than the declared length."""
+
+
+class UploadInUse(Refusal):
+    """Another PATCH is writing to this upload."""
+
+
+class UploadTooManyParts(Refusal):
+    """Fact: `limit`."""
+
+
+class UploadExpired(Refusal): ...
+
+
+class UploadContentTypeWrong(Refusal): ...
+
+
+class TusVersionUnsupported(Refusal): ...
+
+
+class ChecksumMismatch(Refusal): ...
+
+
+class ChecksumAlgorithmUnsupported(Refusal): ...
+
+
+class BodyTooLarge(Refusal):
+    """Fact: `limit_bytes`."""
+
+
+class RangeNotSatisfiable(Refusal):
+    """Fact: `length_bytes`."""
+
+
+def all_refusals() -> list[type[Refusal]]:
+    """Every class of the catalogue, for the map of statuses and sentences and the test that walks it."""
+    return list(Refusal.__subclasses__())

@@ -1,0 +1,75 @@
+"""Transfers: one act of giving documents to recipients."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.identifiers import StaffUserId, TransferId
+from zegelpost.model.refusals import TransferExpired, TransferNotDraft, TransferNotSent, TransferRevoked
+
+DRAFT_LIFETIME: Final = timedelta(days=14)
+GRACE: Final = timedelta(days=14)  # after expiry, in which the sender re-opens with one click
+
+
+class TransferState(StrEnum):
+    DRAFT = "draft"
+    SENT = "sent"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    ERASED = "erased"
+
+
+class Transfer(Base):
+    """The message key that opens what is sealed here is itself only stored wrapped, see `services/keeping_keys.py`."""
+
+    __tablename__ = "transfer"
+    __table_args__ = (Index("ix_transfer_sender_state_sent", "sender_id", "state", "sent_at"),)
+
+    id: Mapped[TransferId] = mapped_column(IDENTIFIER, primary_key=True)
+    sender_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"))
+    state: Mapped[TransferState] = mapped_column(text_of(TransferState), default=TransferState.DRAFT)
+    language: Mapped[str] = mapped_column(String(2))
+    has_sender_copy: Mapped[bool]
+    expires_in_days: Mapped[int]
+    sealed_subject: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_reference: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed_note: Mapped[bytes] = mapped_column(LargeBinary)
+    # Keyed hash for exact search: the database alone cannot be asked which case a transfer belongs to.
+    reference_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
+    # Wrapped under the token of the sign-in that made the draft; dropped when the transfer is sent.
+    draft_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sender_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    week: Mapped[str | None] = mapped_column(String(8), index=True)
+    created_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+
+    def require_draft(self) -> None:
+        if self.state != TransferState.DRAFT:
+            raise TransferNotDraft
+
+    def require_sent(self) -> None:
+        """For what senders do afterwards: also within the grace period after expiry."""
+        if self.state not in {TransferState.SENT, TransferState.EXPIRED}:
+            raise TransferNotSent
+
+    def require_open(self, now: datetime) -> None:
+        """For what recipients do. Time decides, not whether a worker has already changed the state."""
+        if self.state == TransferState.REVOKED:
+            raise TransferRevoked
+        if self.state != TransferState.SENT or self.expires_at is None or now >= self.expires_at:
+            raise TransferExpired
+
+
+def week_of(moment: datetime) -> str:
+    """The ISO 8601 week in which something expires; its keys are destroyed when the week and the grace period are over."""
+    year, week, _ = moment.isocalendar()
+    return f"{year}-W{week:02d}"

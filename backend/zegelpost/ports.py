@@ -1,0 +1,177 @@
+"""The outside world on one page.
+
+A port exists only for what is outside the process and ours to choose: where sealed bytes lie, who carries mail and SMS,
+where keys are kept, who looks for malware. The database is not here: SQLAlchemy is the port.
+
+Outages raise an `OutageError`. The adapter, which knows the provider, says with `is_permanent` whether trying again can
+help; retrying and giving up live in one loop, `services/notifying.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Protocol
+
+from zegelpost.model.document import ScanVerdict
+from zegelpost.model.identifiers import BlobName
+
+
+class OutageError(Exception):
+    """Something of ours or of a provider does not work. `reason` is for people; it holds no personal data."""
+
+    def __init__(self, reason: str, *, is_permanent: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.is_permanent = is_permanent
+
+
+class BlobError(OutageError): ...
+
+
+class BlobMissingError(BlobError): ...
+
+
+class BlobSpaceError(BlobError):
+    """The store is full. Nothing of the blob is kept."""
+
+
+class KeyRingError(OutageError): ...
+
+
+class KeyDestroyedError(KeyRingError):
+    """The week's keys were destroyed: what they wrapped can never be opened again."""
+
+
+class MailError(OutageError):
+    """`reason` carries the server's reply code and the class of error, not its text (it may quote addresses)."""
+
+
+class SmsError(OutageError):
+    """`kind` groups the provider's codes, because providers advise against logic on exact codes."""
+
+    def __init__(self, reason: str, *, kind: SmsErrorKind, is_permanent: bool, may_have_been_sent: bool) -> None:
+        super().__init__(reason, is_permanent=is_permanent)
+        self.kind = kind
+        # After a time-out nobody knows. A code is never sent twice, so such a message is not tried again.
+        self.may_have_been_sent = may_have_been_sent
+
+
+class SmsErrorKind(StrEnum):
+    """Classes of SMS errors, each with its own sentence for the sender."""
+
+    NUMBER_WRONG = "number_wrong"
+    NOT_MOBILE = "not_mobile"
+    OPTED_OUT = "opted_out"
+    UNREACHABLE = "unreachable"
+    OUR_SETUP = "our_setup"
+    BUSY = "busy"
+    SUSPICIOUS = "suspicious"
+    OTHER = "other"
+
+
+class ScannerError(OutageError): ...
+
+
+class BlobWriter(Protocol):
+    """One blob being written. Calls come one at a time from one thread; they block and may be slow."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append. The buffer may be reused by the caller as soon as this returns. Raises `BlobSpaceError`, `BlobError`."""
+
+    def commit(self) -> None:
+        """Make the blob durable and visible under its name. After this returns, a power cut does not lose it."""
+
+    def abort(self) -> None:
+        """Leave nothing behind. Also safe after an error and after another abort."""
+
+
+class Blobs(Protocol):
+    """Where sealed bytes lie. Names are random and never reused, so nothing relies on conditional puts.
+
+    All methods block; callers run them in threads.
+    """
+
+    def create(self, name: BlobName) -> BlobWriter:
+        """Start a blob. It is invisible until committed."""
+
+    def read(self, name: BlobName, start: int, length: int) -> bytes:
+        """`length` bytes from `start`, fewer only at the end. Raises `BlobMissingError`."""
+
+    def size(self, name: BlobName) -> int:
+        """Bytes stored. Raises `BlobMissingError`."""
+
+    def delete(self, name: BlobName) -> None:
+        """Remove; absent is fine, so that a sweep can be repeated."""
+
+    def names(self) -> list[BlobName]:
+        """Every committed blob, for the sweep of orphans."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WeekKeys:
+    """The two keys of one expiry week."""
+
+    week: str
+    link_salt: bytes
+    sender_key: bytes
+
+
+class KeyRing(Protocol):
+    """Keys that live outside the database and its backups.
+
+    Two processes that ask for a missing key at once get the same one.
+    """
+
+    def week(self, week: str) -> WeekKeys:
+        """Keys of an ISO week (`2026-W52`), made on first use. Raises `KeyDestroyedError` once destroyed."""
+
+    def destroy_week(self, week: str) -> None:
+        """Make the week's keys unrecoverable. Leaves a mark so that they are never made anew."""
+
+    def weeks(self) -> list[str]:
+        """Weeks whose keys exist."""
+
+    def installation(self, purpose: str) -> bytes:
+        """A 32-byte web-side secret of this installation (`people`, `index`, `codes`), made on first use."""
+
+    def outbox_day(self, day: date) -> bytes:
+        """The 32-byte secret that seals what was put in the outbox that day. Raises `KeyDestroyedError` once destroyed."""
+
+    def destroy_outbox_days_before(self, day: date) -> None:
+        """Forget the secrets of days before this one; what was not delivered by then never will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailAcceptance:
+    """What the first mail server said when it took the mail: evidence, so kept as it was."""
+
+    server: str
+    reply_code: int
+    tls_version: str | None
+
+
+class MailGateway(Protocol):
+    async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
+        """Hand over finished RFC 5322 bytes unchanged, with these envelope addresses. Raises `MailError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmsAcceptance:
+    provider_reference: str
+
+
+class SmsGateway(Protocol):
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:
+        """Send one message to an E.164 number, not later than `valid_seconds` from now. Raises `SmsError`."""
+
+
+class Scanner(Protocol):
+    async def scan(self, content: AsyncIterator[bytes | memoryview], *, length_bytes: int) -> ScanVerdict:
+        """Look at one document's plaintext as it streams by. Always consumes all of it.
+
+        `NOT_SCANNED` when the scanner is off or its limits were exceeded. Raises `ScannerError` when it should have
+        scanned and could not: doubt blocks.
+        """

@@ -1,0 +1,208 @@
+"""Keeping message keys: wrapping them for senders, drafts, links and grants, and sealing what the database holds.
+
+The procedures follow `backend/docs/sealed-format.md`. No key leaves this module except as a `MessageKey`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from zegelpost.model.identifiers import RecipientId, TransferId
+from zegelpost.model.link import LinkSecret
+from zegelpost.model.recipient import Grant, Link, Person, Recipient
+from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, week_of
+from zegelpost.ports import KeyDestroyedError, KeyRing
+from zegelpost.sealing.errors import WrapRefused
+from zegelpost.sealing.keys import MessageKey, blind_index
+from zegelpost.sealing.text import open_text, seal_text
+from zegelpost.sealing.wrapping import WrapPurpose, link_check, unwrap_under_secret, wrap_under_secret
+
+# Drafts and grants are wrapped under a token of 256 random bits; it needs no salt of ours to be a key.
+_TOKEN_SALT: Final = b"zegelpost token wrap v1"
+
+
+class KeepingKeys:
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    # Message keys of senders
+
+    def new_message_key(self, transfer: Transfer, token: SecretToken, now: datetime) -> MessageKey:
+        """Make the key of a new draft and wrap it under the uploader's token.
+
+        When the policy keeps a sender copy, it is made right away: a draft of many gigabytes must survive a sign-in that
+        runs out. Without one, the draft lives and dies with the sign-in.
+        """
+        key = MessageKey.generate()
+        transfer.draft_wrap = self._wrap_draft(key, transfer.id, token)
+        if transfer.has_sender_copy:
+            self._keep_sender_copy(key, transfer, now + DRAFT_LIFETIME)
+        return key
+
+    def message_key(self, transfer: Transfer, token: SecretToken) -> MessageKey:
+        """The key, for the sender. Raises `NotFound` when neither this token nor a sender copy opens it."""
+        if transfer.state == TransferState.DRAFT and transfer.draft_wrap is not None:
+            try:
+                return unwrap_under_secret(
+                    transfer.draft_wrap,
+                    purpose=WrapPurpose.DRAFT,
+                    secret=token.key_material,
+                    salt=_TOKEN_SALT,
+                    transfer_id=transfer.id,
+                    holder_id="sender",
+                    key_id="token",
+                )
+            except WrapRefused:
+                # Another sign-in of the same person: only the sender copy helps.
+                pass
+        return self.sender_key(transfer)
+
+    def sender_key(self, transfer: Transfer) -> MessageKey:
+        """The key from the sender copy. Raises `LinkNotReissuable` for link-only transfers, `TransferExpired` after the week."""
+        if transfer.sender_wrap is None or transfer.week is None:
+            raise LinkNotReissuable
+        return self._unwrap_sender(transfer.sender_wrap, transfer.id, "sender", transfer.week)
+
+    def seal_for_sending(self, key: MessageKey, transfer: Transfer, expires_at: datetime) -> None:
+        """From draft to sent, or to a later expiry: wrap for the week in which the transfer expires, drop the draft's wrap."""
+        transfer.week = week_of(expires_at)
+        transfer.draft_wrap = None
+        transfer.sender_wrap = None
+        if transfer.has_sender_copy:
+            self._keep_sender_copy(key, transfer, expires_at)
+
+    def wrap_for_colleague(self, key: MessageKey, transfer: Transfer, recipient: Recipient) -> None:
+        """Colleagues open with an account instead of a link."""
+        assert transfer.week is not None
+        recipient.staff_wrap = self._wrap_sender(key, transfer.id, recipient.id, transfer.week)
+
+    def colleague_key(self, transfer: Transfer, recipient: Recipient) -> MessageKey:
+        if recipient.staff_wrap is None or transfer.week is None:
+            raise NotFound
+        return self._unwrap_sender(recipient.staff_wrap, transfer.id, recipient.id, transfer.week)
+
+    # Links and grants
+
+    def wrap_for_link(self, key: MessageKey, transfer: Transfer, link: Link, secret: LinkSecret) -> None:
+        """Store on the link what recognises the secret and what the secret opens; never the secret."""
+        assert transfer.week is not None
+        link.week = transfer.week
+        salt = self._ring.week(link.week).link_salt
+        link.secret_check = link_check(salt, secret.value, link.recipient_id)
+        link.wrap = wrap_under_secret(
+            key,
+            purpose=WrapPurpose.LINK,
+            secret=secret.value,
+            salt=salt,
+            transfer_id=transfer.id,
+            holder_id=link.recipient_id,
+            key_id=link.week,
+        )
+
+    def link_key(self, transfer_id: TransferId, link: Link, secret: LinkSecret) -> MessageKey:
+        """The key, for whoever has the link's secret. Raises `LinkWrong`; the unwrapping itself is the comparison."""
+        if link.wrap is None:
+            raise LinkWrong
+        try:
+            salt = self._ring.week(link.week).link_salt
+            return unwrap_under_secret(
+                link.wrap,
+                purpose=WrapPurpose.LINK,
+                secret=secret.value,
+                salt=salt,
+                transfer_id=transfer_id,
+                holder_id=link.recipient_id,
+                key_id=link.week,
+            )
+        except WrapRefused:
+            raise LinkWrong from None
+        except KeyDestroyedError:
+            raise TransferExpired from None
+
+    def wrap_for_grant(self, key: MessageKey, transfer_id: TransferId, recipient_id: RecipientId, cookie: SecretToken) -> bytes:
+        return wrap_under_secret(
+            key,
+            purpose=WrapPurpose.GRANT,
+            secret=cookie.key_material,
+            salt=_TOKEN_SALT,
+            transfer_id=transfer_id,
+            holder_id=recipient_id,
+            key_id="cookie",
+        )
+
+    def grant_key(self, transfer_id: TransferId, grant: Grant, cookie: SecretToken) -> MessageKey:
+        try:
+            return unwrap_under_secret(
+                grant.wrap,
+                purpose=WrapPurpose.GRANT,
+                secret=cookie.key_material,
+                salt=_TOKEN_SALT,
+                transfer_id=transfer_id,
+                holder_id=grant.recipient_id,
+                key_id="cookie",
+            )
+        except WrapRefused:
+            raise VerificationRequired from None
+
+    # What the database holds about people
+
+    def seal_person(self, person: Person, recipient_id: RecipientId) -> bytes:
+        return seal_text(self._ring.installation("people"), f"recipient/{recipient_id}", person.to_json())
+
+    def person(self, recipient: Recipient) -> Person:
+        return Person.from_json(
+            open_text(self._ring.installation("people"), f"recipient/{recipient.id}", recipient.sealed_person)
+        )
+
+    def index(self, kind: str, value: str) -> bytes:
+        """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""
+        return blind_index(self._ring.installation("index"), kind, value)
+
+    def code_hash(self, challenge_id: str, code: str) -> bytes:
+        """Keyed hash of a verification code. The pepper is not in the database, so the million codes cannot be tried there."""
+        return blind_index(self._ring.installation("codes"), f"code/{challenge_id}", code)
+
+    def _wrap_draft(self, key: MessageKey, transfer_id: TransferId, token: SecretToken) -> bytes:
+        return wrap_under_secret(
+            key,
+            purpose=WrapPurpose.DRAFT,
+            secret=token.key_material,
+            salt=_TOKEN_SALT,
+            transfer_id=transfer_id,
+            holder_id="sender",
+            key_id="token",
+        )
+
+    def _keep_sender_copy(self, key: MessageKey, transfer: Transfer, until: datetime) -> None:
+        transfer.week = week_of(until)
+        transfer.sender_wrap = self._wrap_sender(key, transfer.id, "sender", transfer.week)
+
+    def _wrap_sender(self, key: MessageKey, transfer_id: TransferId, holder_id: str, week: str) -> bytes:
+        return wrap_under_secret(
+            key,
+            purpose=WrapPurpose.SENDER,
+            secret=self._ring.week(week).sender_key,
+            salt=b"",
+            transfer_id=transfer_id,
+            holder_id=holder_id,
+            key_id=week,
+        )
+
+    def _unwrap_sender(self, wrap: bytes, transfer_id: TransferId, holder_id: str, week: str) -> MessageKey:
+        try:
+            return unwrap_under_secret(
+                wrap,
+                purpose=WrapPurpose.SENDER,
+                secret=self._ring.week(week).sender_key,
+                salt=b"",
+                transfer_id=transfer_id,
+                holder_id=holder_id,
+                key_id=week,
+            )
+        except KeyDestroyedError:
+            raise TransferExpired from None
+        except WrapRefused:
+            raise NotFound from None

@@ -1,0 +1,197 @@
+"""Settings from the environment: read once, complete and frozen at start."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "ZEGELPOST_"
+# Each may also be given as `<name>_FILE`, the path of a file that holds it.
+SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "OIDC_CLIENT_SECRET", "BLOBS_URL", "METRICS_TOKEN")
+NAMES: Final = (
+    *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
+    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE",
+)  # fmt: skip
+
+
+_REQUIRED: Final = {
+    "SMTP_URL": "where to hand mail to",
+    "SMS_URL": "where to hand codes to",
+    "STAFF_DOMAINS": "the organisation's own mail domains",
+    "MAIL_FROM": "the sender address of notices",
+}
+
+
+class SettingsError(Exception):
+    """A missing or unsafe value. The text is one line that names the setting and says what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How this installation is set up. Values that hold credentials are left out of the representation."""
+
+    base_url: str
+    data_dir: Path
+    database_url: str = field(repr=False)
+    blobs_url: str = field(repr=False)
+    keys_dir: Path
+    mail_from: str
+    smtp_url: str | None = field(repr=False, default=None)
+    sms_url: str | None = field(repr=False, default=None)
+    twilio_api_url: str | None = None
+    twilio_auth_token: str | None = field(repr=False, default=None)
+    clamd_url: str | None = None
+    staff_domains: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    metrics_token: str | None = field(repr=False, default=None)
+    organisation: str = "Zegelpost"
+    help_phone: str | None = None
+    is_demo: bool = False
+
+    @property
+    def has_tls(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def host(self) -> str:
+        """Host and, if any, port of the base URL: the only host we answer to."""
+        return urlsplit(self.base_url).netloc
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read every `ZEGELPOST_…` name; raise `SettingsError` for the first that is missing, unsafe or unknown."""
+        values = _read(environment)
+        is_demo = values.get("DEMO", "").lower() in {"1", "true", "yes"}
+        base_url = _base_url(values.get("BASE_URL"), is_demo=is_demo)
+        data_dir = Path(values.get("DATA_DIR") or _missing("DATA_DIR", "the folder for database, blobs and keys")).absolute()
+        if not is_demo:
+            for name, meaning in _REQUIRED.items():
+                if not values.get(name):
+                    _missing(name, meaning)
+        return cls(
+            base_url=base_url,
+            data_dir=data_dir,
+            database_url=_database_url(values.get("DATABASE_URL"), data_dir),
+            blobs_url=_blobs_url(values.get("BLOBS_URL"), data_dir),
+            keys_dir=Path(values.get("KEYS_DIR") or data_dir / "keys").absolute(),
+            mail_from=values.get("MAIL_FROM") or "zegelpost@zegelpost.example",
+            smtp_url=_smtp_url(values.get("SMTP_URL")),
+            sms_url=_sms_url(values.get("SMS_URL"), is_demo=is_demo),
+            twilio_api_url=values.get("TWILIO_API_URL") or None,
+            twilio_auth_token=values.get("TWILIO_AUTH_TOKEN") or None,
+            clamd_url=values.get("CLAMD_URL") or None,
+            staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
+            trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
+            metrics_token=values.get("METRICS_TOKEN") or None,
+            organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else "Zegelpost"),
+            help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
+            is_demo=is_demo,
+        )
+
+
+def _read(environment: Mapping[str, str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX):
+            continue
+        name = variable.removeprefix(PREFIX)
+        if name.removesuffix("_FILE") in SECRETS and name.endswith("_FILE"):
+            plain = name.removesuffix("_FILE")
+            if PREFIX + plain in environment:
+                raise SettingsError(f"{PREFIX}{plain} and {variable} are both set: keep one of them")
+            try:
+                values[plain] = Path(value).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise SettingsError(f"{variable}: cannot read {value} ({error.strerror})") from None
+        elif name in NAMES:
+            values[name] = value.strip()
+        else:
+            # A misspelt name would otherwise be a protection silently left off.
+            raise SettingsError(f"{variable} is not a setting of Zegelpost: correct or remove it")
+    return values
+
+
+def _missing(name: str, meaning: str) -> str:
+    raise SettingsError(f"{PREFIX}{name} is missing: set it to {meaning}")
+
+
+def _base_url(text: str | None, *, is_demo: bool) -> str:
+    url = (text or _missing("BASE_URL", "the address people use, such as https://post.example.nl")).rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise SettingsError(f"{PREFIX}BASE_URL must be https://host without a path, not {url}")
+    if is_demo and not is_loopback(parts.hostname):
+        raise SettingsError(f"{PREFIX}DEMO shows every mail and code to anyone: it only runs on a loopback {PREFIX}BASE_URL")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{PREFIX}BASE_URL must be https://: links and codes may not travel in the clear")
+    return url
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether a host name can only mean this machine."""
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _database_url(text: str | None, data_dir: Path) -> str:
+    if not text:
+        return f"sqlite+aiosqlite:///{data_dir / 'database.sqlite3'}"
+    scheme, separator, rest = text.partition("://")
+    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg",
+               "sqlite+aiosqlite": "sqlite+aiosqlite", "postgresql+psycopg": "postgresql+psycopg"}  # fmt: skip
+    if not separator or scheme not in drivers:
+        raise SettingsError(f"{PREFIX}DATABASE_URL must start with sqlite:/// or postgresql://")
+    return f"{drivers[scheme]}://{rest}"
+
+
+def _blobs_url(text: str | None, data_dir: Path) -> str:
+    url = text or (data_dir / "blobs").as_uri()
+    if urlsplit(url).scheme not in {"file", "s3", "az"}:
+        raise SettingsError(f"{PREFIX}BLOBS_URL must start with file:///, s3:// or az://")
+    return url.rstrip("/")
+
+
+def _smtp_url(text: str | None) -> str | None:
+    if not text:
+        return None
+    parts = urlsplit(text)
+    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
+        raise SettingsError(f"{PREFIX}SMTP_URL must be smtp://host:port, smtp+starttls://… or smtps://…")
+    if parts.scheme == "smtp" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{PREFIX}SMTP_URL without TLS is only for a relay on this machine: use smtp+starttls:// or smtps://")
+    return text
+
+
+def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
+    if not text or text == "demo:":
+        if text and not is_demo:
+            raise SettingsError(f"{PREFIX}SMS_URL=demo: only works with {PREFIX}DEMO=1")
+        return None
+    parts = urlsplit(text)
+    if parts.scheme != "twilio" or not (parts.username and parts.password and parts.hostname and "from=" in parts.query):
+        raise SettingsError(f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=…")
+    return text
+
+
+def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
+    domains = tuple(part.strip().lower().lstrip("@") for part in (text or "").split(",") if part.strip())
+    return domains or (("zegelpost.example",) if is_demo else ())
+
+
+def _proxies(text: str | None) -> tuple[str, ...]:
+    networks = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise SettingsError(f"{PREFIX}TRUSTED_PROXIES: {network} is no address or network; list them with commas") from None
+    return networks
