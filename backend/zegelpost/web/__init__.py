@@ -1,0 +1,1 @@
+"""Audiences: what staff, recipients, guests, administrators and programs see over HTTP."""
