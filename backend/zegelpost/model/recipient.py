@@ -17,6 +17,11 @@ from zegelpost.model.identifiers import ChallengeId, LinkId, RecipientId, Transf
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.refusals import LinkLocked, RecipientBlocked
 
+LONGEST_NAME: Final = 120
+SHORTEST_ACCESS_CODE: Final = 8
+CODE_COOL_DOWN: Final = timedelta(seconds=30)
+CODES_PER_HOUR: Final = 5  # for one link, and for one number over all links
+CODES_PER_DAY: Final = 10
 CODE_LIFETIME: Final = timedelta(minutes=10)  # ASVS 5.0, 6.5.5
 TRIES_PER_CODE: Final = 5
 WRONG_CODES_PER_LINK: Final = 15
@@ -93,6 +98,8 @@ class Link(Base):
     week: Mapped[str] = mapped_column(String(8))
     secret_check: Mapped[bytes | None] = mapped_column(DIGEST)
     wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # After an extension: this link's salt from the week it was made in, sealed under the later week.
+    carried_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     replaced_at: Mapped[datetime | None]
 

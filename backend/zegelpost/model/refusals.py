@@ -169,6 +169,10 @@ class UploadsUnfinished(Refusal):
 class LinkWrong(Refusal): ...
 
 
+class LinkReplaced(Refusal):
+    """The sender made a newer link; that one works."""
+
+
 class LinkLocked(Refusal):
     """Fifteen wrong codes in the link's life."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -11,10 +12,26 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
 from zegelpost.model.identifiers import StaffUserId, TransferId
-from zegelpost.model.refusals import TransferExpired, TransferNotDraft, TransferNotSent, TransferRevoked
+from zegelpost.model.refusals import (
+    FormRefused,
+    NoteTooLong,
+    ReferenceTooLong,
+    Refusal,
+    SubjectMissing,
+    SubjectTooLong,
+    TransferExpired,
+    TransferNotDraft,
+    TransferNotSent,
+    TransferRevoked,
+)
 
 DRAFT_LIFETIME: Final = timedelta(days=14)
 GRACE: Final = timedelta(days=14)  # after expiry, in which the sender re-opens with one click
+
+
+LONGEST_SUBJECT: Final = 200  # characters
+LONGEST_REFERENCE: Final = 100
+LONGEST_NOTE: Final = 20_000
 
 
 class TransferState(StrEnum):
@@ -67,6 +84,32 @@ class Transfer(Base):
             raise TransferRevoked
         if self.state != TransferState.SENT or self.expires_at is None or now >= self.expires_at:
             raise TransferExpired
+
+
+@dataclass(frozen=True, slots=True)
+class TransferText:
+    """What the sender wrote: sealed under the message key, so never in a log, a mail or a header."""
+
+    subject: str = field(repr=False)
+    reference: str = field(repr=False)
+    note: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, *, subject: str, reference: str, note: str) -> TransferText:
+        """Check lengths and trim; raise `FormRefused` with every field that was refused."""
+        text = cls(" ".join(subject.split()), " ".join(reference.split()), note.replace("\r\n", "\n").strip())
+        refused: dict[str, Refusal] = {}
+        if not text.subject:
+            refused["subject"] = SubjectMissing()
+        if len(text.subject) > LONGEST_SUBJECT:
+            refused["subject"] = SubjectTooLong(limit=LONGEST_SUBJECT)
+        if len(text.reference) > LONGEST_REFERENCE:
+            refused["reference"] = ReferenceTooLong(limit=LONGEST_REFERENCE)
+        if len(text.note) > LONGEST_NOTE:
+            refused["note"] = NoteTooLong(limit=LONGEST_NOTE)
+        if refused:
+            raise FormRefused(refused)
+        return text
 
 
 def week_of(moment: datetime) -> str:
