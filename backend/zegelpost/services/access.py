@@ -15,7 +15,7 @@ from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
 from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId, UploadId, is_identifier
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
-from zegelpost.model.refusals import LinkWrong, NotFound, SignInRequired, VerificationRequired
+from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import SignIn, SignInKind, StaffUser
 from zegelpost.model.transfer import Transfer, TransferState
@@ -40,7 +40,7 @@ class StaffActor:
         return Subject(
             actor=ActorKind.STAFF,
             staff_user_id=self.user.id,
-            transfer_id=transfer and transfer.id,
+            transfer_id=transfer.id if transfer else None,
             recipient_id=recipient_id,
             document_id=document_id,
         )
@@ -114,9 +114,9 @@ async def own_upload(session: AsyncSession, actor: StaffActor, upload_id: str) -
 
 
 async def received_transfer(
-    session: AsyncSession, actor: StaffActor, transfer_id: str, email_index: bytes, now: datetime
+    session: AsyncSession, email_index: bytes, transfer_id: str, now: datetime
 ) -> tuple[Transfer, Recipient]:
-    """A transfer that names this staff user as a colleague; `email_index` is the keyed hash of their own address."""
+    """A transfer that names a staff user as a colleague; `email_index` is the keyed hash of their own address."""
     if not is_identifier(transfer_id):
         raise NotFound
     recipient = await session.scalar(
@@ -184,7 +184,7 @@ async def link_holder(session: AsyncSession, link_id: str, cookie: SecretToken |
         raise VerificationRequired
     link, recipient, transfer = await link_of(session, link_id)
     if link.replaced_at is not None:
-        raise LinkWrong
+        raise LinkReplaced
     # 3.
     transfer.require_open(now)
     recipient.require_open()

@@ -5,19 +5,22 @@ The procedures follow `backend/docs/sealed-format.md`. No key leaves this module
 
 from __future__ import annotations
 
+import hmac
 from datetime import datetime
 from typing import Final
 
-from zegelpost.model.identifiers import RecipientId, TransferId
+from zegelpost.model.document import Document
+from zegelpost.model.file_name import FileName
+from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, week_of
+from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
 from zegelpost.ports import KeyDestroyedError, KeyRing
 from zegelpost.sealing.errors import WrapRefused
 from zegelpost.sealing.keys import MessageKey, blind_index
-from zegelpost.sealing.text import open_text, seal_text
+from zegelpost.sealing.text import open_bytes, open_text, seal_bytes, seal_text
 from zegelpost.sealing.wrapping import WrapPurpose, link_check, unwrap_under_secret, wrap_under_secret
 
 # Drafts and grants are wrapped under a token of 256 random bits; it needs no salt of ours to be a key.
@@ -90,7 +93,8 @@ class KeepingKeys:
         """Store on the link what recognises the secret and what the secret opens; never the secret."""
         assert transfer.week is not None
         link.week = transfer.week
-        salt = self._ring.week(link.week).link_salt
+        link.carried_salt = None
+        salt = self._link_salt(link)
         link.secret_check = link_check(salt, secret.value, link.recipient_id)
         link.wrap = wrap_under_secret(
             key,
@@ -99,28 +103,72 @@ class KeepingKeys:
             salt=salt,
             transfer_id=transfer.id,
             holder_id=link.recipient_id,
-            key_id=link.week,
+            key_id=link.id,
         )
+
+    def require_secret(self, link: Link, secret: LinkSecret) -> None:
+        """Recognise the secret without opening anything, so that a revoked link can say so. Raises `LinkWrong`."""
+        try:
+            check = link_check(self._link_salt(link), secret.value, link.recipient_id)
+        except KeyDestroyedError:
+            raise TransferExpired from None
+        if link.secret_check is None or not hmac.compare_digest(check, link.secret_check):
+            raise LinkWrong
 
     def link_key(self, transfer_id: TransferId, link: Link, secret: LinkSecret) -> MessageKey:
         """The key, for whoever has the link's secret. Raises `LinkWrong`; the unwrapping itself is the comparison."""
         if link.wrap is None:
             raise LinkWrong
         try:
-            salt = self._ring.week(link.week).link_salt
             return unwrap_under_secret(
                 link.wrap,
                 purpose=WrapPurpose.LINK,
                 secret=secret.value,
-                salt=salt,
+                salt=self._link_salt(link),
                 transfer_id=transfer_id,
                 holder_id=link.recipient_id,
-                key_id=link.week,
+                key_id=link.id,
             )
         except WrapRefused:
             raise LinkWrong from None
         except KeyDestroyedError:
             raise TransferExpired from None
+
+    def carry_link(self, link: Link, week: str) -> None:
+        """Tie the link to a later week. Its wrap cannot be made anew, because only the recipient has the secret."""
+        salt = self._link_salt(link)
+        link.week = week
+        link.carried_salt = seal_bytes(self._ring.week(week).link_salt, f"link/{link.id}/salt", salt)
+
+    def _link_salt(self, link: Link) -> bytes:
+        """The week's secret, narrowed to one link so that it can be carried to a later week without the others."""
+        week_secret = self._ring.week(link.week).link_salt
+        if link.carried_salt is not None:
+            return open_bytes(week_secret, f"link/{link.id}/salt", link.carried_salt)
+        return blind_index(week_secret, "link-salt", link.id)
+
+    # What the sender wrote
+
+    def seal_text(self, key: MessageKey, transfer: Transfer, text: TransferText) -> None:
+        metadata = key.metadata_key()
+        transfer.sealed_subject = seal_text(metadata, f"transfer/{transfer.id}/subject", text.subject)
+        transfer.sealed_reference = seal_text(metadata, f"transfer/{transfer.id}/reference", text.reference)
+        transfer.sealed_note = seal_text(metadata, f"transfer/{transfer.id}/note", text.note)
+        transfer.reference_index = self.index("reference", text.reference.casefold()) if text.reference else None
+
+    def text(self, key: MessageKey, transfer: Transfer) -> TransferText:
+        metadata = key.metadata_key()
+        return TransferText(
+            subject=open_text(metadata, f"transfer/{transfer.id}/subject", transfer.sealed_subject),
+            reference=open_text(metadata, f"transfer/{transfer.id}/reference", transfer.sealed_reference),
+            note=open_text(metadata, f"transfer/{transfer.id}/note", transfer.sealed_note),
+        )
+
+    def seal_document_name(self, key: MessageKey, document_id: DocumentId, name: FileName) -> bytes:
+        return seal_text(key.metadata_key(), f"document/{document_id}/name", str(name))
+
+    def document_name(self, key: MessageKey, document: Document) -> FileName:
+        return FileName(open_text(key.metadata_key(), f"document/{document.id}/name", document.sealed_name))
 
     def wrap_for_grant(self, key: MessageKey, transfer_id: TransferId, recipient_id: RecipientId, cookie: SecretToken) -> bytes:
         return wrap_under_secret(

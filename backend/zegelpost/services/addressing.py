@@ -1,0 +1,130 @@
+"""Addressing: from what people typed about recipients to people we can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.phone_number import PhoneNumber
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import LONGEST_NAME, SHORTEST_ACCESS_CODE, Person, VerificationMethod
+from zegelpost.model.refusals import (
+    AccessCodeTooShort,
+    EmailAddressInvalid,
+    FormRefused,
+    NameMissing,
+    NameTooLong,
+    PhoneCountryNotAllowed,
+    PhoneNumberMissing,
+    RecipientDuplicate,
+    RecipientsMissing,
+    Refusal,
+    TooManyRecipients,
+    VerificationMethodNotAllowed,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRecipient:
+    """One row as typed, nothing checked yet."""
+
+    name: str
+    email: str
+    mobile: str = ""
+    method: str = ""
+    access_code: str = field(default="", repr=False)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.name.strip() or self.email.strip() or self.mobile.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """A recipient-to-be: who, and how they will prove it."""
+
+    person: Person
+    method: VerificationMethod
+    access_code: str | None = field(default=None, repr=False)
+
+
+def address(typed: Sequence[TypedRecipient], policy: Policy) -> list[Addressee]:
+    """Check all rows; raise `FormRefused` that names each refused field as `recipients.<row>.<field>`."""
+    if not typed:
+        raise FormRefused({"recipients": RecipientsMissing()})
+    if len(typed) > policy.most_recipients:
+        raise FormRefused({"recipients": TooManyRecipients(limit=policy.most_recipients)})
+    refused: dict[str, Refusal] = {}
+    addressees: list[Addressee] = []
+    seen: set[str] = set()
+    for row, recipient in enumerate(typed):
+        try:
+            addressee = _addressee(recipient, policy)
+        except FormRefused as form:
+            refused |= {f"recipients.{row}.{name}": refusal for name, refusal in form.fields.items()}
+            continue
+        if addressee.person.email.comparable in seen:
+            refused[f"recipients.{row}.email"] = RecipientDuplicate()
+        seen.add(addressee.person.email.comparable)
+        addressees.append(addressee)
+    if refused:
+        raise FormRefused(refused)
+    return addressees
+
+
+def _addressee(typed: TypedRecipient, policy: Policy) -> Addressee:
+    refused: dict[str, Refusal] = {}
+    name = " ".join(typed.name.split())
+    if not name:
+        refused["name"] = NameMissing()
+    if len(name) > LONGEST_NAME:
+        refused["name"] = NameTooLong(limit=LONGEST_NAME)
+    email: EmailAddress | None = None
+    try:
+        email = EmailAddress.parse(typed.email)
+    except EmailAddressInvalid as refusal:
+        refused["email"] = refusal
+    try:
+        method = _method(typed, email, policy)
+    except VerificationMethodNotAllowed as refusal:
+        raise FormRefused(refused | {"method": refusal}) from None
+    mobile: PhoneNumber | None = None
+    try:
+        mobile = _mobile(typed.mobile, method, policy)
+    except Refusal as refusal:
+        refused["mobile"] = refusal
+    access_code = typed.access_code.strip()
+    if method == VerificationMethod.ACCESS_CODE and len(access_code) < SHORTEST_ACCESS_CODE:
+        refused["access_code"] = AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)
+    if refused:
+        raise FormRefused(refused)
+    assert email is not None
+    return Addressee(Person(name, email, mobile), method, access_code if method == VerificationMethod.ACCESS_CODE else None)
+
+
+def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:
+    if not typed.strip():
+        if method == VerificationMethod.SMS:
+            raise PhoneNumberMissing
+        return None
+    mobile = PhoneNumber.parse(typed)
+    if mobile.country_prefix not in policy.country_prefixes:
+        raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
+    return mobile
+
+
+def _method(typed: TypedRecipient, email: EmailAddress | None, policy: Policy) -> VerificationMethod:
+    if email is not None and policy.is_staff_address(email) and not typed.method:
+        return VerificationMethod.SIGN_IN
+    if not typed.method:
+        return VerificationMethod.SMS
+    try:
+        method = VerificationMethod(typed.method)
+    except ValueError:
+        raise VerificationMethodNotAllowed from None
+    if method == VerificationMethod.SIGN_IN and (email is None or not policy.is_staff_address(email)):
+        # An outsider has no account to sign in with.
+        raise VerificationMethodNotAllowed
+    policy.require_method(method)
+    return method

@@ -1,0 +1,154 @@
+"""Composing mail and SMS: each notice the product sends, rendered once to its final bytes.
+
+No text of a user ever reaches a header: subjects are ours and the organisation's, `To` is an address alone. That closes the
+class of injections in which Python's own library turns a crafted name into another recipient (CVE-2024-6923 and others).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.identifiers import OutgoingId
+from zegelpost.model.outgoing import Purpose
+
+_MAILS: Final = Path(__file__).parent / "mails"
+_TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
+_GSM_7: Final = re.compile(  # 3GPP TS 23.038, section 6.2.1: the characters that cost one seventh less than an octet
+    "[@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,\\-./0-9:;<=>?¡A-ZÄÖÑÜ§¿a-zäöñüà]*\\Z"
+)
+# Letters with marks that GSM-7 lacks, and the quotes and dashes of word processors (U+2018, U+2019, U+201C, U+201D, U+2013, U+2014).
+_NEAREST: Final = str.maketrans("ëïêâáíóúôûîÏËÊ\u2018\u2019\u201c\u201d\u2013\u2014", "eieaaiououiIEE''\"\"--")
+SMS_SEGMENT: Final = 160  # characters; longer messages are split and cost double
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    """Who sends, as outsiders see it."""
+
+    name: str
+    base_url: str
+    mail_from: EmailAddress
+    help_phone: str | None
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.base_url).hostname or ""
+
+
+class Composing:
+    """Templates live in `mails/`, one per notice and language: `invitation.nl.j2`. The first block is the subject."""
+
+    def __init__(self, organisation: Organisation) -> None:
+        self.organisation = organisation
+        self._text = _environment(is_html=False)
+        self._html = _environment(is_html=True)
+
+    def mail(
+        self, purpose: Purpose, language: str, to: EmailAddress, outgoing_id: OutgoingId, now: datetime, **facts: Any
+    ) -> bytes:
+        """The complete RFC 5322 bytes of a notice, with fixed Message-ID and Date, so that a resend is byte-identical."""
+        name = f"{purpose.value}.{language}.j2"
+        values = {"organisation": self.organisation, "language": language, **facts}
+        text = self._text.get_template(name)
+        subject = " ".join("".join(text.blocks["subject"](text.new_context(values))).split())
+        message = EmailMessage(policy=SMTP)
+        message["From"] = str(self.organisation.mail_from)
+        message["To"] = str(to)
+        message["Subject"] = subject
+        message["Date"] = now
+        message["Message-ID"] = f"<{outgoing_id}@{self.organisation.host or 'zegelpost'}>"
+        message["Content-Language"] = language
+        # RFC 3834, section 5: keeps holiday answers from coming back.
+        message["Auto-Submitted"] = "auto-generated"
+        values["mail_subject"] = subject
+        # Quoted-printable keeps every line below 998 octets (RFC 5322, section 2.1.1) whatever people typed.
+        message.set_content(text.render(values, layout="layout.txt.j2"), cte="quoted-printable")
+        message.add_alternative(
+            self._html.get_template(name).render(values, layout="layout.html.j2"), subtype="html", cte="quoted-printable"
+        )
+        return message.as_bytes()
+
+    def code_sms(self, code: str, language: str) -> str:
+        """The code message: one GSM-7 segment, no link, and a last line that lets telephones fill the code in on our page only.
+
+        WICG, Origin-bound one-time codes: `@host #code` alone on the last line.
+        """
+        name = _gsm_7(self.organisation.name)
+        bound = f"@{self.organisation.host} #{code}"
+        for template in _CODE_TEXTS[language]:
+            text = f"{template.format(code=code, organisation=name)}\n{bound}"
+            if len(text) <= SMS_SEGMENT:
+                return text
+        # A host name so long that nothing else fits: the code still has to arrive.
+        return f"{code}\n{bound}"[:SMS_SEGMENT]
+
+
+_CODE_TEXTS: Final = {
+    "nl": (
+        "Uw code voor de documenten van {organisation}: {code}. Geef deze code aan niemand.",
+        "Uw code voor uw documenten: {code}. Geef deze code aan niemand.",
+        "Uw code: {code}",
+    ),
+    "en": (
+        "Your code for the documents from {organisation}: {code}. Never share this code.",
+        "Your code for your documents: {code}. Never share this code.",
+        "Your code: {code}",
+    ),
+}
+
+
+def _gsm_7(text: str) -> str:
+    """The text with what GSM-7 lacks left out: one `ï` would make the message twice as expensive."""
+    replaced = text.translate(_NEAREST)
+    return "".join(c for c in replaced if _GSM_7.match(c))
+
+
+def is_gsm_7(text: str) -> bool:
+    return _GSM_7.match(text) is not None
+
+
+def _environment(*, is_html: bool) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_MAILS),
+        autoescape=is_html,  # noqa: S701 - the other environment makes plain text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    environment.filters["paragraphs"] = _html_paragraphs if is_html else _text_paragraphs
+    environment.filters["day"] = _day
+    return environment
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text) if paragraph.strip()]
+
+
+def _html_paragraphs(text: str) -> Markup:
+    # The block was rendered with autoescape, so its text is escaped already.
+    return Markup("\n").join(
+        Markup('<p style="margin:0 0 16px">{}</p>').format(Markup(paragraph))
+        for paragraph in _paragraphs(str(escape(text)))
+    )
+
+
+def _text_paragraphs(text: str) -> str:
+    return "\n\n".join(_paragraphs(text))
+
+
+def _day(moment: datetime, language: str) -> str:
+    return format_date(moment.astimezone(_TIME_ZONE), "d MMMM y", locale=language)

@@ -1,0 +1,372 @@
+"""Notifying: the transactional outbox and its dispatch.
+
+What leaves is rendered and sealed in the unit of work that causes it, and handed over afterwards. A mail may, after a crash
+at the worst moment, be handed over again, but only as exactly the same bytes. A code by SMS is handed over at most once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.identifiers import ChallengeId, OutgoingId, new_identifier
+from zegelpost.model.outgoing import (
+    GIVE_UP_AFTER,
+    LEASE,
+    OUTBOX_KEYS_KEPT,
+    RETRY_AFTER,
+    Outgoing,
+    OutgoingKind,
+    OutgoingState,
+    Purpose,
+)
+from zegelpost.model.phone_number import PhoneNumber
+from zegelpost.model.recipient import Person, Recipient
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer
+from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
+from zegelpost.sealing.text import open_bytes, seal_bytes
+from zegelpost.services.composing import Composing
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.recording import Subject, record
+
+_LOG: Final = structlog.get_logger()
+_BATCH: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    mail: MailGateway
+    sms: SmsGateway
+
+
+class Notifying:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, ring: KeyRing, composing: Composing, gateways: Gateways, clock: Clock
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._ring = ring
+        self._composing = composing
+        self._gateways = gateways
+        self._clock = clock
+        # Set by whoever put something in the outbox of this process, so that a code leaves at once.
+        self.wake = asyncio.Event()
+
+    # Putting into the outbox, within the caller's unit of work
+
+    def queue_mail(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        to: EmailAddress,
+        language: str,
+        *,
+        transfer: Transfer,
+        recipient: Recipient,
+        **facts: Any,
+    ) -> None:
+        """Render a notice to its final bytes and seal it in the outbox."""
+        now = self._clock()
+        outgoing_id = OutgoingId(new_identifier())
+        message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
+        envelope = {"to": str(to), "message": base64.b64encode(message).decode()}
+        self._queue(
+            session,
+            Outgoing(
+                id=outgoing_id,
+                kind=OutgoingKind.MAIL,
+                purpose=purpose,
+                transfer_id=transfer.id,
+                recipient_id=recipient.id,
+                useless_after=now + GIVE_UP_AFTER,
+            ),
+            envelope,
+            now,
+        )
+
+    def queue_code(
+        self,
+        session: AsyncSession,
+        challenge_id: ChallengeId,
+        to: PhoneNumber,
+        text: str,
+        *,
+        transfer: Transfer,
+        recipient: Recipient,
+        useless_after: datetime,
+    ) -> None:
+        """Seal a code message in the outbox. The challenge is unique there: one code never leaves twice."""
+        self._queue(
+            session,
+            Outgoing(
+                id=OutgoingId(new_identifier()),
+                kind=OutgoingKind.SMS,
+                purpose=Purpose.CODE,
+                transfer_id=transfer.id,
+                recipient_id=recipient.id,
+                challenge_id=challenge_id,
+                useless_after=useless_after,
+            ),
+            {"to": to.e164, "text": text},
+            self._clock(),
+        )
+
+    def queue_to_sender(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        sender: StaffUser,
+        *,
+        transfer: Transfer,
+        recipient: Recipient,
+        **facts: Any,
+    ) -> None:
+        """A notice to the sender about one of their recipients."""
+        person = self._keys.person(recipient)
+        local, _, domain = sender.email.rpartition("@")
+        self.queue_mail(
+            session,
+            purpose,
+            EmailAddress(local, domain),
+            sender.language,
+            transfer=transfer,
+            recipient=recipient,
+            sender_name=sender.name,
+            name=person.name,
+            email=str(person.email),
+            link=f"{self._composing.organisation.base_url}/transfers/{transfer.id}",
+            **facts,
+        )
+
+    def _queue(self, session: AsyncSession, outgoing: Outgoing, envelope: dict[str, str], now: datetime) -> None:
+        payload = json.dumps(envelope).encode()
+        outgoing.day = now.date().isoformat()
+        outgoing.sealed_payload = seal_bytes(self._ring.outbox_day(now.date()), f"outgoing/{outgoing.id}", payload)
+        outgoing.digest = hashlib.sha256(payload).digest()
+        outgoing.state = OutgoingState.WAITING
+        outgoing.created_at = outgoing.due_at = now
+        outgoing.attempt_count = 0
+        session.add(outgoing)
+        self.wake.set()
+
+    # Handing over
+
+    async def dispatch(self) -> int:
+        """Hand over what is due, once; returns how many were tried. Any number of processes may do so at once."""
+        worker = new_identifier()
+        claimed = await self._claim(worker)
+        await asyncio.gather(*(self._hand_over(outgoing, worker) for outgoing in claimed))
+        return len(claimed)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Dispatch until told to stop: at once when something was queued here, and every second for what others queued."""
+        while not stop.is_set():
+            self.wake.clear()
+            try:
+                count = await self.dispatch()
+            except Exception:
+                # A database that is away for a moment must not end delivery for good.
+                _LOG.exception("dispatch_failed")
+                count = 0
+            if count < _BATCH:
+                waits = [asyncio.ensure_future(self.wake.wait()), asyncio.ensure_future(stop.wait())]
+                await asyncio.wait(waits, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+
+    async def _claim(self, worker: str) -> list[Outgoing]:
+        now = self._clock()
+        async with self._database.reading() as session:
+            if await session.scalar(select(Outgoing.id).where(_is_due(now)).limit(1)) is None:
+                return []  # nothing to write, so no writer is kept waiting
+        async with self._database.work() as session:
+            due = (
+                select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
+            )
+            rows = await session.scalars(
+                update(Outgoing)
+                .where(Outgoing.id.in_(due.scalar_subquery()))
+                .values(
+                    worker=worker, leased_until=now + LEASE, state=OutgoingState.SENDING, attempt_count=Outgoing.attempt_count + 1
+                )
+                .returning(Outgoing)
+                .execution_options(synchronize_session=False)
+            )
+            return list(rows)
+
+    async def _hand_over(self, outgoing: Outgoing, worker: str) -> None:
+        now = self._clock()
+        if outgoing.kind == OutgoingKind.SMS and outgoing.attempt_count > 1 and outgoing.failure is None:
+            # An earlier worker died after claiming it: the message may have left.
+            await self._finish(outgoing, worker, OutgoingState.UNKNOWN, failure="interrupted")
+            return
+        if now >= outgoing.useless_after:
+            await self._finish(outgoing, worker, OutgoingState.FAILED, failure=outgoing.failure or "too late")
+            return
+        try:
+            envelope = self._envelope(outgoing)
+            if outgoing.kind == OutgoingKind.MAIL:
+                mail = await self._gateways.mail.deliver(
+                    sender=str(self._composing.organisation.mail_from),
+                    recipient=envelope["to"],
+                    message=base64.b64decode(envelope["message"]),
+                )
+                acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
+            else:
+                seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
+                sms = await self._gateways.sms.deliver(recipient=envelope["to"], text=envelope["text"], valid_seconds=seconds)
+                acceptance = sms.provider_reference
+        except SmsError as error:
+            if error.may_have_been_sent:
+                await self._finish(outgoing, worker, OutgoingState.UNKNOWN, failure=error.kind.value)
+            elif error.is_permanent:
+                await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.kind.value)
+            else:
+                await self._postpone(outgoing, worker, error.kind.value)
+        except KeyDestroyedError:
+            await self._finish(outgoing, worker, OutgoingState.FAILED, failure="too late")
+        except OutageError as error:
+            if error.is_permanent:
+                await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.reason)
+            else:
+                await self._postpone(outgoing, worker, error.reason)
+        else:
+            await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
+
+    def _envelope(self, outgoing: Outgoing) -> dict[str, str]:
+        assert outgoing.sealed_payload is not None
+        secret = self._ring.outbox_day(datetime.fromisoformat(outgoing.day).date())
+        envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
+        return envelope
+
+    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str) -> None:
+        delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
+        if outgoing.kind == OutgoingKind.SMS:
+            # Someone is waiting for it; minutes later it is of no use.
+            delay = min(delay, timedelta(seconds=20))
+        now = self._clock()
+        _LOG.warning(
+            "outgoing_postponed", outgoing=outgoing.id, kind=outgoing.kind.value, reason=reason, attempt=outgoing.attempt_count
+        )
+        if now + delay >= outgoing.useless_after:
+            await self._finish(outgoing, worker, OutgoingState.FAILED, failure=reason)
+            return
+        async with self._database.work() as session:
+            await session.execute(
+                update(Outgoing)
+                .where(Outgoing.id == outgoing.id, Outgoing.worker == worker, Outgoing.state == OutgoingState.SENDING)
+                .values(state=OutgoingState.WAITING, due_at=now + delay, worker=None, leased_until=None, failure=reason[:200])
+                .execution_options(synchronize_session=False)
+            )
+
+    async def _finish(
+        self, outgoing: Outgoing, worker: str, state: OutgoingState, *, acceptance: str | None = None, failure: str | None = None
+    ) -> None:
+        """Write down the outcome, blank the payload, tell the sender of a failure: one unit of work."""
+        now = self._clock()
+        async with self._database.work() as session:
+            ended = await session.execute(
+                update(Outgoing)
+                .where(Outgoing.id == outgoing.id, Outgoing.worker == worker, Outgoing.state == OutgoingState.SENDING)
+                .values(
+                    state=state,
+                    sealed_payload=None,
+                    worker=None,
+                    leased_until=None,
+                    acceptance=acceptance and acceptance[:200],
+                    failure=failure and failure[:200],
+                    accepted_at=now if state == OutgoingState.ACCEPTED else None,
+                )
+                .returning(Outgoing.id)
+                .execution_options(synchronize_session=False)
+            )
+            if ended.first() is None:
+                return  # the lease ran out and another worker took over; its outcome counts
+            is_mail = outgoing.kind == OutgoingKind.MAIL
+            if state == OutgoingState.ACCEPTED:
+                tag = EventTag.MAIL_ACCEPTED if is_mail else EventTag.SMS_ACCEPTED
+            else:
+                tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
+            subject = Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
+            record(session, tag, subject, now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
+            if state == OutgoingState.FAILED:
+                await self._tell_sender(session, outgoing, failure or "")
+
+    async def _tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+        if outgoing.transfer_id is None or outgoing.recipient_id is None or outgoing.purpose in _TO_SENDER:
+            return
+        transfer = await session.get_one(Transfer, outgoing.transfer_id)
+        recipient = await session.get_one(Recipient, outgoing.recipient_id)
+        sender = await session.get_one(StaffUser, transfer.sender_id)
+        is_sms = outgoing.kind == OutgoingKind.SMS
+        kind = SmsErrorKind(failure) if is_sms and failure in set(SmsErrorKind) else SmsErrorKind.OTHER
+        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASON[sender.language]
+        self.queue_to_sender(
+            session, Purpose.DELIVERY_FAILED, sender, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
+        )
+
+    async def forget_old(self) -> None:
+        """Destroy the outbox secrets of days past the retry horizon."""
+        await asyncio.to_thread(self._ring.destroy_outbox_days_before, (self._clock() - OUTBOX_KEYS_KEPT).date())
+
+
+def _is_due(now: datetime) -> Any:
+    return or_(
+        (Outgoing.state == OutgoingState.WAITING) & (Outgoing.due_at <= now),
+        # A worker died with it; see `_hand_over` for what that means for a code.
+        (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now),
+    )
+
+
+def recipient_facts(person: Person, sender: StaffUser, transfer: Transfer) -> dict[str, Any]:
+    """What every mail to a recipient may say."""
+    return {
+        "name": person.name,
+        "sender_name": sender.name,
+        "sender_email": sender.email,
+        "expires_at": transfer.expires_at,
+        "sent_at": transfer.sent_at,
+    }
+
+
+_TO_SENDER: Final = {Purpose.DELIVERY_FAILED, Purpose.HELP_ASKED, Purpose.LINK_LOCKED}
+MAIL_REASON: Final = {
+    "nl": "Controleer het e-mailadres en stuur een nieuwe link.",
+    "en": "Please check the e-mail address and send a new link.",
+}
+SMS_REASONS: Final = {
+    "nl": {
+        SmsErrorKind.NUMBER_WRONG: "Het nummer klopt niet. Controleer het nummer.",
+        SmsErrorKind.NOT_MOBILE: "Dit is geen mobiel nummer. Gebruik een ander nummer.",
+        SmsErrorKind.OPTED_OUT: "De ontvanger heeft zich afgemeld voor sms-berichten. Gebruik een toegangscode.",
+        SmsErrorKind.UNREACHABLE: "Dit nummer is nu niet te bereiken.",
+        SmsErrorKind.OUR_SETUP: "De sms-dienst is niet goed ingesteld. Vraag uw beheerder om hulp.",
+        SmsErrorKind.BUSY: "De sms-dienst is te druk. Probeer het later opnieuw.",
+        SmsErrorKind.SUSPICIOUS: "De sms-dienst vertrouwt dit nummer niet. Vraag uw beheerder om hulp.",
+        SmsErrorKind.OTHER: "De sms-dienst kon het bericht niet afleveren.",
+    },
+    "en": {
+        SmsErrorKind.NUMBER_WRONG: "The number is wrong. Please check it.",
+        SmsErrorKind.NOT_MOBILE: "This is not a mobile number. Use another number.",
+        SmsErrorKind.OPTED_OUT: "The recipient opted out of text messages. Use an access code.",
+        SmsErrorKind.UNREACHABLE: "This number cannot be reached now.",
+        SmsErrorKind.OUR_SETUP: "The SMS service is not set up properly. Ask your administrator.",
+        SmsErrorKind.BUSY: "The SMS service is too busy. Please try again later.",
+        SmsErrorKind.SUSPICIOUS: "The SMS service does not trust this number. Ask your administrator.",
+        SmsErrorKind.OTHER: "The SMS service could not deliver the message.",
+    },
+}

@@ -1,0 +1,207 @@
+"""Sending: from an empty draft to a sent transfer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.document import Document, DocumentState, ScanVerdict
+from zegelpost.model.event import EventTag
+from zegelpost.model.identifiers import LinkId, RecipientId, TransferId, new_identifier
+from zegelpost.model.link import LinkSecret, link_address
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import Link, Person, Recipient, VerificationMethod
+from zegelpost.model.refusals import ContentMissing, MalwareFound, RecipientsMissing, UploadsUnfinished
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer, TransferState, TransferText
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import StaffActor, own_transfer
+from zegelpost.services.addressing import Addressee
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import Notifying, recipient_facts
+from zegelpost.services.recording import record
+from zegelpost.services.signing_in import hash_password
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftContent:
+    """What a draft says and to whom; already parsed."""
+
+    text: TransferText
+    addressees: Sequence[Addressee] = field(default=())
+    expires_in_days: int
+    language: str
+
+
+class Sending:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, policy: Policy, base_url: str, clock: Clock
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._notifying = notifying
+        self._policy = policy
+        self._base_url = base_url
+        self._clock = clock
+
+    async def create(self, actor: StaffActor, content: DraftContent) -> TransferId:
+        """Make a draft. Raises `ExpiryOutOfRange`."""
+        self._policy.require_expiry(content.expires_in_days)
+        now = self._clock()
+        hashes = await _access_code_hashes(content.addressees)
+        async with self._database.work() as session:
+            transfer = Transfer(
+                id=TransferId(new_identifier()),
+                sender_id=actor.user.id,
+                state=TransferState.DRAFT,
+                has_sender_copy=self._policy.has_sender_copy,
+                created_at=now,
+            )
+            key = self._keys.new_message_key(transfer, actor.token, now)
+            self._write(transfer, key, content)
+            session.add(transfer)
+            await session.flush()
+            self._add_recipients(session, transfer, content.addressees, hashes)
+            record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
+        return transfer.id
+
+    async def change(self, actor: StaffActor, transfer_id: str, content: DraftContent) -> None:
+        """Replace what a draft says and to whom; its documents stay. Raises `NotFound`, `TransferNotDraft`, `ExpiryOutOfRange`."""
+        self._policy.require_expiry(content.expires_in_days)
+        hashes = await _access_code_hashes(content.addressees)
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_draft()
+            self._write(transfer, self._keys.message_key(transfer, actor.token), content)
+            await session.execute(delete(Recipient).where(Recipient.transfer_id == transfer.id))
+            self._add_recipients(session, transfer, content.addressees, hashes)
+            record(session, EventTag.TRANSFER_CHANGED, actor.subject(transfer), self._clock())
+
+    async def send(self, actor: StaffActor, transfer_id: str) -> None:
+        """Give the documents to the recipients. State, links, notices and event commit together or not at all.
+
+        1. The transfer is this sender's and still a draft; two clicks have one winner.
+        2. It is complete: recipients, and documents that have fully arrived or a note.
+        3. The message key is wrapped for the week in which the transfer expires.
+        4. Each recipient gets a way in (link or account) and a notice.
+        """
+        now = self._clock()
+        async with self._database.work() as session:
+            # 1.
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_draft()
+            key = self._keys.message_key(transfer, actor.token)
+            # 2.
+            recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
+            if not recipients:
+                raise RecipientsMissing
+            await _require_content(session, transfer, self._keys.text(key, transfer))
+            # 3.
+            transfer.sent_at = now
+            transfer.expires_at = now + timedelta(days=transfer.expires_in_days)
+            self._keys.seal_for_sending(key, transfer, transfer.expires_at)
+            transfer.state = TransferState.SENT
+            # 4.
+            for recipient in recipients:
+                person = self._keys.person(recipient)
+                if recipient.method == VerificationMethod.SIGN_IN:
+                    self.invite_colleague(session, actor.user, transfer, recipient, person, key)
+                else:
+                    self.invite(session, Purpose.INVITATION, actor.user, transfer, recipient, key)
+            record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=len(recipients))
+
+    def invite(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        sender: StaffUser,
+        transfer: Transfer,
+        recipient: Recipient,
+        key: MessageKey,
+    ) -> None:
+        """Make a link and mail it. The secret is in the sealed mail and nowhere else."""
+        secret = LinkSecret.generate()
+        link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
+        self._keys.wrap_for_link(key, transfer, link, secret)
+        session.add(link)
+        person = self._keys.person(recipient)
+        self._notifying.queue_mail(
+            session,
+            purpose,
+            person.email,
+            transfer.language,
+            transfer=transfer,
+            recipient=recipient,
+            link=link_address(self._base_url, link.id, secret),
+            page=f"{self._base_url}/o/{link.id}",
+            printed_code=secret.printed,
+            needs_mobile=recipient.method == VerificationMethod.SMS,
+            last_digits=person.mobile.last_digits if person.mobile else "",
+            **recipient_facts(person, sender, transfer),
+        )
+
+    def invite_colleague(
+        self, session: AsyncSession, sender: StaffUser, transfer: Transfer, recipient: Recipient, person: Person, key: MessageKey
+    ) -> None:
+        """Colleagues sign in; the mail holds no secret."""
+        self._keys.wrap_for_colleague(key, transfer, recipient)
+        self._notifying.queue_mail(
+            session,
+            Purpose.COLLEAGUE_INVITATION,
+            person.email,
+            transfer.language,
+            transfer=transfer,
+            recipient=recipient,
+            link=f"{self._base_url}/received/{transfer.id}",
+            **recipient_facts(person, sender, transfer),
+        )
+
+    def _write(self, transfer: Transfer, key: MessageKey, content: DraftContent) -> None:
+        self._keys.seal_text(key, transfer, content.text)
+        transfer.expires_in_days = content.expires_in_days
+        transfer.language = content.language
+
+    def _add_recipients(
+        self, session: AsyncSession, transfer: Transfer, addressees: Sequence[Addressee], hashes: Sequence[str | None]
+    ) -> None:
+        for position, (addressee, access_code_hash) in enumerate(zip(addressees, hashes, strict=True)):
+            recipient_id = RecipientId(new_identifier())
+            person = addressee.person
+            session.add(
+                Recipient(
+                    id=recipient_id,
+                    transfer_id=transfer.id,
+                    position=position,
+                    method=addressee.method,
+                    sealed_person=self._keys.seal_person(person, recipient_id),
+                    email_index=self._keys.index("email", person.email.comparable),
+                    number_index=self._keys.index("number", person.mobile.e164) if person.mobile else None,
+                    access_code_hash=access_code_hash,
+                )
+            )
+
+
+async def _require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
+    documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
+    unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
+    if unfinished:
+        raise UploadsUnfinished(count=unfinished)
+    if any(document.scan_verdict == ScanVerdict.INFECTED for document in documents):
+        raise MalwareFound
+    if not documents and not text.note:
+        raise ContentMissing
+
+
+async def _access_code_hashes(addressees: Sequence[Addressee]) -> list[str | None]:
+    return [
+        await asyncio.to_thread(hash_password, addressee.access_code) if addressee.access_code else None
+        for addressee in addressees
+    ]

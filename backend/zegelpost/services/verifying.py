@@ -1,0 +1,354 @@
+"""Verifying: from a link to a grant. The link secret is the key, the code is the gate; both are needed, in that order."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.identifiers import ChallengeId, new_identifier
+from zegelpost.model.link import LinkSecret
+from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
+from zegelpost.model.recipient import (
+    CODE_COOL_DOWN,
+    CODE_LIFETIME,
+    CODES_PER_DAY,
+    CODES_PER_HOUR,
+    TRIES_PER_CODE,
+    WRONG_CODES_PER_LINK,
+    Challenge,
+    Grant,
+    Recipient,
+    VerificationMethod,
+)
+from zegelpost.model.refusals import (
+    AccessCodeIncorrect,
+    CodeAskedTooSoon,
+    CodeExpired,
+    CodeIncorrect,
+    CodeLimitReached,
+    CodeNotSent,
+    CodeTriesExhausted,
+    LinkLocked,
+    LinkReplaced,
+    LinkWrong,
+    Refusal,
+    VerificationMethodNotAllowed,
+)
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.services.access import RecipientActor, link_holder, link_of
+from zegelpost.services.composing import Composing
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import Notifying
+from zegelpost.services.recording import Subject, record
+from zegelpost.services.signing_in import is_password
+
+_HELP_EVERY: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """What someone who holds the link, and nothing more, may see."""
+
+    method: VerificationMethod
+    last_digits: str
+    sender_name: str
+    sender_email: str
+    language: str
+    is_code_waiting: bool
+    has_sending_failed: bool
+    code_expires_at: datetime | None
+
+
+class Verifying:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, composing: Composing, clock: Clock
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._notifying = notifying
+        self._composing = composing
+        self._clock = clock
+
+    async def recognise(self, link_id: str, typed_secret: str) -> SecretToken:
+        """Turn the link's secret into a grant that still waits for the code; returns the cookie that holds it.
+
+        1. The secret is this link's. Nothing else is told to whoever does not have it.
+        2. The link is the current one, and transfer and recipient are open.
+        3. The message key is unwrapped with the secret and wrapped again under the cookie. Neither is stored.
+        """
+        now = self._clock()
+        secret = LinkSecret.parse(typed_secret)
+        async with self._database.work() as session:
+            # 1.
+            link, recipient, transfer = await link_of(session, link_id)
+            self._keys.require_secret(link, secret)
+            # 2.
+            if link.replaced_at is not None:
+                raise LinkReplaced
+            transfer.require_open(now)
+            recipient.require_open()
+            # 3.
+            key = self._keys.link_key(transfer.id, link, secret)
+            cookie = SecretToken.generate()
+            grant = Grant(
+                digest=cookie.digest,
+                link_id=link.id,
+                recipient_id=recipient.id,
+                wrap=self._keys.wrap_for_grant(key, transfer.id, recipient.id, cookie),
+                created_at=now,
+                last_used_at=now,
+            )
+            session.add(grant)
+            record(session, EventTag.LINK_RECOGNISED, RecipientActor(recipient, transfer, grant, cookie).subject(), now)
+        return cookie
+
+    async def door(self, link_id: str, cookie: SecretToken | None) -> Door:
+        """What to show before the code was right. Raises `VerificationRequired` when the link has to be opened again."""
+        now = self._clock()
+        async with self._database.reading() as session:
+            actor = await link_holder(session, link_id, cookie, now)
+            sender = await session.get_one(StaffUser, actor.transfer.sender_id)
+            person = self._keys.person(actor.recipient)
+            challenge = await _current_challenge(session, actor.recipient, now)
+            outgoing: Outgoing | None = None
+            if challenge is not None:
+                outgoing = await session.scalar(select(Outgoing).where(Outgoing.challenge_id == challenge.id))
+            return Door(
+                method=actor.recipient.method,
+                last_digits=person.mobile.last_digits if person.mobile else "",
+                sender_name=sender.name,
+                sender_email=sender.email,
+                language=actor.transfer.language,
+                is_code_waiting=challenge is not None,
+                has_sending_failed=outgoing is not None and outgoing.state == OutgoingState.FAILED,
+                code_expires_at=challenge.expires_at if challenge else None,
+            )
+
+    async def send_code(self, link_id: str, cookie: SecretToken | None, language: str) -> None:
+        """Make a code and put its SMS in the outbox. Earlier codes of this recipient stop working.
+
+        Raises `CodeAskedTooSoon` and `CodeLimitReached`, counted in the database for the link and for the number.
+        """
+        now = self._clock()
+        async with self._database.work() as session:
+            actor = await link_holder(session, link_id, cookie, now)
+            recipient = await session.get_one(Recipient, actor.recipient.id, with_for_update=True)
+            person = self._keys.person(recipient)
+            if recipient.method != VerificationMethod.SMS or person.mobile is None or recipient.number_index is None:
+                raise VerificationMethodNotAllowed
+            await _require_code_budget(session, recipient, now)
+            await session.execute(
+                update(Challenge)
+                .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
+                .values(replaced_at=now)
+            )
+            challenge_id = ChallengeId(new_identifier())
+            code = f"{secrets.randbelow(1_000_000):06d}"
+            session.add(
+                Challenge(
+                    id=challenge_id,
+                    recipient_id=recipient.id,
+                    number_index=recipient.number_index,
+                    code_hash=self._keys.code_hash(challenge_id, code),
+                    try_count=0,
+                    created_at=now,
+                    expires_at=now + CODE_LIFETIME,
+                )
+            )
+            await session.flush()
+            self._notifying.queue_code(
+                session,
+                challenge_id,
+                person.mobile,
+                self._composing.code_sms(code, language),
+                transfer=actor.transfer,
+                recipient=recipient,
+                useless_after=now + CODE_LIFETIME,
+            )
+            record(session, EventTag.CODE_REQUESTED, actor.subject(), now, method=recipient.method.value)
+
+    async def verify_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
+        """Check a code; the grant is good from now on. Raises `CodeIncorrect` and its sisters.
+
+        1. The code is current, not used and not too old.
+        2. The try is counted before anything is compared, in one statement that refuses beyond the limit, and committed
+           whatever the outcome: neither parallel tries nor a crash gives a free one.
+        3. The keyed hashes are compared in constant time; a wrong code also counts against the link's life.
+        4. The challenge is used up and the grant verified together.
+        """
+        digits = "".join(c for c in typed if c.isdigit())
+        now = self._clock()
+        refusal: Refusal | None = None
+        async with self._database.work() as session:
+            actor = await link_holder(session, link_id, cookie, now)
+            # 1.
+            challenge = await session.scalar(
+                select(Challenge)
+                .where(Challenge.recipient_id == actor.recipient.id, Challenge.replaced_at.is_(None))
+                .order_by(Challenge.created_at.desc())
+                .limit(1)
+            )
+            if challenge is None or challenge.used_at is not None:
+                raise CodeNotSent
+            if now >= challenge.expires_at:
+                raise CodeExpired
+            # 2.
+            tries = await session.scalar(
+                update(Challenge)
+                .where(Challenge.id == challenge.id, Challenge.try_count < TRIES_PER_CODE, Challenge.used_at.is_(None))
+                .values(try_count=Challenge.try_count + 1)
+                .returning(Challenge.try_count)
+                .execution_options(synchronize_session=False)
+            )
+            if tries is None:
+                raise CodeTriesExhausted
+            # 3.
+            if not hmac.compare_digest(self._keys.code_hash(challenge.id, digits), challenge.code_hash):
+                is_locked = await self._count_wrong(session, actor, now)
+                left = TRIES_PER_CODE - tries
+                refusal = LinkLocked() if is_locked else CodeIncorrect(tries_left=left) if left else CodeTriesExhausted()
+            else:
+                # 4.
+                await session.execute(update(Challenge).where(Challenge.id == challenge.id).values(used_at=now))
+                await self._let_in(session, actor, now)
+        if refusal is not None:
+            raise refusal
+
+    async def verify_access_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
+        """Check a code that was agreed elsewhere. The same fifteen tries in the link's life."""
+        now = self._clock()
+        async with self._database.work() as session:
+            actor = await link_holder(session, link_id, cookie, now)
+            if actor.recipient.method != VerificationMethod.ACCESS_CODE or actor.recipient.access_code_hash is None:
+                raise VerificationMethodNotAllowed
+            # Counted before the slow comparison, which runs outside the transaction, and given back when it was right.
+            is_locked = await self._count_wrong(session, actor, now)
+        if is_locked:
+            raise LinkLocked
+        if not await is_password(actor.recipient.access_code_hash, typed.strip()):
+            async with self._database.reading() as session:
+                recipient = await session.get_one(Recipient, actor.recipient.id)
+                raise AccessCodeIncorrect(tries_left=WRONG_CODES_PER_LINK - recipient.wrong_code_count)
+        async with self._database.work() as session:
+            actor = await link_holder(session, link_id, cookie, now)
+            await session.execute(
+                update(Recipient)
+                .where(Recipient.id == actor.recipient.id)
+                .values(wrong_code_count=Recipient.wrong_code_count - 1)
+                .execution_options(synchronize_session=False)
+            )
+            await self._let_in(session, actor, now)
+
+    async def ask_help(self, link_id: str) -> None:
+        """Tell the sender that this recipient cannot get in. At most once an hour; the answer is always the same."""
+        now = self._clock()
+        async with self._database.work() as session:
+            try:
+                _, recipient, transfer = await link_of(session, link_id)
+            except LinkWrong:
+                return
+            asked = await session.scalar(
+                update(Recipient)
+                .where(
+                    Recipient.id == recipient.id,
+                    (Recipient.help_asked_at.is_(None)) | (Recipient.help_asked_at <= now - _HELP_EVERY),
+                )
+                .values(help_asked_at=now)
+                .returning(Recipient.id)
+                .execution_options(synchronize_session=False)
+            )
+            if asked is None:
+                return
+            sender = await session.get_one(StaffUser, transfer.sender_id)
+            self._notifying.queue_to_sender(session, Purpose.HELP_ASKED, sender, transfer=transfer, recipient=recipient)
+            record(
+                session,
+                EventTag.RECIPIENT_HELP_ASKED,
+                Subject(actor=ActorKind.STRANGER, transfer_id=transfer.id, recipient_id=recipient.id),
+                now,
+            )
+
+    async def contact(self, link_id: str) -> StaffUser | None:
+        """Whom to call about this link; nothing for a link we do not know."""
+        async with self._database.reading() as session:
+            try:
+                _, _, transfer = await link_of(session, link_id)
+            except LinkWrong:
+                return None
+            return await session.get_one(StaffUser, transfer.sender_id)
+
+    async def leave(self, cookie: SecretToken) -> None:
+        """End the grant on this device."""
+        async with self._database.work() as session:
+            if (grant := await session.get(Grant, cookie.digest)) is not None:
+                await session.delete(grant)
+
+    async def _let_in(self, session: AsyncSession, actor: RecipientActor, now: datetime) -> None:
+        actor.grant.verified_at = now
+        actor.grant.last_used_at = now
+        if actor.recipient.opened_at is None:
+            await session.execute(
+                update(Recipient)
+                .where(Recipient.id == actor.recipient.id)
+                .values(opened_at=now)
+                .execution_options(synchronize_session=False)
+            )
+        record(session, EventTag.CODE_VERIFIED, actor.subject(), now, method=actor.recipient.method.value)
+
+    async def _count_wrong(self, session: AsyncSession, actor: RecipientActor, now: datetime) -> bool:
+        """Count against the link's life; at the limit lock it and tell the sender. Returns whether it is locked now."""
+        count = await session.scalar(
+            update(Recipient)
+            .where(Recipient.id == actor.recipient.id, Recipient.locked_at.is_(None))
+            .values(wrong_code_count=Recipient.wrong_code_count + 1)
+            .returning(Recipient.wrong_code_count)
+            .execution_options(synchronize_session=False)
+        )
+        record(session, EventTag.CODE_FAILED, actor.subject(), now, method=actor.recipient.method.value)
+        if count is None:
+            return True
+        if count < WRONG_CODES_PER_LINK:
+            return False
+        await session.execute(
+            update(Recipient)
+            .where(Recipient.id == actor.recipient.id)
+            .values(locked_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        sender = await session.get_one(StaffUser, actor.transfer.sender_id)
+        self._notifying.queue_to_sender(session, Purpose.LINK_LOCKED, sender, transfer=actor.transfer, recipient=actor.recipient)
+        record(session, EventTag.LINK_LOCKED, actor.subject(), now)
+        return True
+
+
+async def _current_challenge(session: AsyncSession, recipient: Recipient, now: datetime) -> Challenge | None:
+    return await session.scalar(
+        select(Challenge).where(
+            Challenge.recipient_id == recipient.id,
+            Challenge.replaced_at.is_(None),
+            Challenge.used_at.is_(None),
+            Challenge.expires_at > now,
+            Challenge.try_count < TRIES_PER_CODE,
+        )
+    )
+
+
+async def _require_code_budget(session: AsyncSession, recipient: Recipient, now: datetime) -> None:
+    latest = await session.scalar(select(func.max(Challenge.created_at)).where(Challenge.recipient_id == recipient.id))
+    if latest is not None and now - latest < CODE_COOL_DOWN:
+        raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWN - (now - latest)).total_seconds()) + 1)
+    for window, limit in ((timedelta(hours=1), CODES_PER_HOUR), (timedelta(days=1), CODES_PER_DAY)):
+        for mine in (Challenge.recipient_id == recipient.id, Challenge.number_index == recipient.number_index):
+            count = await session.scalar(select(func.count()).where(mine, Challenge.created_at > now - window))
+            if (count or 0) >= limit:
+                raise CodeLimitReached(retry_after_seconds=int(window.total_seconds()))
