@@ -20,10 +20,12 @@ from zegelpost.model.refusals import (
 
 GIGABYTE: Final = 1024**3
 
-# The first line and a half is the list of the portal this replaces; the rest is what people in care and inspections use today.
-DEFAULT_EXTENSIONS: Final = tuple(
-    ["eps", "gif", "jpeg", "jpg", "png", "doc", "docx", "odt", "xls", "xlsx", "ods", "pps", "ppsx", "ppt", "pptx", "odp", "zip", "rar", "7z", "gz", "tgz", "lzma", "cab", "gzip", "bzip2", "z", "bz2", "pdf", "txt", "csv", "eml", "msg", "rtf", "tif", "tiff", "heic", "mp3", "m4a", "mp4", "dcm"]
-)
+# The first two lines are the list of the portal this replaces; the rest is what people in care and inspections use today.
+DEFAULT_EXTENSIONS: Final = (
+    "eps", "gif", "jpeg", "jpg", "png", "doc", "docx", "odt", "xls", "xlsx", "ods", "pps", "ppsx", "ppt", "pptx", "odp",
+    "zip", "rar", "7z", "gz", "tgz", "lzma", "cab", "gzip", "bzip2", "z", "bz2", "pdf", "txt",
+    "csv", "eml", "msg", "rtf", "tif", "tiff", "heic", "mp3", "m4a", "mp4", "dcm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,13 @@ class KeepingKeys:
         if transfer.has_sender_copy:
             self._keep_sender_copy(key, transfer, expires_at)
 
+    def carry_sender_copy(self, transfer: Transfer, expires_at: datetime) -> None:
+        """Tie a sent transfer to the week of a later expiry; link-only transfers have nothing to wrap anew."""
+        key = self.sender_key(transfer) if transfer.sender_wrap is not None else None
+        transfer.week = week_of(expires_at)
+        if key is not None:
+            self._keep_sender_copy(key, transfer, expires_at)
+
     def wrap_for_colleague(self, key: MessageKey, transfer: Transfer, recipient: Recipient) -> None:
         """Colleagues open with an account instead of a link."""
         assert transfer.week is not None

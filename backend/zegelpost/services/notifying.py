@@ -178,7 +178,7 @@ class Notifying:
             self.wake.clear()
             try:
                 count = await self.dispatch()
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged, and tried again in a second
                 # A database that is away for a moment must not end delivery for good.
                 _LOG.exception("dispatch_failed")
                 count = 0
@@ -190,10 +190,20 @@ class Notifying:
 
     async def _claim(self, worker: str) -> list[Outgoing]:
         now = self._clock()
+        interrupted = (
+            (Outgoing.kind == OutgoingKind.SMS) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now)
+        )
         async with self._database.reading() as session:
-            if await session.scalar(select(Outgoing.id).where(_is_due(now)).limit(1)) is None:
+            if await session.scalar(select(Outgoing.id).where(or_(_is_due(now), interrupted)).limit(1)) is None:
                 return []  # nothing to write, so no writer is kept waiting
         async with self._database.work() as session:
+            # A worker died with a code in hand: it may have left, so it is never tried again.
+            await session.execute(
+                update(Outgoing)
+                .where(interrupted)
+                .values(state=OutgoingState.UNKNOWN, sealed_payload=None, worker=None, leased_until=None, failure="interrupted")
+                .execution_options(synchronize_session=False)
+            )
             due = (
                 select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
             )
@@ -210,10 +220,6 @@ class Notifying:
 
     async def _hand_over(self, outgoing: Outgoing, worker: str) -> None:
         now = self._clock()
-        if outgoing.kind == OutgoingKind.SMS and outgoing.attempt_count > 1 and outgoing.failure is None:
-            # An earlier worker died after claiming it: the message may have left.
-            await self._finish(outgoing, worker, OutgoingState.UNKNOWN, failure="interrupted")
-            return
         if now >= outgoing.useless_after:
             await self._finish(outgoing, worker, OutgoingState.FAILED, failure=outgoing.failure or "too late")
             return
@@ -327,8 +333,8 @@ class Notifying:
 def _is_due(now: datetime) -> Any:
     return or_(
         (Outgoing.state == OutgoingState.WAITING) & (Outgoing.due_at <= now),
-        # A worker died with it; see `_hand_over` for what that means for a code.
-        (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now),
+        # A worker died with a mail in hand; the same bytes may go again.
+        (Outgoing.kind == OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now),
     )
 
 

@@ -74,7 +74,7 @@ class Sending:
         return transfer.id
 
     async def change(self, actor: StaffActor, transfer_id: str, content: DraftContent) -> None:
-        """Replace what a draft says and to whom; its documents stay. Raises `NotFound`, `TransferNotDraft`, `ExpiryOutOfRange`."""
+        """Replace what a draft says and to whom; its documents stay. Raises `NotFound`, `TransferNotDraft`."""
         self._policy.require_expiry(content.expires_in_days)
         hashes = await _access_code_hashes(content.addressees)
         async with self._database.work() as session:

@@ -1,0 +1,116 @@
+"""Blobs in a local directory: the embedded default."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from zegelpost.model.identifiers import BlobName, is_identifier
+from zegelpost.ports import BlobError, BlobMissingError, BlobSpaceError
+
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PREPARING: Final = "preparing"
+
+
+class DirectoryBlobs:
+    """One file per blob, in folders by the first two characters so that none grows too long to list.
+
+    Needs a file system with atomic rename and a working fsync; network file systems without them lose what was acknowledged.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        (root / _PREPARING).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def create(self, name: BlobName) -> DirectoryBlobWriter:
+        return DirectoryBlobWriter(self._root / _PREPARING / _checked(name), self._path(name))
+
+    def read(self, name: BlobName, start: int, length: int) -> bytes:
+        with _as_blob_errors():
+            handle = os.open(self._path(name), os.O_RDONLY)
+            try:
+                return os.pread(handle, length, start)
+            finally:
+                os.close(handle)
+
+    def size(self, name: BlobName) -> int:
+        with _as_blob_errors():
+            return self._path(name).stat().st_size
+
+    def delete(self, name: BlobName) -> None:
+        with _as_blob_errors():
+            self._path(name).unlink(missing_ok=True)
+            (self._root / _PREPARING / _checked(name)).unlink(missing_ok=True)
+
+    def names(self) -> list[BlobName]:
+        return [BlobName(path.name) for folder in self._root.iterdir() if folder.name != _PREPARING for path in folder.iterdir()]
+
+    def _path(self, name: BlobName) -> Path:
+        return self._root / _checked(name)[:2] / name
+
+
+class DirectoryBlobWriter:
+    """Writes beside the final place and renames, so that a torn blob is never visible under its name."""
+
+    def __init__(self, preparing: Path, final: Path) -> None:
+        self._preparing = preparing
+        self._final = final
+        with _as_blob_errors():
+            self._handle: int | None = os.open(preparing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+    def write(self, data: bytes | memoryview) -> None:
+        assert self._handle is not None
+        rest = memoryview(data)
+        with _as_blob_errors():
+            while rest:
+                rest = rest[os.write(self._handle, rest) :]
+
+    def commit(self) -> None:
+        assert self._handle is not None
+        with _as_blob_errors():
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._handle = None
+            folder = self._final.parent
+            if not folder.exists():
+                folder.mkdir(mode=0o700, exist_ok=True)
+                _sync_directory(folder.parent)
+            self._preparing.rename(self._final)
+            _sync_directory(folder)
+
+    def abort(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        self._preparing.unlink(missing_ok=True)
+
+
+def _checked(name: BlobName) -> str:
+    if not is_identifier(name):
+        raise ValueError("not the name of a blob")
+    return name
+
+
+def _sync_directory(path: Path) -> None:
+    # Without this a power cut may forget the name though it kept the bytes.
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _as_blob_errors() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise BlobMissingError("a stored part is missing") from None
+    except OSError as error:
+        if error.errno in _FULL:
+            raise BlobSpaceError("the disk is full") from None
+        raise BlobError(f"the disk refused: {errno.errorcode.get(error.errno or 0, 'unknown')}") from error

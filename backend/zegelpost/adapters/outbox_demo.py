@@ -1,0 +1,64 @@
+"""Mail and SMS that would have left, kept in memory for whoever tries the demo. Never outside it."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.policy import default
+from typing import Any, Final
+
+from zegelpost.ports import MailAcceptance, SmsAcceptance
+
+_MOST: Final = 1000
+
+
+class DemoOutbox:
+    """Both gateways at once; accepts everything."""
+
+    def __init__(self) -> None:
+        self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
+        self.mail = _DemoMail(self._entries)
+        self.sms = _DemoSms(self._entries)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Oldest first; `kind`, `to`, `subject`, `text`, `html`, `sent_at`."""
+        return list(self._entries)
+
+
+class _DemoMail:
+    def __init__(self, entries: deque[dict[str, Any]]) -> None:
+        self._entries = entries
+
+    async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:  # noqa: ARG002 - the port's signature
+        parsed = message_from_bytes(message, policy=default)
+        text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+        self._entries.append(
+            {
+                "kind": "mail",
+                "to": recipient,
+                "subject": parsed["Subject"],
+                "text": text.get_content() if text else None,
+                "html": html.get_content() if html else None,
+                "sent_at": datetime.now(UTC).isoformat(),
+            }
+        )
+        return MailAcceptance("demo", 250, None)
+
+
+class _DemoSms:
+    def __init__(self, entries: deque[dict[str, Any]]) -> None:
+        self._entries = entries
+
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:  # noqa: ARG002 - the port's signature
+        self._entries.append(
+            {
+                "kind": "sms",
+                "to": recipient,
+                "subject": None,
+                "text": text,
+                "html": None,
+                "sent_at": datetime.now(UTC).isoformat(),
+            }
+        )
+        return SmsAcceptance("demo")

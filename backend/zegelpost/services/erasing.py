@@ -1,0 +1,121 @@
+"""Erasing: transfers expire, are erased after their grace period, and weeks whose keys nobody needs are destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.document import Document, OrphanBlob, Part, Upload
+from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.recipient import Grant, Link, Recipient
+from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferState, week_of
+from zegelpost.ports import KeyRing
+from zegelpost.services.recording import Subject, record
+
+_BATCH: Final = 100
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    expired_count: int
+    erased_count: int
+    destroyed_weeks: tuple[str, ...]
+
+
+class Erasing:
+    def __init__(self, database: Database, ring: KeyRing, clock: Clock) -> None:
+        self._database = database
+        self._ring = ring
+        self._clock = clock
+
+    async def run(self) -> Erased:
+        """Do all that is due, a batch at a time. Safe to repeat and to interrupt."""
+        now = self._clock()
+        expired = await self._expire(now)
+        erased = await self._erase(now)
+        return Erased(expired, erased, await self._destroy_weeks(now))
+
+    async def _expire(self, now: datetime) -> int:
+        async with self._database.work() as session:
+            due = list(
+                await session.scalars(
+                    select(Transfer).where(Transfer.state == TransferState.SENT, Transfer.expires_at <= now).limit(_BATCH)
+                )
+            )
+            for transfer in due:
+                transfer.state = TransferState.EXPIRED
+                record(session, EventTag.TRANSFER_EXPIRED, _system(transfer), now)
+        return len(due)
+
+    async def _erase(self, now: datetime) -> int:
+        over = (
+            (Transfer.state.in_([TransferState.EXPIRED, TransferState.REVOKED]) & (Transfer.expires_at <= now - GRACE))
+            | ((Transfer.state == TransferState.DRAFT) & (Transfer.created_at <= now - DRAFT_LIFETIME))
+        )  # fmt: skip
+        async with self._database.work() as session:
+            due = list(await session.scalars(select(Transfer).where(over).limit(_BATCH)))
+            for transfer in due:
+                await erase(session, transfer, now)
+                record(session, EventTag.TRANSFER_ERASED, _system(transfer), now)
+        return len(due)
+
+    async def _destroy_weeks(self, now: datetime) -> tuple[str, ...]:
+        """Destroy the keys of weeks that are over, grace period included, and in which no transfer is left.
+
+        A day is kept in hand against a clock that runs ahead: destroyed keys cannot be had back.
+        """
+        horizon = week_of(now - GRACE - timedelta(days=7) - _DAY)
+        past = [week for week in await asyncio.to_thread(self._ring.weeks) if week < horizon]
+        destroyed: list[str] = []
+        for week in past:
+            async with self._database.reading() as session:
+                in_use = await session.scalar(
+                    select(Transfer.id).where(Transfer.week == week, Transfer.state != TransferState.ERASED).limit(1)
+                )
+            if in_use is None:
+                await asyncio.to_thread(self._ring.destroy_week, week)
+                destroyed.append(week)
+        return tuple(destroyed)
+
+
+async def erase(session: AsyncSession, transfer: Transfer, now: datetime) -> None:
+    """Drop every wrap of the message key; the sealed bytes, now meaningless, are left to the sweep."""
+    transfer.state = TransferState.ERASED
+    transfer.erased_at = now
+    transfer.draft_wrap = transfer.sender_wrap = None
+    transfer.reference_index = None
+    recipients = select(Recipient.id).where(Recipient.transfer_id == transfer.id).scalar_subquery()
+    unsynchronised = {"synchronize_session": False}
+    await session.execute(
+        update(Link)
+        .where(Link.recipient_id.in_(recipients))
+        .values(wrap=None, secret_check=None)
+        .execution_options(**unsynchronised)
+    )
+    await session.execute(delete(Grant).where(Grant.recipient_id.in_(recipients)).execution_options(**unsynchronised))
+    await session.execute(
+        update(Recipient).where(Recipient.transfer_id == transfer.id).values(staff_wrap=None).execution_options(**unsynchronised)
+    )
+    documents = select(Document.id).where(Document.transfer_id == transfer.id).scalar_subquery()
+    for blob in await session.scalars(select(Part.blob).where(Part.document_id.in_(documents))):
+        session.add(OrphanBlob(name=blob, due_at=now))
+    await session.execute(delete(Part).where(Part.document_id.in_(documents)).execution_options(**unsynchronised))
+    await session.execute(delete(Upload).where(Upload.transfer_id == transfer.id).execution_options(**unsynchronised))
+    await session.execute(
+        update(Document)
+        .where(Document.transfer_id == transfer.id)
+        .values(sealed_manifest=None, manifest_digest=None)
+        .execution_options(**unsynchronised)
+    )
+
+
+def _system(transfer: Transfer) -> Subject:
+    return Subject(actor=ActorKind.SYSTEM, transfer_id=transfer.id)

@@ -1,0 +1,213 @@
+"""Following up: what a sender does after sending. Revoke, block one recipient, extend, make a new link, remind."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.event import EventTag
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import Challenge, Grant, Link, Recipient, VerificationMethod
+from zegelpost.model.refusals import ExpiryOutOfRange, NothingToRemind, RemindedRecently, TransferExpired
+from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import StaffActor, own_recipient, own_transfer
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import Notifying, recipient_facts
+from zegelpost.services.recording import record
+from zegelpost.services.sending import Sending
+
+_REMIND_EVERY: Final = timedelta(hours=12)
+
+
+class FollowingUp:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, sending: Sending, policy: Policy, clock: Clock
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._notifying = notifying
+        self._sending = sending
+        self._policy = policy
+        self._clock = clock
+
+    async def revoke(self, actor: StaffActor, transfer_id: str, *, tell_recipients: bool = True) -> None:
+        """Nobody can open the transfer any more, also who is reading now. What was downloaded stays where it is."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_sent()
+            transfer.state = TransferState.REVOKED
+            transfer.revoked_at = now
+            recipients = await _recipients(session, transfer)
+            for recipient in recipients:
+                await _shut(session, recipient)
+                if tell_recipients and recipient.blocked_at is None:
+                    person = self._keys.person(recipient)
+                    self._notifying.queue_mail(
+                        session,
+                        Purpose.REVOKED,
+                        person.email,
+                        transfer.language,
+                        transfer=transfer,
+                        recipient=recipient,
+                        **recipient_facts(person, actor.user, transfer),
+                    )
+            record(session, EventTag.TRANSFER_REVOKED, actor.subject(transfer), now)
+
+    async def block(self, actor: StaffActor, transfer_id: str, recipient_id: str) -> None:
+        """Shut out one recipient. A new link lets them in again."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_sent()
+            recipient = await own_recipient(session, transfer, recipient_id)
+            recipient.blocked_at = recipient.blocked_at or now
+            await _shut(session, recipient)
+            record(session, EventTag.RECIPIENT_BLOCKED, actor.subject(transfer, recipient_id=recipient.id), now)
+
+    async def extend(self, actor: StaffActor, transfer_id: str, days: int) -> None:
+        """Let the transfer expire `days` from now instead; also re-opens one that expired within the grace period.
+
+        Existing links keep working. Raises `ExpiryOutOfRange` for a day that is not later. Links
+        are carried to the later week without the message key.
+        """
+        self._policy.require_expiry(days)
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_sent()
+            expires_at = now + timedelta(days=days)
+            if transfer.expires_at is not None and expires_at <= transfer.expires_at:
+                raise ExpiryOutOfRange(shortest=(transfer.expires_at - now).days + 1, longest=self._policy.longest_expiry_days)
+            await self._carry(session, transfer, expires_at)
+            transfer.expires_at = expires_at
+            transfer.state = TransferState.SENT
+            record(session, EventTag.TRANSFER_EXTENDED, actor.subject(transfer), now, days=days)
+
+    async def reissue(self, actor: StaffActor, transfer_id: str, recipient_id: str) -> None:
+        """Mail a new link; the old one stops working, and wrong codes are forgotten. Raises `LinkNotReissuable` when link-only."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_sent()
+            if transfer.state == TransferState.EXPIRED or (transfer.expires_at and now >= transfer.expires_at):
+                raise TransferExpired
+            recipient = await own_recipient(session, transfer, recipient_id)
+            key = self._keys.sender_key(transfer)
+            recipient.blocked_at = recipient.locked_at = None
+            recipient.wrong_code_count = 0
+            await self._new_way_in(session, Purpose.NEW_LINK, actor, transfer, recipient, key, now)
+            record(session, EventTag.LINK_REISSUED, actor.subject(transfer, recipient_id=recipient.id), now, reason="asked")
+
+    async def remind(self, actor: StaffActor, transfer_id: str) -> int:
+        """Mail who has not fetched it; returns how many. Raises `NothingToRemind`, `RemindedRecently`.
+
+        A link cannot be mailed twice, because only the recipient has it: with a sender copy the reminder brings a new one.
+        """
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_sent()
+            transfer.require_open(now)
+            waiting = [
+                recipient
+                for recipient in await _recipients(session, transfer)
+                if recipient.fetched_at is None and recipient.blocked_at is None and recipient.locked_at is None
+            ]
+            if not waiting:
+                raise NothingToRemind
+            due = [r for r in waiting if r.reminded_at is None or now - r.reminded_at >= _REMIND_EVERY]
+            if not due:
+                raise RemindedRecently(retry_after_seconds=int(_REMIND_EVERY.total_seconds()))
+            for recipient in due:
+                recipient.reminded_at = now
+                await self._remind_one(session, actor, transfer, recipient, now)
+                record(session, EventTag.RECIPIENT_REMINDED, actor.subject(transfer, recipient_id=recipient.id), now)
+            return len(due)
+
+    async def _remind_one(
+        self, session: AsyncSession, actor: StaffActor, transfer: Transfer, recipient: Recipient, now: datetime
+    ) -> None:
+        if transfer.has_sender_copy or recipient.method == VerificationMethod.SIGN_IN:
+            key = (
+                self._keys.colleague_key(transfer, recipient)
+                if recipient.method == VerificationMethod.SIGN_IN
+                else self._keys.sender_key(transfer)
+            )
+            await self._new_way_in(session, Purpose.REMINDER, actor, transfer, recipient, key, now)
+            return
+        person = self._keys.person(recipient)
+        self._notifying.queue_mail(
+            session,
+            Purpose.REMINDER,
+            person.email,
+            transfer.language,
+            transfer=transfer,
+            recipient=recipient,
+            **recipient_facts(person, actor.user, transfer),
+        )
+
+    async def _new_way_in(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        actor: StaffActor,
+        transfer: Transfer,
+        recipient: Recipient,
+        key: MessageKey,
+        now: datetime,
+    ) -> None:
+        if recipient.method == VerificationMethod.SIGN_IN:
+            self._sending.invite_colleague(session, actor.user, transfer, recipient, self._keys.person(recipient), key)
+            return
+        await _shut(session, recipient)
+        await session.execute(
+            update(Link)
+            .where(Link.recipient_id == recipient.id, Link.replaced_at.is_(None))
+            .values(replaced_at=now)
+            .execution_options(synchronize_session=False)
+        )
+        self._sending.invite(session, purpose, actor.user, transfer, recipient, key)
+
+    async def _carry(self, session: AsyncSession, transfer: Transfer, expires_at: datetime) -> None:
+        """Tie every wrap to the week of the later expiry."""
+        recipients = await _recipients(session, transfer)
+        colleague_keys = {
+            recipient.id: self._keys.colleague_key(transfer, recipient)
+            for recipient in recipients
+            if recipient.method == VerificationMethod.SIGN_IN and recipient.staff_wrap is not None
+        }
+        self._keys.carry_sender_copy(transfer, expires_at)
+        assert transfer.week is not None
+        for recipient in recipients:
+            if recipient.id in colleague_keys:
+                self._keys.wrap_for_colleague(colleague_keys[recipient.id], transfer, recipient)
+            for link in await session.scalars(select(Link).where(Link.recipient_id == recipient.id)):
+                self._keys.carry_link(link, transfer.week)
+
+
+async def _recipients(session: AsyncSession, transfer: Transfer) -> list[Recipient]:
+    found = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position))
+    return list(found)
+
+
+async def _shut(session: AsyncSession, recipient: Recipient) -> None:
+    """Take away every way in: what the link opens, grants on any device, and codes that are under way."""
+    await session.execute(
+        update(Link).where(Link.recipient_id == recipient.id).values(wrap=None).execution_options(synchronize_session=False)
+    )
+    recipient.staff_wrap = None
+    await session.execute(delete(Grant).where(Grant.recipient_id == recipient.id))
+    await session.execute(
+        update(Challenge)
+        .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
+        .values(replaced_at=Challenge.created_at)
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,245 @@
+"""Overseeing: what senders see of their own transfers, and colleagues of what they received."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.document import Upload
+from zegelpost.model.event import Event, EventTag
+from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId, UploadId
+from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
+from zegelpost.model.recipient import Person, Recipient, VerificationMethod
+from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer, TransferState, TransferText
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import StaffActor, own_transfer
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.receiving import ReadableDocument, readable_documents
+
+PAGE: Final = 20
+
+
+class Progress(StrEnum):
+    """How far one recipient has come, worst news first."""
+
+    LOCKED = "locked"
+    BLOCKED = "blocked"
+    UNDELIVERED = "undelivered"
+    FETCHED = "fetched"
+    OPENED = "opened"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientOverview:
+    id: RecipientId
+    person: Person
+    method: VerificationMethod
+    progress: Progress
+    opened_at: datetime | None
+    fetched_at: datetime | None
+    history: Sequence[Event] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferOverview:
+    """A transfer as its sender sees it. `text` is missing when it was sent link-only: then we cannot read it either."""
+
+    id: TransferId
+    state: TransferState
+    text: TransferText | None
+    language: str
+    created_at: datetime
+    sent_at: datetime | None
+    expires_at: datetime | None
+    expires_in_days: int
+    has_sender_copy: bool
+    recipients: Sequence[RecipientOverview]
+    documents: Sequence[ReadableDocument] = field(default=())
+    history: Sequence[Event] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivingUpload:
+    """An upload that has not finished, to go on with."""
+
+    id: UploadId
+    document_id: DocumentId
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: Sequence[TransferOverview]
+    number: int
+    total_count: int
+
+    @property
+    def last(self) -> int:
+        return max(1, -(-self.total_count // PAGE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedOverview:
+    id: TransferId
+    sender_name: str
+    sent_at: datetime
+    expires_at: datetime
+    text: TransferText
+    is_opened: bool
+
+
+class Overseeing:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, clock: Clock) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._clock = clock
+
+    async def sent(self, actor: StaffActor, *, page: int = 1, count: int = PAGE) -> Page:
+        """Sent transfers, newest first; erased ones are gone."""
+        mine = (Transfer.sender_id == actor.user.id, Transfer.state.not_in([TransferState.DRAFT, TransferState.ERASED]))
+        return await self._page(actor, mine, Transfer.sent_at.desc(), page, count)
+
+    async def drafts(self, actor: StaffActor) -> Page:
+        """Drafts that this sign-in can open, newest first."""
+        mine = (Transfer.sender_id == actor.user.id, Transfer.state == TransferState.DRAFT)
+        page = await self._page(actor, mine, Transfer.created_at.desc(), 1, PAGE)
+        return Page([draft for draft in page.items if draft.text is not None], 1, page.total_count)
+
+    async def received(self, actor: StaffActor) -> list[ReceivedOverview]:
+        """Transfers from colleagues to this staff user that can still be opened, newest first."""
+        now = self._clock()
+        index = self._keys.index("email", actor.user.email)
+        async with self._database.reading() as session:
+            rows = await session.execute(
+                select(Transfer, Recipient, StaffUser)
+                .join(Recipient, Recipient.transfer_id == Transfer.id)
+                .join(StaffUser, StaffUser.id == Transfer.sender_id)
+                .where(
+                    Recipient.email_index == index,
+                    Recipient.method == VerificationMethod.SIGN_IN,
+                    Recipient.blocked_at.is_(None),
+                    Transfer.state == TransferState.SENT,
+                    Transfer.expires_at > now,
+                )
+                .order_by(Transfer.sent_at.desc())
+                .limit(100)
+            )
+            return [self._received(transfer, recipient, sender) for transfer, recipient, sender in rows.all()]
+
+    async def transfer(self, actor: StaffActor, transfer_id: str) -> TransferOverview:
+        """One transfer with everything that happened to it. Raises `NotFound`."""
+        async with self._database.reading() as session:
+            transfer = await own_transfer(session, actor, transfer_id)
+            if transfer.state == TransferState.ERASED:
+                raise NotFound
+            events = list(await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id)))
+            return await self._overview(session, actor, transfer, events)
+
+    async def arriving(self, actor: StaffActor, transfer_id: str) -> list[ArrivingUpload]:
+        """Uploads of a draft that have not finished."""
+        async with self._database.reading() as session:
+            transfer = await own_transfer(session, actor, transfer_id)
+            uploads = await session.scalars(select(Upload).where(Upload.transfer_id == transfer.id).order_by(Upload.created_at))
+            return [ArrivingUpload(u.id, u.document_id, u.offset_bytes, u.length_bytes) for u in uploads]
+
+    async def _page(self, actor: StaffActor, mine: tuple[Any, ...], order: Any, page: int, count: int) -> Page:
+        async with self._database.reading() as session:
+            total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
+            transfers = await session.scalars(
+                select(Transfer).where(*mine).order_by(order, Transfer.id).limit(count).offset((page - 1) * count)
+            )
+            return Page([await self._overview(session, actor, transfer, []) for transfer in transfers], page, total)
+
+    async def _overview(
+        self, session: AsyncSession, actor: StaffActor, transfer: Transfer, events: Sequence[Event]
+    ) -> TransferOverview:
+        key = self._key(actor, transfer)
+        recipients = await session.scalars(
+            select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position)
+        )
+        undelivered = set(
+            await session.scalars(
+                select(Outgoing.recipient_id).where(
+                    Outgoing.transfer_id == transfer.id,
+                    Outgoing.state == OutgoingState.FAILED,
+                    Outgoing.purpose.in_([Purpose.INVITATION, Purpose.NEW_LINK, Purpose.COLLEAGUE_INVITATION]),
+                )
+            )
+        )
+        return TransferOverview(
+            id=transfer.id,
+            state=_state(transfer, self._clock()),
+            text=self._keys.text(key, transfer) if key else None,
+            language=transfer.language,
+            created_at=transfer.created_at,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            expires_in_days=transfer.expires_in_days,
+            has_sender_copy=transfer.has_sender_copy,
+            recipients=[
+                RecipientOverview(
+                    id=recipient.id,
+                    person=self._keys.person(recipient),
+                    method=recipient.method,
+                    progress=_progress(recipient, is_undelivered=recipient.id in undelivered),
+                    opened_at=recipient.opened_at,
+                    fetched_at=recipient.fetched_at,
+                    history=[event for event in events if event.recipient_id == recipient.id],
+                )
+                for recipient in recipients
+            ],
+            documents=await readable_documents(session, self._keys, key, transfer, with_arriving=True) if key else [],
+            history=[event for event in events if event.recipient_id is None and event.tag not in _FINE_PRINT],
+        )
+
+    def _key(self, actor: StaffActor, transfer: Transfer) -> MessageKey | None:
+        try:
+            return self._keys.message_key(transfer, actor.token)
+        except (LinkNotReissuable, TransferExpired, NotFound):
+            return None
+
+    def _received(self, transfer: Transfer, recipient: Recipient, sender: StaffUser) -> ReceivedOverview:
+        assert transfer.sent_at is not None
+        assert transfer.expires_at is not None
+        return ReceivedOverview(
+            id=transfer.id,
+            sender_name=sender.name,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            text=self._keys.text(self._keys.colleague_key(transfer, recipient), transfer),
+            is_opened=recipient.opened_at is not None,
+        )
+
+
+_FINE_PRINT: Final = {EventTag.TRANSFER_CHANGED}
+
+
+def _state(transfer: Transfer, now: datetime) -> TransferState:
+    """What counts now, whether or not the worker has written it down."""
+    if transfer.state == TransferState.SENT and transfer.expires_at is not None and now >= transfer.expires_at:
+        return TransferState.EXPIRED
+    return transfer.state
+
+
+def _progress(recipient: Recipient, *, is_undelivered: bool) -> Progress:
+    if recipient.locked_at is not None:
+        return Progress.LOCKED
+    if recipient.blocked_at is not None:
+        return Progress.BLOCKED
+    if recipient.fetched_at is not None:
+        return Progress.FETCHED
+    if recipient.opened_at is not None:
+        return Progress.OPENED
+    return Progress.UNDELIVERED if is_undelivered else Progress.WAITING

@@ -1,0 +1,174 @@
+"""Receiving: reading a transfer and fetching its documents, as a recipient or as a colleague who signed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.document import Document, DocumentState, ScanVerdict
+from zegelpost.model.event import EventTag
+from zegelpost.model.file_name import FileName
+from zegelpost.model.identifiers import DocumentId, TransferId
+from zegelpost.model.recipient import Grant, Recipient
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer, TransferText
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import StaffActor, document_of, granted, received_transfer
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.recording import Subject, record
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableDocument:
+    """A document as people see it."""
+
+    id: DocumentId
+    name: FileName = field(repr=False)
+    length_bytes: int
+    scan_verdict: ScanVerdict | None
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadableTransfer:
+    """An opened transfer."""
+
+    id: TransferId
+    sender_name: str
+    sender_email: str
+    sent_at: datetime
+    expires_at: datetime
+    text: TransferText
+    documents: Sequence[ReadableDocument]
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Someone who may read one transfer now, and the key that lets them."""
+
+    transfer: Transfer
+    recipient: Recipient
+    key: MessageKey = field(repr=False)
+    subject: Subject
+
+
+class Receiving:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, clock: Clock) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._clock = clock
+
+    async def by_grant(self, link_id: str, cookie: SecretToken | None) -> Reader:
+        """A verified recipient. Raises what stands in the way; keeps the grant from running idle."""
+        now = self._clock()
+        async with self._database.reading() as session:
+            actor = await granted(session, link_id, cookie, now)
+            assert cookie is not None
+            key = self._keys.grant_key(actor.transfer.id, actor.grant, cookie)
+        async with self._database.work() as session:
+            await session.execute(update(Grant).where(Grant.digest == actor.grant.digest).values(last_used_at=now))
+        return Reader(actor.transfer, actor.recipient, key, actor.subject())
+
+    async def by_sign_in(self, actor: StaffActor, transfer_id: str) -> Reader:
+        """A colleague who is a recipient. Raises `NotFound` to everyone else."""
+        now = self._clock()
+        async with self._database.reading() as session:
+            transfer, recipient = await received_transfer(session, self._keys.index("email", actor.user.email), transfer_id, now)
+            key = self._keys.colleague_key(transfer, recipient)
+        return Reader(transfer, recipient, key, actor.subject(transfer, recipient_id=recipient.id))
+
+    async def read(self, reader: Reader) -> ReadableTransfer:
+        """Note and documents; the first time counts as opened."""
+        now = self._clock()
+        async with self._database.work() as session:
+            await session.execute(
+                update(Recipient).where(Recipient.id == reader.recipient.id, Recipient.opened_at.is_(None)).values(opened_at=now)
+            )
+            sender = await session.get_one(StaffUser, reader.transfer.sender_id)
+            documents = await readable_documents(session, self._keys, reader.key, reader.transfer)
+        transfer = reader.transfer
+        assert transfer.sent_at is not None
+        assert transfer.expires_at is not None
+        return ReadableTransfer(
+            id=transfer.id,
+            sender_name=sender.name,
+            sender_email=sender.email,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            text=self._keys.text(reader.key, transfer),
+            documents=documents,
+            language=transfer.language,
+        )
+
+    async def document(self, reader: Reader, document_id: str) -> Document:
+        """A document of the transfer this reader may read. Raises `NotFound`."""
+        async with self._database.reading() as session:
+            return await document_of(session, reader.transfer, document_id)
+
+    async def documents(self, reader: Reader) -> list[Document]:
+        """All documents, for the archive."""
+        async with self._database.reading() as session:
+            return await _complete_documents(session, reader.transfer)
+
+    async def consulted(self, reader: Reader, document_id: DocumentId | None, *, is_whole: bool) -> None:
+        """Record that bytes were asked for: one document, or the archive when `document_id` is missing."""
+        if is_whole:
+            await self._record(reader, document_id, EventTag.DOCUMENT_CONSULTED)
+
+    async def downloaded(self, reader: Reader, document_id: DocumentId | None) -> None:
+        """Record that the last byte was handed over; only this counts as fetched."""
+        tag = EventTag.DOCUMENT_DOWNLOADED if document_id else EventTag.ARCHIVE_DOWNLOADED
+        await self._record(reader, document_id, tag, is_fetched=True)
+
+    async def _record(self, reader: Reader, document_id: DocumentId | None, tag: EventTag, *, is_fetched: bool = False) -> None:
+        now = self._clock()
+        subject = Subject(
+            actor=reader.subject.actor,
+            staff_user_id=reader.subject.staff_user_id,
+            transfer_id=reader.transfer.id,
+            recipient_id=reader.recipient.id,
+            document_id=document_id,
+        )
+        async with self._database.work() as session:
+            record(session, tag, subject, now)
+            if is_fetched:
+                await session.execute(
+                    update(Recipient)
+                    .where(Recipient.id == reader.recipient.id, Recipient.fetched_at.is_(None))
+                    .values(fetched_at=now)
+                )
+
+
+async def readable_documents(
+    session: AsyncSession, keeping_keys: KeepingKeys, key: MessageKey, transfer: Transfer, *, with_arriving: bool = False
+) -> list[ReadableDocument]:
+    """The documents of a transfer with their names opened."""
+    query = select(Document).where(Document.transfer_id == transfer.id).order_by(Document.position, Document.created_at)
+    return [
+        ReadableDocument(
+            document.id,
+            keeping_keys.document_name(key, document),
+            document.length_bytes,
+            document.scan_verdict,
+            document.state == DocumentState.COMPLETE,
+        )
+        for document in await session.scalars(query)
+        if with_arriving or document.state == DocumentState.COMPLETE
+    ]
+
+
+async def _complete_documents(session: AsyncSession, transfer: Transfer) -> list[Document]:
+    query = (
+        select(Document)
+        .where(Document.transfer_id == transfer.id, Document.state == DocumentState.COMPLETE)
+        .order_by(Document.position, Document.created_at)
+    )
+    return list(await session.scalars(query))
