@@ -1,6 +1,6 @@
 // Builds what browsers load into backend/zegelpost/web/static/dist: hashed files, the icons, the licences of what is
 // inside, and manifest.json, which maps a source name (`app.css`) to its hashed file. `rendering.py` reads the result.
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,6 +10,8 @@ import { pruneTheme } from './theme.mjs'
 const here = path.dirname(fileURLToPath(import.meta.url))
 const repository = path.resolve(here, '../..')
 const dist = path.join(repository, 'backend/zegelpost/web/static/dist')
+// Renamed to the result when complete: a build that fails leaves the old one standing.
+const staging = path.join(here, 'node_modules/.zegelpost-build')
 const productIcons = path.join(repository, 'manifest/icons')
 
 const shared = {
@@ -19,7 +21,7 @@ const shared = {
   charset: 'utf8',
   legalComments: 'linked',
   metafile: true,
-  outdir: dist,
+  outdir: staging,
   entryNames: '[name]-[hash]',
   assetNames: '[name]-[hash]',
   // addin/src/upload lies outside this package and has no node_modules of its own above it.
@@ -64,44 +66,44 @@ async function copyHashed(source, name) {
   const content = await readFile(source)
   const hash = createHash('sha256').update(content).digest('hex').slice(0, 8).toUpperCase()
   const hashed = name.replace(/(\.\w+)$/, `-${hash}$1`)
-  await writeFile(path.join(dist, hashed), content)
+  await writeFile(path.join(staging, hashed), content)
   return [name, hashed]
 }
 
 async function copyIcons() {
   const names = JSON.parse(await readFile(path.join(here, 'icons.json'), 'utf8'))
-  await mkdir(path.join(dist, 'icons'))
+  await mkdir(path.join(staging, 'icons'))
   for (const name of names) {
     await copyFile(
       path.join(here, 'node_modules/@tabler/icons/icons/outline', `${name}.svg`),
-      path.join(dist, 'icons', `${name}.svg`),
+      path.join(staging, 'icons', `${name}.svg`),
     )
   }
 }
 
 /** Fonts, icons and the upload library carry their notice in a file, not in a comment that a bundler can link. */
 async function copyLicences() {
-  await mkdir(path.join(dist, 'licences'))
+  await mkdir(path.join(staging, 'licences'))
   for (const [name, file] of [
     ['source-sans-3', '@fontsource-variable/source-sans-3/LICENSE'],
     ['tabler-icons', '@tabler/icons/LICENSE'],
     ['tus-js-client', 'tus-js-client/LICENSE'],
     ['nl-design-system', '@nl-design-system-unstable/voorbeeld-design-tokens/LICENSE.md'],
   ]) {
-    await copyFile(path.join(here, 'node_modules', file), path.join(dist, 'licences', `${name}.txt`))
+    await copyFile(path.join(here, 'node_modules', file), path.join(staging, 'licences', `${name}.txt`))
   }
 }
 
 const draft = await styles('', { write: false, minify: false, metafile: false })
 const used = draft.outputFiles.find((file) => file.path.endsWith('.css')).text
 
-await rm(dist, { recursive: true, force: true })
-await mkdir(dist, { recursive: true })
+await rm(staging, { recursive: true, force: true })
+await mkdir(staging, { recursive: true })
 const results = await Promise.all([
   styles(await pruneTheme(used)),
-  script('portal', ['es2020', 'safari14']),
+  script('portal', 'es2020'),
   // Recipients come with whatever phone they have: nothing newer than ES2017 here.
-  script('open', ['es2017', 'safari11']),
+  script('open', 'es2017'),
 ])
 await copyIcons()
 await copyLicences()
@@ -110,4 +112,6 @@ const manifest = Object.fromEntries([
   await copyHashed(path.join(productIcons, 'icon.svg'), 'icon.svg'),
   await copyHashed(path.join(productIcons, 'icon-32.png'), 'icon-32.png'),
 ])
-await writeFile(path.join(dist, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+await writeFile(path.join(staging, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+await rm(dist, { recursive: true, force: true })
+await rename(staging, dist)

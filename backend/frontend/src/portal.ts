@@ -1,1 +1,12 @@
-export {}
+/** Brings the interactive parts of a page to life. Every page works without them. */
+import { documents } from './islands/documents'
+import { recipients } from './islands/recipients'
+
+const islands: Record<string, (element: HTMLElement) => void> = { documents, recipients }
+
+for (const element of document.querySelectorAll<HTMLElement>('[data-island]')) {
+  islands[element.dataset.island ?? '']?.(element)
+}
+
+// After a refused form the summary of what is wrong comes first, also for who can't see it.
+document.querySelector<HTMLElement>('[data-focus]')?.focus()

@@ -1,0 +1,226 @@
+/** One file on its way: what people can do with it, and the state it is in. */
+import { type DetailedError, type HttpResponse, type HttpStack, Upload as TusUpload } from 'tus-js-client'
+import { sha256, type UploadMemory } from './memory'
+import { Pace } from './pace'
+import { mayTryAgain, problemOf, type Reason } from './reason'
+import type { Surroundings } from './surroundings'
+
+export type UploadState =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'uploading'; readonly sentBytes: number; readonly secondsLeft: number | undefined }
+  | { readonly kind: 'paused'; readonly sentBytes: number }
+  /** Goes on by itself when the connection is back. */
+  | { readonly kind: 'offline'; readonly sentBytes: number }
+  /** `sha256` is what the server computed over what it stored, in lower-case hexadecimal, when it said so. */
+  | { readonly kind: 'done'; readonly sha256: string | undefined }
+  | { readonly kind: 'failed'; readonly reason: Reason; readonly mayRetry: boolean; readonly sentBytes: number }
+  | { readonly kind: 'removed' }
+
+export interface Transport {
+  /** Where uploads are created. */
+  readonly endpoint: string
+  readonly transferId: string
+  /** Asked before each request, because tokens are renewed. */
+  headers(): Readonly<Record<string, string>>
+  /** Size of one PATCH: bounds what a cut connection loses, and keeps proxies content. */
+  readonly chunkBytes?: number
+  /** Waits between attempts, in milliseconds; progress starts the row anew. */
+  readonly retryDelays?: readonly number[]
+  /** For tests; browsers use XMLHttpRequest, the only one that reports progress. */
+  readonly httpStack?: HttpStack
+}
+
+const CHUNK_BYTES = 64 * 1024 * 1024
+const RETRY_DELAYS = [500, 1_000, 3_000, 5_000, 10_000, 20_000, 30_000] as const
+// Larger files would have to be read into memory as a whole to compare; the server's own checks cover those.
+const COMPARED_BYTES = 64 * 1024 * 1024
+
+export class DocumentUpload {
+  private current: UploadState = { kind: 'waiting' }
+  private sentBytes = 0
+  private readonly pace = new Pace()
+  /** Where the server keeps this upload, once it exists. */
+  private address: string | undefined
+  /** The attempt under way. Each start is a new one: the library keeps count of its retries for ever. */
+  private attempt: TusUpload | undefined
+  /** Counts starts: of two that overlap, the last one goes on. */
+  private turn = 0
+  /** Nothing may be sent: people paused or removed it. Requests under way find out when they end. */
+  private isHalted = true
+  /** The server is making the upload; cutting that off would leave one behind of which we never learn the address. */
+  private isCreating = false
+  private whenCreated: (() => void) | undefined
+
+  constructor(
+    readonly file: File,
+    private readonly transport: Transport,
+    private readonly memory: UploadMemory,
+    private readonly surroundings: Surroundings,
+    private readonly changed: (upload: DocumentUpload) => void,
+  ) {}
+
+  get state(): UploadState {
+    return this.current
+  }
+
+  /** The last part of the upload's address, by which the server knows it, once it exists. */
+  get id(): string | undefined {
+    return this.address?.split('/').pop()
+  }
+
+  /** Begin or go on. Finds an upload of this very file that an earlier page left unfinished. */
+  async start(): Promise<void> {
+    this.isHalted = false
+    this.enter({ kind: 'uploading', sentBytes: this.sentBytes, secondsLeft: undefined })
+    if (this.isCreating) return
+    const turn = (this.turn += 1)
+    this.address ??= await this.memory.recall(this.file)
+    if (this.isHalted || turn !== this.turn) return
+    this.attempt = this.newAttempt()
+    this.attempt.start()
+  }
+
+  /** Let it wait for its turn. */
+  queue(): void {
+    this.enter({ kind: 'waiting' })
+  }
+
+  refuse(reason: Reason): void {
+    this.enter({ kind: 'failed', reason, mayRetry: false, sentBytes: 0 })
+  }
+
+  pause(): void {
+    if (['done', 'failed', 'removed'].includes(this.current.kind)) return
+    this.halt()
+    this.enter({ kind: 'paused', sentBytes: this.sentBytes })
+  }
+
+  /**
+   * Take it back, here and on the server. When the server can't be reached the upload stays as it was, at rest, and the
+   * promise is rejected.
+   */
+  async remove(): Promise<void> {
+    this.pause()
+    if (this.isCreating) await new Promise<void>((resolve) => (this.whenCreated = resolve))
+    if (this.address !== undefined) await terminate(this.address, this.transport, () => this.surroundings.isOnline())
+    await this.memory.forget(this.file)
+    this.enter({ kind: 'removed' })
+  }
+
+  private enter(state: UploadState): void {
+    this.current = state
+    this.changed(this)
+  }
+
+  private halt(): void {
+    this.isHalted = true
+    if (!this.isCreating) void this.attempt?.abort()
+  }
+
+  private newAttempt(): TusUpload {
+    const mayGoOn = (): boolean => !this.isHalted && this.attempt === attempt
+    const attempt = new TusUpload(this.file, {
+      // Given both, the library answers any failed HEAD, also a passing 503, by creating a second upload.
+      endpoint: this.address === undefined ? this.transport.endpoint : null,
+      uploadUrl: this.address ?? null,
+      metadata: { transfer_id: this.transport.transferId, filename: this.file.name },
+      chunkSize: this.transport.chunkBytes ?? CHUNK_BYTES,
+      retryDelays: [...(this.transport.retryDelays ?? RETRY_DELAYS)],
+      ...(this.transport.httpStack && { httpStack: this.transport.httpStack }),
+      // The library would keep file names in the browser's storage; UploadMemory keeps hashes.
+      storeFingerprintForResuming: false,
+      fingerprint: () => Promise.resolve(''),
+      onBeforeRequest: (request) => {
+        if (!mayGoOn()) throw new Error('halted')
+        this.isCreating = request.getMethod() === 'POST'
+        for (const [name, value] of Object.entries(this.transport.headers())) request.setHeader(name, value)
+      },
+      onShouldRetry: (error) => mayGoOn() && this.surroundings.isOnline() && isPassing(error),
+      onUploadUrlAvailable: () => this.created(attempt),
+      onProgress: (sentBytes) => {
+        if (mayGoOn()) this.progressed(sentBytes)
+      },
+      onSuccess: ({ lastResponse }) => void this.finished(lastResponse),
+      onError: (error) => this.stopped(error),
+    })
+    return attempt
+  }
+
+  private created(attempt: TusUpload): void {
+    if (attempt.url !== null && attempt.url !== this.address) {
+      this.address = attempt.url
+      attempt.options.endpoint = null
+      void this.memory.remember(this.file, attempt.url)
+    }
+    if (this.isHalted) void attempt.abort()
+    this.creationEnded()
+  }
+
+  private creationEnded(): void {
+    this.isCreating = false
+    this.whenCreated?.()
+    this.whenCreated = undefined
+  }
+
+  private progressed(sentBytes: number): void {
+    this.sentBytes = sentBytes
+    this.pace.note(sentBytes, this.surroundings.now())
+    this.enter({ kind: 'uploading', sentBytes, secondsLeft: this.pace.secondsFor(this.file.size - sentBytes) })
+  }
+
+  private async finished(answer: HttpResponse): Promise<void> {
+    const stored = answer.getHeader('Upload-Sha256')?.toLowerCase()
+    if (stored !== undefined && this.file.size <= COMPARED_BYTES) {
+      const own = await sha256(await this.file.arrayBuffer())
+      if (own !== undefined && own !== stored) {
+        this.fail({ kind: 'damaged' }, false)
+        return
+      }
+    }
+    this.enter({ kind: 'done', sha256: stored })
+  }
+
+  private stopped(error: Error | DetailedError): void {
+    this.creationEnded()
+    if (this.isHalted) return
+    const answer = 'originalResponse' in error ? error.originalResponse : null
+    const status = answer?.getStatus() ?? 0
+    if (this.address !== undefined && (status === 404 || status === 410)) {
+      // It expired or was removed elsewhere: begin anew.
+      this.address = undefined
+      this.sentBytes = 0
+      void this.memory.forget(this.file).then(() => this.start())
+    } else if (status === 0 && !this.surroundings.isOnline()) {
+      this.enter({ kind: 'offline', sentBytes: this.sentBytes })
+    } else {
+      const problem = answer ? problemOf(status, answer.getHeader('Content-Type'), answer.getBody()) : undefined
+      this.fail(problem ? { kind: 'problem', problem } : { kind: 'outage' }, mayTryAgain(status))
+    }
+  }
+
+  private fail(reason: Reason, mayRetry: boolean): void {
+    if (!mayRetry) void this.memory.forget(this.file)
+    this.enter({ kind: 'failed', reason, mayRetry, sentBytes: this.sentBytes })
+  }
+}
+
+/** Remove an upload from the server; one that is not there any more counts as removed. Rejects when the server won't. */
+export async function terminate(address: string, transport: Transport, isOnline: () => boolean): Promise<void> {
+  try {
+    await TusUpload.terminate(address, {
+      retryDelays: [...(transport.retryDelays ?? RETRY_DELAYS.slice(0, 3))],
+      ...(transport.httpStack && { httpStack: transport.httpStack }),
+      headers: { ...transport.headers() },
+      onShouldRetry: (error) => isOnline() && isPassing(error),
+    })
+  } catch (error) {
+    const status = (error as Partial<DetailedError>).originalResponse?.getStatus()
+    if (status !== 404 && status !== 410) throw error
+  }
+}
+
+/** Failures that pass by themselves within seconds: no answer, an overloaded server, an upload still locked or moved on. */
+function isPassing(error: DetailedError): boolean {
+  const status = error.originalResponse?.getStatus() ?? 0
+  return status !== 507 && (status === 0 || status >= 500 || [408, 409, 423, 425, 429].includes(status))
+}
