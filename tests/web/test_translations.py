@@ -38,7 +38,8 @@ def test_every_source_string_has_its_dutch() -> None:
 def test_dutch_keeps_the_placeholders() -> None:
     for message in read_catalog(CATALOGUE):
         expected = set(PLACEHOLDER.findall(texts(message.id)[-1]))
-        for text in texts(message.string) if message.id else ():
+        # A text that is not there yet is the other test's business.
+        for text in filter(None, texts(message.string) if message.id else ()):
             assert set(PLACEHOLDER.findall(text)) == expected, message.id
 
 

@@ -1,6 +1,8 @@
 /** Adding and removing recipients on the send form, and telling that a colleague needs no mobile number. */
 import { copy, part } from './element'
 
+const NUMBERED = ['name', 'id', 'for', 'aria-describedby', 'aria-labelledby']
+
 export function recipients(root: HTMLElement): void {
   const rows = part(root, '[data-rows]', HTMLElement)
   const template = part(root, 'template[data-row]', HTMLTemplateElement)
@@ -14,8 +16,8 @@ export function recipients(root: HTMLElement): void {
   function renumber(): void {
     const present = all()
     present.forEach((row, index) => {
-      for (const element of row.querySelectorAll<HTMLElement>('[name], [id], [for], [aria-describedby]')) {
-        for (const name of ['name', 'id', 'for', 'aria-describedby']) {
+      for (const element of row.querySelectorAll<HTMLElement>(NUMBERED.map((name) => `[${name}]`).join())) {
+        for (const name of NUMBERED) {
           const value = element.getAttribute(name)
           if (value !== null) element.setAttribute(name, value.replace(/recipient-(?:\d+|__INDEX__)-/g, `recipient-${index}-`))
         }
