@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 KEY_BYTES: Final = 32
+_MOST_FIELD_BYTES: Final = 0xFFFF
 
 _DOCUMENT: Final = b"zegelpost/1/document"
 _MANIFEST: Final = b"zegelpost/1/manifest"
@@ -21,6 +22,8 @@ _INDEX: Final = b"zegelpost/1/index"
 def labelled(*fields: bytes | str) -> bytes:
     """Join fields so that no two lists of fields give the same bytes: each is preceded by its length in two octets."""
     encoded = [part.encode() if isinstance(part, str) else part for part in fields]
+    if any(len(part) > _MOST_FIELD_BYTES for part in encoded):
+        raise ValueError("a field is too long to be bound")
     return b"".join(len(part).to_bytes(2, "big") + part for part in encoded)
 
 

@@ -25,6 +25,8 @@ HEADER_BYTES: Final = 1 + _SALT_BYTES + _PREFIX_BYTES
 SEGMENT_CAPACITY: Final = SEGMENT_BYTES - TAG_BYTES
 FIRST_CAPACITY: Final = SEGMENT_CAPACITY - HEADER_BYTES
 MOST_SEGMENTS: Final = 2 ** (8 * _COUNTER_BYTES)
+MOST_PART_BYTES: Final = MOST_SEGMENTS * SEGMENT_CAPACITY - HEADER_BYTES
+_MOST_PARTS: Final = 2**32
 _CONTEXT: Final = b"zegelpost/1/part"
 
 
@@ -35,6 +37,10 @@ class PartContext:
     transfer_id: str
     document_id: str
     part_number: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.part_number < _MOST_PARTS:
+            raise ValueError("not a part number")
 
     @property
     def associated_data(self) -> bytes:
@@ -54,6 +60,8 @@ class SegmentSlice(NamedTuple):
 
 def segment_count(plain_bytes: int) -> int:
     """Segments of a part; an empty part still has one."""
+    if not 0 <= plain_bytes <= MOST_PART_BYTES:
+        raise ValueError("no part has this size")
     if plain_bytes <= FIRST_CAPACITY:
         return 1
     return 1 + -(-(plain_bytes - FIRST_CAPACITY) // SEGMENT_CAPACITY)
@@ -62,6 +70,16 @@ def segment_count(plain_bytes: int) -> int:
 def sealed_bytes(plain_bytes: int) -> int:
     """Size of the sealed part, header included."""
     return HEADER_BYTES + plain_bytes + segment_count(plain_bytes) * TAG_BYTES
+
+
+def plain_bytes(sealed: int) -> int:
+    """Size of the plaintext in a sealed part of `sealed` bytes. Raises `PartTruncated` where no part has that size."""
+    # A sealed segment is never just a tag, except the only one of an empty part.
+    count = max(-(-sealed // SEGMENT_BYTES), 1)
+    plain = sealed - HEADER_BYTES - count * TAG_BYTES
+    if plain < 0 or sealed_bytes(plain) != sealed:
+        raise PartTruncated
+    return plain
 
 
 def capacity(index: int) -> int:
@@ -89,6 +107,11 @@ def segments_for(start: int, stop: int, plain_bytes: int) -> list[SegmentSlice]:
 
 def _index_of(position: int) -> int:
     return 0 if position < FIRST_CAPACITY else 1 + (position - FIRST_CAPACITY) // SEGMENT_CAPACITY
+
+
+def is_header(header: bytes) -> bool:
+    """Whether these bytes have a header's form: 40 of them, and the first says so."""
+    return len(header) == HEADER_BYTES and header[0] == HEADER_BYTES
 
 
 def require_size(plain_bytes: int, stored_bytes: int) -> None:
@@ -121,7 +144,9 @@ class PartSealer:
         return self._cipher.encrypt(self._take_nonce(len(plaintext), is_last=is_last), plaintext, None)
 
     def seal_segment_into(self, plaintext: bytes | bytearray | memoryview, out: bytearray | memoryview, *, is_last: bool) -> int:
-        """Seal the next segment into `out`, which has to be exactly one tag longer; returns the bytes written."""
+        """Seal the next segment into `out`, one tag longer and elsewhere in memory; returns the bytes written."""
+        if len(out) != len(plaintext) + TAG_BYTES:
+            raise ValueError("the output is one tag longer than the plaintext")
         return self._cipher.encrypt_into(self._take_nonce(len(plaintext), is_last=is_last), plaintext, None, out)
 
     def _take_nonce(self, length: int, *, is_last: bool) -> bytes:
@@ -141,7 +166,7 @@ class PartOpener:
     """Opens segments of one part in any order. The header is the one that the manifest pins, not the one found in the store."""
 
     def __init__(self, key: DocumentKey, context: PartContext, header: bytes) -> None:
-        if len(header) != HEADER_BYTES or header[0] != HEADER_BYTES:
+        if not is_header(header):
             raise HeaderMalformed
         salt = header[1 : 1 + _SALT_BYTES]
         self._prefix = header[1 + _SALT_BYTES :]
@@ -149,6 +174,8 @@ class PartOpener:
 
     def open_segment(self, index: int, ciphertext: bytes | memoryview, *, is_last: bool) -> bytes:
         """The segment's plaintext. Raises `SegmentAltered` before any of it is visible."""
+        if not 0 <= index < MOST_SEGMENTS:
+            raise ValueError("no part has such a segment")
         try:
             return self._cipher.decrypt(_nonce(self._prefix, index, is_last=is_last), ciphertext, None)
         except InvalidTag:

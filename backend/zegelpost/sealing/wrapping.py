@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from enum import Enum
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from zegelpost.sealing.box import VERSION, box_bytes, open_box, seal_box
 from zegelpost.sealing.errors import WrapRefused
 from zegelpost.sealing.keys import KEY_BYTES, MessageKey, expand, extract, labelled
-from zegelpost.sealing.parts import TAG_BYTES
 
-_VERSION: Final = 1
-_NONCE_BYTES: Final = 12
 _WRAP: Final = b"zegelpost/1/wrap"
 _CHECK: Final = b"zegelpost/1/link-check"
-WRAP_BYTES: Final = 2 + _NONCE_BYTES + KEY_BYTES + TAG_BYTES
+_LEAST_SECRET_BYTES: Final = 16  # anything shorter was chosen by a person, not by a generator
 
 
 class WrapPurpose(Enum):
@@ -28,29 +22,37 @@ class WrapPurpose(Enum):
     DRAFT = 3
     GRANT = 4
 
+    @property
+    def head(self) -> bytes:
+        """The wrap's first bytes: version and purpose."""
+        return VERSION + bytes([self.value])
+
+
+WRAP_BYTES: Final = box_bytes(KEY_BYTES, head=WrapPurpose.LINK.head)
+
 
 def wrap_under_secret(
     message_key: MessageKey, *, purpose: WrapPurpose, secret: bytes, salt: bytes, transfer_id: str, holder_id: str, key_id: str
 ) -> bytes:
-    """Version, purpose, nonce, and the key sealed with AES-256-GCM under a key derived from salt and secret."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
+    """A box with the message key, under a key derived from salt and secret.
+
+    The secret must come from a generator: this derivation is fast, so it does not protect a password.
+    """
+    if len(secret) < _LEAST_SECRET_BYTES:
+        raise ValueError("too short to be a random secret")
     context = _context(purpose, transfer_id, holder_id, key_id)
-    cipher = AESGCM(expand(extract(salt, secret), context))
-    return bytes([_VERSION, purpose.value]) + nonce + cipher.encrypt(nonce, message_key.material, context)
+    return seal_box(expand(extract(salt, secret), context), message_key.material, context=context, head=purpose.head)
 
 
 def unwrap_under_secret(
     wrap: bytes, *, purpose: WrapPurpose, secret: bytes, salt: bytes, transfer_id: str, holder_id: str, key_id: str
 ) -> MessageKey:
     """The message key. Raises `WrapRefused` for whatever reason, without saying which."""
-    if len(wrap) != WRAP_BYTES or wrap[:2] != bytes([_VERSION, purpose.value]):
+    if len(wrap) != WRAP_BYTES or not wrap.startswith(purpose.head):
         raise WrapRefused
     context = _context(purpose, transfer_id, holder_id, key_id)
-    cipher = AESGCM(expand(extract(salt, secret), context))
-    try:
-        return MessageKey(cipher.decrypt(wrap[2 : 2 + _NONCE_BYTES], wrap[2 + _NONCE_BYTES :], context))
-    except InvalidTag:
-        raise WrapRefused from None
+    key = expand(extract(salt, secret), context)
+    return MessageKey(open_box(key, wrap, context=context, refusal=WrapRefused, head=purpose.head))
 
 
 def link_check(salt: bytes, secret: bytes, holder_id: str) -> bytes:
@@ -59,4 +61,4 @@ def link_check(salt: bytes, secret: bytes, holder_id: str) -> bytes:
 
 
 def _context(purpose: WrapPurpose, transfer_id: str, holder_id: str, key_id: str) -> bytes:
-    return labelled(_WRAP, bytes([_VERSION, purpose.value]), transfer_id, holder_id, key_id)
+    return labelled(_WRAP, purpose.head, transfer_id, holder_id, key_id)
