@@ -140,9 +140,8 @@ def _paragraphs(text: str) -> list[str]:
 
 def _html_paragraphs(text: str) -> Markup:
     # The block was rendered with autoescape, so its text is escaped already.
-    return Markup("\n").join(
-        Markup('<p style="margin:0 0 16px">{}</p>').format(Markup(paragraph))  # noqa: S704 for paragraph in _paragraphs(str(escape(text)))
-    )
+    escaped = str(escape(text))
+    return Markup("\n").join(Markup('<p style="margin:0 0 16px">{}</p>').format(Markup(p)) for p in _paragraphs(escaped))  # noqa: S704
 
 
 def _text_paragraphs(text: str) -> str:

@@ -92,7 +92,7 @@ class FollowingUp:
             record(session, EventTag.TRANSFER_EXTENDED, actor.subject(transfer), now, days=days)
 
     async def reissue(self, actor: StaffActor, transfer_id: str, recipient_id: str) -> None:
-        """Mail a new link; the old one stops working, and wrong codes are forgotten. Raises `LinkNotReissuable` when link-only."""
+        """Mail a new link; the old one stops working, and wrong codes are forgotten. Link-only: `LinkNotReissuable`."""
         now = self._clock()
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)

@@ -118,10 +118,9 @@ class Receiving:
         async with self._database.reading() as session:
             return await _complete_documents(session, reader.transfer)
 
-    async def consulted(self, reader: Reader, document_id: DocumentId | None, *, is_whole: bool) -> None:
-        """Record that bytes were asked for: one document, or the archive when `document_id` is missing."""
-        if is_whole:
-            await self._record(reader, document_id, EventTag.DOCUMENT_CONSULTED)
+    async def consulted(self, reader: Reader, document_id: DocumentId) -> None:
+        """Record that a document was asked for, whether or not all of it arrives."""
+        await self._record(reader, document_id, EventTag.DOCUMENT_CONSULTED)
 
     async def downloaded(self, reader: Reader, document_id: DocumentId | None) -> None:
         """Record that the last byte was handed over; only this counts as fetched."""

@@ -1,0 +1,48 @@
+# `make demo` to try Zegelpost, `make test` to check it. Both install what is missing, on Debian and Ubuntu.
+.PHONY: demo test check assets frontend-modules lock benchmark campaign clean-demo
+.DEFAULT_GOAL := demo
+PYTHON := .venv/bin/python
+DIST := backend/zegelpost/web/static/dist/manifest.json
+MODULES := backend/frontend/node_modules/.package-lock.json
+export PORT ?= 8000
+
+demo: assets
+	@sh backend/scripts/system.sh demo
+	@sh backend/scripts/python.sh demo
+	@.venv/bin/zegelpost demo
+
+test: assets
+	@sh backend/scripts/system.sh test
+	@sh backend/scripts/python.sh test
+	@sh backend/scripts/test.sh
+
+check: assets
+	@sh backend/scripts/python.sh test
+	@sh backend/scripts/check.sh
+
+assets: $(DIST)
+
+$(MODULES): backend/frontend/package-lock.json backend/frontend/package.json
+	@node -e 'if (+process.versions.node.split(".")[0] < 20) { console.error("Zegelpost needs node 20 or newer"); process.exit(1) }'
+	cd backend/frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(DIST): $(MODULES) $(wildcard backend/frontend/*.mjs backend/frontend/*.json backend/frontend/css/* backend/frontend/src/* addin/src/upload/* manifest/icons/*)
+	cd backend/frontend && npm run --silent build
+	@touch $@
+
+lock:
+	@sh backend/scripts/lock.sh
+
+# Side by side with a Node tus server and nginx; installs them. `make benchmark QUICK=1` uses small sizes.
+benchmark: assets
+	@sh backend/scripts/python.sh test
+	@$(PYTHON) -m tests.benchmarks $(if $(QUICK),--quick)
+
+# The long run of killing the server at random moments.
+campaign: assets
+	@sh backend/scripts/python.sh test
+	@ZEGELPOST_TEST_KILLS=2000 $(PYTHON) -m pytest tests/journeys/test_kill.py
+
+clean-demo:
+	rm -rf .demo

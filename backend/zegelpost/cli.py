@@ -1,0 +1,122 @@
+"""The command `zegelpost`: serve, work, migrate, demo, doctor, sweep."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+import typer
+import uvicorn
+
+from zegelpost.logs import set_up_logs
+from zegelpost.migrations import SchemaOutdated, migrate_database, require_current_schema
+from zegelpost.ports import KeyRingError
+from zegelpost.settings import Settings, SettingsError
+from zegelpost.web.rendering import AssetsMissing
+
+_LOG: Final = structlog.get_logger()
+app = typer.Typer(
+    help="Zegelpost: secure document exchange.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+
+
+def main() -> None:
+    """Run a command. What an operator can mend is one line that names it, not a traceback."""
+    set_up_logs()
+    try:
+        app()
+    except (SettingsError, SchemaOutdated, AssetsMissing, KeyRingError) as error:
+        print(f"zegelpost: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+        sys.exit(2)
+
+
+@app.command()
+def serve(host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve the portal, the API and the add-in, and deliver what is in the outbox."""
+    settings = Settings.from_environment()
+    if settings.database_url.startswith("sqlite"):
+        _migrate(settings)
+    _serve(settings, host, port)
+
+
+@app.command()
+def work() -> None:
+    """Deliver, expire and sweep, without serving. Any number of these may run."""
+    from zegelpost.main import build_services, build_worker  # noqa: PLC0415 - `migrate` needs none of this
+
+    async def run() -> None:
+        services = build_services(Settings.from_environment())
+        await require_current_schema(services.database)
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        await build_worker(services).run(stop)
+        await services.database.close()
+
+    asyncio.run(run())
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the version of this program."""
+    _migrate(Settings.from_environment())
+
+
+@app.command()
+def demo(port: int = typer.Option(8000, envvar="PORT"), data_dir: Path = Path(".demo")) -> None:
+    """Serve a demonstration on this computer, with people to try it as. Nothing leaves."""
+    from zegelpost.demo import DEMO_PASSWORD, seed_people  # noqa: PLC0415 - only here
+
+    settings = Settings.from_environment(
+        {"ZEGELPOST_DEMO": "1", "ZEGELPOST_BASE_URL": f"http://127.0.0.1:{port}", "ZEGELPOST_DATA_DIR": str(data_dir)}
+        | {name: value for name, value in os.environ.items() if name.startswith("ZEGELPOST_")}
+    )
+    _migrate(settings)
+    asyncio.run(seed_people(settings))
+    print(  # noqa: T201 - a command's answer
+        f"\nZegelpost demonstration: {settings.base_url}\n"
+        f"  sign in as anna@zegelpost.example, password {DEMO_PASSWORD}\n"
+        f"  mail and text messages: {settings.base_url}/demo/outbox\n",
+        flush=True,
+    )
+    _serve(settings, "127.0.0.1", port)
+
+
+@app.command()
+def sweep() -> None:
+    """Expire, erase and remove everything that is due, once."""
+    from zegelpost.main import build_services, build_worker  # noqa: PLC0415 - `migrate` needs none of this
+
+    async def run() -> None:
+        services = build_services(Settings.from_environment())
+        await require_current_schema(services.database)
+        await build_worker(services).sweep()
+        await services.database.close()
+
+    asyncio.run(run())
+
+
+def _migrate(settings: Settings) -> None:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    migrate_database(settings.database_url)
+
+
+def _serve(settings: Settings, host: str, port: int) -> None:
+    from zegelpost.main import build_app, build_services  # noqa: PLC0415 - `migrate` needs none of this
+    from zegelpost.server import server_options  # noqa: PLC0415
+
+    services = build_services(settings)
+
+    async def check() -> None:
+        await require_current_schema(services.database)
+        await services.database.close()
+
+    asyncio.run(check())
+    _run: Callable[..., Any] = uvicorn.run
+    _run(build_app(services), host=host, port=port, **server_options())

@@ -1,0 +1,206 @@
+"""Wiring: from settings to an application. The application is data: routes, middleware and error map are lists to read."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from zegelpost.adapters.blobs_directory import DirectoryBlobs
+from zegelpost.adapters.keys_directory import DirectoryKeyRing
+from zegelpost.adapters.outbox_demo import DemoOutbox
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock, system_clock
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.policy import Policy
+from zegelpost.model.refusals import Refusal
+from zegelpost.ports import Blobs, OutageError, Scanner
+from zegelpost.sealing.errors import SealBroken
+from zegelpost.services.composing import Composing, Organisation
+from zegelpost.services.downloading import Downloading
+from zegelpost.services.erasing import Erasing
+from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import Gateways, Notifying
+from zegelpost.services.overseeing import Overseeing
+from zegelpost.services.receiving import Receiving
+from zegelpost.services.sending import Sending
+from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.uploading import Uploading
+from zegelpost.services.verifying import Verifying
+from zegelpost.settings import Settings
+from zegelpost.web import demo, health, recipient_pages, staff_pages
+from zegelpost.web.api import api_routes
+from zegelpost.web.errors import ErrorPages
+from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
+from zegelpost.web.network import TrustedProxies
+from zegelpost.web.rendering import STATIC_ADDRESS, WEB, Templates, create_templates
+from zegelpost.web.sessions import api_actor, portal_actor
+from zegelpost.web.translation import Language, Translator, load_translators
+from zegelpost.web.uploads import upload_routes
+from zegelpost.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Everything a handler may call; `request.app.state.services`."""
+
+    settings: Settings
+    policy: Policy
+    clock: Clock
+    database: Database
+    signing_in: SigningIn
+    sending: Sending
+    following_up: FollowingUp
+    overseeing: Overseeing
+    receiving: Receiving
+    verifying: Verifying
+    uploading: Uploading
+    downloading: Downloading
+    keeping_keys: KeepingKeys
+    notifying: Notifying
+    erasing: Erasing
+    templates: Templates
+    translators: dict[Language, Translator]
+    demo_outbox: DemoOutbox | None
+
+
+def build_services(
+    settings: Settings, *, gateways: Gateways | None = None, policy: Policy | None = None, clock: Clock = system_clock
+) -> Services:
+    """Wire the use cases to the outside world that the settings name. `gateways` and `policy` replace what they would give."""
+    outbox = DemoOutbox() if settings.is_demo else None
+    organisation = Organisation(
+        settings.organisation, settings.base_url, EmailAddress.parse(settings.mail_from), settings.help_phone
+    )
+    policy = policy or Policy(staff_domains=settings.staff_domains, is_scanning=settings.clamd_url is not None)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    ring = DirectoryKeyRing(settings.keys_dir)
+    blobs = _blobs(settings)
+    scanner = _scanner(settings)
+    keeping_keys = KeepingKeys(ring)
+    composing = Composing(organisation)
+    notifying = Notifying(database, keeping_keys, ring, composing, gateways or _gateways(settings, outbox), clock)
+    sending = Sending(database, keeping_keys, notifying, policy, settings.base_url, clock)
+    translators = dict(load_translators())
+    return Services(
+        settings=settings,
+        policy=policy,
+        clock=clock,
+        database=database,
+        signing_in=SigningIn(database, clock),
+        sending=sending,
+        following_up=FollowingUp(database, keeping_keys, notifying, sending, policy, clock),
+        overseeing=Overseeing(database, keeping_keys, clock),
+        receiving=Receiving(database, keeping_keys, clock),
+        verifying=Verifying(database, keeping_keys, notifying, composing, clock),
+        uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
+        downloading=Downloading(database, keeping_keys, blobs),
+        keeping_keys=keeping_keys,
+        notifying=notifying,
+        erasing=Erasing(database, ring, clock),
+        templates=create_templates(
+            translators=translators, site={"organisation": settings.organisation, "is_demo": settings.is_demo}
+        ),
+        translators=translators,
+        demo_outbox=outbox,
+    )
+
+
+# Client libraries of services that this installation does not use are not even imported: some take a second.
+
+
+def _blobs(settings: Settings) -> Blobs:
+    if settings.blobs_url.startswith("file:"):
+        return DirectoryBlobs(Path(unquote(urlsplit(settings.blobs_url).path)))
+    from zegelpost.adapters.blobs_object_store import ObjectStoreBlobs  # noqa: PLC0415
+
+    return ObjectStoreBlobs(settings.blobs_url)
+
+
+def _scanner(settings: Settings) -> Scanner:
+    if settings.clamd_url is None:
+        from zegelpost.adapters.scanner_off import NoScanner  # noqa: PLC0415
+
+        return NoScanner()
+    from zegelpost.adapters.scanner_clamd import ClamdScanner  # noqa: PLC0415
+
+    return ClamdScanner(settings.clamd_url)
+
+
+def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
+    if outbox is not None:
+        return Gateways(outbox.mail, outbox.sms)
+    from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
+    from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
+
+    assert settings.smtp_url is not None
+    assert settings.sms_url is not None
+    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(settings.sms_url, api_url=settings.twilio_api_url))
+
+
+def build_worker(services: Services) -> Worker:
+    return Worker(services.notifying, services.erasing, services.uploading, services.signing_in)
+
+
+def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
+    """The application over wired services. With `has_worker`, its lifespan also delivers mail and SMS and sweeps."""
+    settings = services.settings
+    pages = ErrorPages(services.templates, services.translators)
+    answers: dict[Any, Any] = {
+        Refusal: pages.refusal,
+        OutageError: pages.outage,
+        SealBroken: pages.broken_seal,
+        HTTPException: pages.http,
+    }
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        task = asyncio.create_task(build_worker(services).run(stop)) if has_worker else None
+        yield
+        stop.set()
+        if task is not None:
+            await task
+        await services.database.close()
+
+    app = Starlette(
+        routes=[
+            *staff_pages.routes(),
+            *recipient_pages.routes(),
+            *api_routes(),
+            *upload_routes("/api/v1/uploads", api_actor),
+            *upload_routes("/uploads", portal_actor),
+            *health.routes(),
+            *(demo.routes() if settings.is_demo else []),
+            Route("/favicon.ico", health.favicon, methods=["GET"]),
+            Mount(STATIC_ADDRESS, StaticFiles(directory=WEB / "static")),
+        ],
+        middleware=[
+            Middleware(SecurityHeaders, has_tls=settings.has_tls),
+            Middleware(TrustedProxies, networks=[ipaddress.ip_network(n) for n in settings.trusted_proxies]),
+            Middleware(OurHost, host=settings.host),
+            Middleware(ChosenLanguage, has_tls=settings.has_tls),
+            # Here, and not only around the routes, so that what the next two refuse gets a page too.
+            Middleware(ExceptionMiddleware, handlers=answers),
+            Middleware(SameSite, origin=settings.base_url),
+            Middleware(BodyLimit),
+        ],
+        exception_handlers={**answers, Exception: pages.unexpected},
+        lifespan=lifespan,
+    )
+    app.state.services = services
+    return app

@@ -1,0 +1,55 @@
+"""Migrations: how a database gets from any earlier version to this one (Alembic)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from zegelpost.database import Database
+
+_HERE: Final = Path(__file__).parent
+
+
+class SchemaOutdated(Exception):
+    """The database is of another version than the program."""
+
+
+def migrate_database(url: str) -> None:
+    """Bring the database at `url` to this program's version. Not from inside an event loop."""
+
+    async def run() -> None:
+        database = Database(url)
+        async with database.engine.begin() as connection:
+            await connection.run_sync(_upgrade)
+        await database.close()
+
+    asyncio.run(run())
+
+
+async def require_current_schema(database: Database) -> None:
+    """Raise `SchemaOutdated` unless the database is of this program's version."""
+    async with database.engine.connect() as connection:
+        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+    if current != ScriptDirectory(str(_HERE)).get_current_head():
+        raise SchemaOutdated("the database is of another version: run `zegelpost migrate`")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    attributes: dict[str, Any] = config.attributes
+    attributes["configure_logger"] = False
+    return config

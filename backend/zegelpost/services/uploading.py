@@ -1,0 +1,542 @@
+"""Uploading: documents arrive over tus and are sealed while they do. No plaintext ever touches a disk.
+
+Each PATCH makes one part. The offset of an upload is the sum of the parts that were committed, never the length of a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, ScanVerdict, Upload
+from zegelpost.model.event import EventTag
+from zegelpost.model.file_name import FileName
+from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
+from zegelpost.model.policy import Policy
+from zegelpost.model.refusals import (
+    ChecksumMismatch,
+    ContentMismatch,
+    MacroDocument,
+    MalwareFound,
+    Refusal,
+    UploadExpired,
+    UploadInUse,
+    UploadLengthExceeded,
+    UploadOffsetMismatch,
+    UploadTooManyParts,
+)
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.ports import Blobs, Scanner
+from zegelpost.sealing.document import DocumentReader
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.sealing.manifest import Manifest, PartEntry, manifest_digest, open_manifest, seal_manifest
+from zegelpost.sealing.parts import PartContext
+from zegelpost.services.access import StaffActor, document_of, own_transfer, own_upload
+from zegelpost.services.inspecting import inspect
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.recording import record
+from zegelpost.services.sealing_stream import BodyCut, SealedPart, seal_stream
+
+_WRITER_LEASE: Final = timedelta(seconds=60)
+_RENEW_EVERY_SECONDS: Final = 15
+_ORPHAN_AFTER: Final = timedelta(days=1)  # longer than the longest PATCH
+_DIGESTS_KEPT: Final = 1000
+
+
+class Body(Protocol):
+    """Bytes of one request as they come. Raises `BodyCut` from `sealing_stream` when the line drops."""
+
+    def __aiter__(self) -> AsyncIterator[bytes | memoryview]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadStatus:
+    """`sha256` is there once the document is complete: the receipt that the sender's program compares."""
+
+    id: UploadId
+    document_id: DocumentId
+    offset_bytes: int
+    length_bytes: int
+    expires_at: datetime
+    sha256: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What the client says the body of this PATCH hashes to (tus checksum extension)."""
+
+    algorithm: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    blob_count: int
+    upload_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Writing:
+    """One PATCH that has the right to write."""
+
+    upload: Upload
+    document: Document
+    transfer: Transfer
+    key: MessageKey
+    writer: str
+    blob: BlobName
+
+
+class Uploading:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, policy: Policy, clock: Clock
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._blobs = blobs
+        self._scanner = scanner
+        self._policy = policy
+        self._clock = clock
+        # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
+        self._digests: OrderedDict[UploadId, tuple[int, Any]] = OrderedDict()
+
+    async def create(self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int) -> UploadStatus:
+        """Announce a document. Size, count, quota and extension are refused here, before a byte travels."""
+        self._policy.require_document(name, length_bytes)
+        now = self._clock()
+        async with self._database.work() as session:
+            # Locks, so that two documents announced at once cannot both be the last that fits.
+            await session.get_one(StaffUser, actor.user.id, with_for_update=True)
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            transfer.require_draft()
+            count, total = await _sizes(session, Document.transfer_id == transfer.id)
+            self._policy.require_room(
+                document_count=count + 1,
+                transfer_bytes=total + length_bytes,
+                sender_bytes=await _kept_bytes(session, actor) + length_bytes,
+            )
+            key = self._keys.message_key(transfer, actor.token)
+            document = Document(
+                id=DocumentId(new_identifier()),
+                transfer_id=transfer.id,
+                state=DocumentState.ARRIVING,
+                position=count,
+                length_bytes=length_bytes,
+                created_at=now,
+            )
+            document.sealed_name = self._keys.seal_document_name(key, document.id, name)
+            session.add(document)
+            await session.flush()
+            upload = Upload(
+                id=UploadId(new_identifier()),
+                document_id=document.id,
+                transfer_id=transfer.id,
+                owner_id=actor.user.id,
+                length_bytes=length_bytes,
+                offset_bytes=0,
+                part_count=0,
+                created_at=now,
+                expires_at=now + UPLOAD_LIFETIME,
+            )
+            session.add(upload)
+        return _status(upload)
+
+    async def status(self, actor: StaffActor, upload_id: str) -> UploadStatus:
+        """Where to go on. Also finishes an upload that has all its bytes but was interrupted before it was finished."""
+        async with self._database.reading() as session:
+            upload, document, transfer = await own_upload(session, actor, upload_id)
+            key = self._keys.message_key(transfer, actor.token)
+        self._require_alive(upload, document)
+        if document.state == DocumentState.COMPLETE:
+            return _status(upload, self._sha256(key, document))
+        if upload.offset_bytes == upload.length_bytes and (upload.writer_until is None or upload.writer_until < self._clock()):
+            return await self.receive(actor, upload_id, upload.offset_bytes, _nothing())
+        return _status(upload)
+
+    async def receive(
+        self, actor: StaffActor, upload_id: str, offset_bytes: int, body: Body, checksum: Checksum | None = None
+    ) -> UploadStatus:
+        """Take one PATCH: seal it as one part, and finish the document when it is whole.
+
+        1. The upload is this person's and alive, the offset is right, and nobody else is writing: one writer over all
+           processes, by a lease in the database.
+        2. The body is sealed into a new blob. When the line drops, what arrived is kept, unless a checksum covers the whole.
+        3. Part, offset and the end of the blob's orphanhood commit together.
+        4. When all bytes are there, the document is finished.
+        """
+        # 1.
+        writing = await self._claim(actor, upload_id, offset_bytes)
+        async with self._lease(writing):
+            # 2. and 3.
+            digest = await self._take_part(writing, body, checksum)
+            # 4.
+            if writing.upload.offset_bytes == writing.upload.length_bytes:
+                return await self._finish(actor, writing, digest)
+        return _status(writing.upload)
+
+    async def add_document(
+        self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int, body: Body
+    ) -> UploadStatus:
+        """A whole document in one request, for forms without script."""
+        upload = await self.create(actor, transfer_id, name, length_bytes)
+        try:
+            return await self.receive(actor, upload.id, 0, body)
+        except BodyCut:
+            await self.cancel(actor, upload.id)
+            raise
+
+    async def cancel(self, actor: StaffActor, upload_id: str) -> None:
+        """Remove an upload and its document from a draft (tus termination)."""
+        async with self._database.work() as session:
+            upload, document, transfer = await own_upload(session, actor, upload_id)
+            transfer.require_draft()
+            await self._remove(session, upload, document)
+            record(session, EventTag.DOCUMENT_REMOVED, actor.subject(transfer, document_id=document.id), self._clock())
+
+    async def remove_document(self, actor: StaffActor, transfer_id: str, document_id: str) -> None:
+        """The same, by document."""
+        async with self._database.reading() as session:
+            transfer = await own_transfer(session, actor, transfer_id)
+            document = await document_of(session, transfer, document_id)
+            upload_id = await session.scalar(select(Upload.id).where(Upload.document_id == document.id))
+        await self.cancel(actor, str(upload_id))
+
+    async def sweep(self) -> Swept:
+        """Remove what nobody will finish: uploads that were left, and blobs without a part."""
+        now = self._clock()
+        async with self._database.work() as session:
+            left = await session.execute(
+                select(Upload, Document)
+                .join(Document, Document.id == Upload.document_id)
+                .where(Upload.expires_at <= now, Document.state == DocumentState.ARRIVING)
+                .limit(100)
+            )
+            uploads = left.all()
+            for upload, document in uploads:
+                await self._remove(session, upload, document)
+        async with self._database.reading() as session:
+            orphans = list(await session.scalars(select(OrphanBlob.name).where(OrphanBlob.due_at <= now).limit(1000)))
+        for name in orphans:
+            await asyncio.to_thread(self._blobs.delete, name)
+        if orphans:
+            async with self._database.work() as session:
+                await session.execute(delete(OrphanBlob).where(OrphanBlob.name.in_(orphans)))
+        return Swept(len(orphans), len(uploads))
+
+    # One PATCH
+
+    async def _claim(self, actor: StaffActor, upload_id: str, offset_bytes: int) -> _Writing:
+        now = self._clock()
+        writer = new_identifier()
+        blob = BlobName(new_identifier())
+        async with self._database.work() as session:
+            upload, document, transfer = await own_upload(session, actor, upload_id)
+            transfer.require_draft()
+            self._require_alive(upload, document)
+            if upload.part_count >= MOST_PARTS:
+                raise UploadTooManyParts(limit=MOST_PARTS)
+            claimed = await session.scalar(
+                update(Upload)
+                .where(
+                    Upload.id == upload.id,
+                    Upload.offset_bytes == offset_bytes,
+                    (Upload.writer.is_(None)) | (Upload.writer_until < now),
+                )
+                .values(writer=writer, writer_until=now + _WRITER_LEASE)
+                .returning(Upload.id)
+                .execution_options(synchronize_session=False)
+            )
+            if claimed is None:
+                await session.refresh(upload)
+                if upload.offset_bytes != offset_bytes:
+                    raise UploadOffsetMismatch(offset_bytes=upload.offset_bytes)
+                raise UploadInUse
+            # Written before the blob exists: a crash leaves something that the sweep finds.
+            session.add(OrphanBlob(name=blob, due_at=now + _ORPHAN_AFTER))
+            key = self._keys.message_key(transfer, actor.token)
+        return _Writing(upload, document, transfer, key, writer, blob)
+
+    async def _take_part(self, writing: _Writing, body: Body, checksum: Checksum | None) -> Any | None:
+        """Seal the body and commit it; returns the running digest if this process has seen the document from its start."""
+        upload = writing.upload
+        room = upload.length_bytes - upload.offset_bytes
+        digest = self._digest_at(upload)
+        if room == 0:
+            await self._drop_blob(writing)
+            return digest
+        context = PartContext(writing.transfer.id, writing.document.id, upload.part_count)
+        hashers = [digest] if digest is not None else []
+        checksum_hash = hashlib.new(checksum.algorithm) if checksum else None
+        if checksum_hash is not None:
+            hashers.append(checksum_hash)
+        try:
+            part = await seal_stream(
+                body,
+                key=writing.key.document_key(writing.document.id),
+                context=context,
+                blob=await asyncio.to_thread(self._blobs.create, writing.blob),
+                hashers=hashers,
+                most_bytes=room,
+            )
+        except BaseException:
+            await asyncio.shield(self._drop_blob(writing))
+            raise
+        is_discarded = part.length_bytes == 0
+        if checksum is not None and checksum_hash is not None:
+            is_discarded = is_discarded or part.is_cut or not hmac.compare_digest(checksum_hash.digest(), checksum.digest)
+        if is_discarded or part.is_too_long:
+            self._digests.pop(upload.id, None)
+            await asyncio.shield(self._drop_blob(writing))
+            if part.is_too_long:
+                raise UploadLengthExceeded
+            if part.is_cut:
+                raise BodyCut
+            if checksum is not None:
+                raise ChecksumMismatch
+            return None
+        # The line may be gone, and with it whoever waits for us; what arrived is committed all the same.
+        await asyncio.shield(self._commit_part(writing, part, digest))
+        if part.is_cut:
+            raise BodyCut
+        return digest
+
+    async def _commit_part(self, writing: _Writing, part: SealedPart, digest: Any | None) -> None:
+        now = self._clock()
+        upload = writing.upload
+        is_whole = upload.offset_bytes + part.length_bytes == upload.length_bytes
+        async with self._database.work() as session:
+            moved = await session.scalar(
+                update(Upload)
+                .where(Upload.id == upload.id, Upload.writer == writing.writer, Upload.offset_bytes == upload.offset_bytes)
+                .values(
+                    offset_bytes=Upload.offset_bytes + part.length_bytes,
+                    part_count=Upload.part_count + 1,
+                    expires_at=now + UPLOAD_LIFETIME,
+                    writer_until=now + _WRITER_LEASE,
+                )
+                .returning(Upload.id)
+                .execution_options(synchronize_session=False)
+            )
+            if moved is None:
+                # The lease was lost, to another writer or to a removal; the blob stays an orphan.
+                raise UploadInUse
+            session.add(
+                Part(
+                    document_id=writing.document.id,
+                    number=upload.part_count,
+                    offset_bytes=upload.offset_bytes,
+                    length_bytes=part.length_bytes,
+                    header=part.header,
+                    blob=writing.blob,
+                )
+            )
+            await session.execute(delete(OrphanBlob).where(OrphanBlob.name == writing.blob))
+        upload.offset_bytes += part.length_bytes
+        upload.part_count += 1
+        upload.expires_at = now + UPLOAD_LIFETIME
+        if digest is not None and not is_whole:
+            self._digests[upload.id] = (upload.offset_bytes, digest)
+            while len(self._digests) > _DIGESTS_KEPT:
+                self._digests.popitem(last=False)
+
+    def _digest_at(self, upload: Upload) -> Any | None:
+        """The running SHA-256 up to the upload's offset, if this process has it."""
+        if upload.offset_bytes == 0:
+            return hashlib.sha256()
+        offset_bytes, digest = self._digests.pop(upload.id, (0, None))
+        return digest if offset_bytes == upload.offset_bytes else None
+
+    @asynccontextmanager
+    async def _lease(self, writing: _Writing) -> AsyncIterator[None]:
+        """Keep the right to write while at it, and give it back at the end, whatever happens."""
+        renewing = asyncio.create_task(self._renew(writing))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewing
+            await asyncio.shield(self._set_writer(writing, None, None))
+
+    async def _renew(self, writing: _Writing) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_EVERY_SECONDS)
+            await self._set_writer(writing, writing.writer, self._clock() + _WRITER_LEASE)
+
+    async def _set_writer(self, writing: _Writing, writer: str | None, until: datetime | None) -> None:
+        async with self._database.work() as session:
+            await session.execute(
+                update(Upload)
+                .where(Upload.id == writing.upload.id, Upload.writer == writing.writer)
+                .values(writer=writer, writer_until=until)
+                .execution_options(synchronize_session=False)
+            )
+
+    async def _drop_blob(self, writing: _Writing) -> None:
+        await asyncio.to_thread(self._blobs.delete, writing.blob)
+        async with self._database.work() as session:
+            await session.execute(delete(OrphanBlob).where(OrphanBlob.name == writing.blob))
+
+    # Finishing
+
+    async def _finish(self, actor: StaffActor, writing: _Writing, digest: Any | None) -> UploadStatus:
+        """Seal the manifest and call the document complete.
+
+        1. The SHA-256 of the whole, from the running digest or by reading the parts again.
+        2. The content fits the name, and holds no macros that the name denies.
+        3. The scanner has seen it, or the organisation has none. An outage leaves everything for another try.
+        4. Manifest, its digest, verdict and event commit together.
+
+        What 2. and 3. refuse is removed at once.
+        """
+        document, transfer, key = writing.document, writing.transfer, writing.key
+        async with self._database.reading() as session:
+            parts = list(await session.scalars(select(Part).where(Part.document_id == document.id).order_by(Part.number)))
+        entries = [PartEntry(part.number, part.offset_bytes, part.length_bytes, part.header) for part in parts]
+        provisional = Manifest(transfer.id, document.id, entries, document.length_bytes, bytes(32))
+        reader = reader_of(self._blobs, key, provisional, [part.blob for part in parts])
+        # 1.
+        sha256 = digest.digest() if digest is not None else await asyncio.to_thread(_digest_of, reader)
+        name = self._keys.document_name(key, document)
+        try:
+            # 2.
+            await asyncio.to_thread(inspect, name, reader)
+            # 3.
+            verdict = await self._scan(reader)
+            _require_clean(verdict)
+        except (ContentMismatch, MacroDocument, MalwareFound) as refusal:
+            await self._refuse(actor, writing, refusal)
+            raise
+        # 4.
+        now = self._clock()
+        sealed = seal_manifest(key, Manifest(transfer.id, document.id, entries, document.length_bytes, sha256))
+        async with self._database.work() as session:
+            completed = await session.scalar(
+                update(Document)
+                .where(Document.id == document.id, Document.state == DocumentState.ARRIVING)
+                .values(
+                    state=DocumentState.COMPLETE,
+                    sealed_manifest=sealed,
+                    manifest_digest=manifest_digest(sealed),
+                    scan_verdict=verdict,
+                    completed_at=now,
+                )
+                .returning(Document.id)
+                .execution_options(synchronize_session=False)
+            )
+            if completed is None:
+                raise UploadInUse
+            record(session, EventTag.DOCUMENT_COMPLETED, actor.subject(transfer, document_id=document.id), now)
+        return _status(writing.upload, sha256)
+
+    async def _scan(self, reader: DocumentReader) -> ScanVerdict:
+        if not self._policy.is_scanning:
+            return ScanVerdict.NOT_SCANNED
+        return await self._scanner.scan(_pieces(reader), length_bytes=reader.total_bytes)
+
+    async def _refuse(self, actor: StaffActor, writing: _Writing, refusal: Refusal) -> None:
+        async with self._database.work() as session:
+            await self._remove(session, writing.upload, writing.document)
+            record(
+                session,
+                EventTag.DOCUMENT_REFUSED,
+                actor.subject(writing.transfer, document_id=writing.document.id),
+                self._clock(),
+                reason=refusal.code,
+            )
+
+    async def _remove(self, session: AsyncSession, upload: Upload, document: Document) -> None:
+        now = self._clock()
+        self._digests.pop(upload.id, None)
+        for blob in await session.scalars(select(Part.blob).where(Part.document_id == document.id)):
+            session.add(OrphanBlob(name=blob, due_at=now))
+        await session.execute(delete(Part).where(Part.document_id == document.id))
+        await session.execute(delete(Upload).where(Upload.id == upload.id))
+        await session.execute(delete(Document).where(Document.id == document.id))
+
+    def _require_alive(self, upload: Upload, document: Document) -> None:
+        if document.state == DocumentState.ARRIVING and upload.expires_at <= self._clock():
+            raise UploadExpired
+
+    def _sha256(self, key: MessageKey, document: Document) -> bytes:
+        assert document.sealed_manifest is not None
+        assert document.manifest_digest is not None
+        manifest = open_manifest(
+            key,
+            transfer_id=document.transfer_id,
+            document_id=document.id,
+            sealed=document.sealed_manifest,
+            expected_digest=document.manifest_digest,
+        )
+        return manifest.sha256
+
+
+def _require_clean(verdict: ScanVerdict) -> None:
+    if verdict == ScanVerdict.INFECTED:
+        raise MalwareFound
+
+
+def reader_of(blobs: Blobs, key: MessageKey, manifest: Manifest, names: list[BlobName]) -> DocumentReader:
+    """Read a document from the store; `names` are its parts' blobs in order."""
+    return DocumentReader(
+        key,
+        manifest,
+        lambda number, start, length: blobs.read(names[number], start, length),
+        lambda number: blobs.size(names[number]),
+    )
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""  # makes this a generator
+
+
+async def _pieces(reader: DocumentReader) -> AsyncIterator[bytes]:
+    pieces = reader.read_range(0, reader.total_bytes)
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _digest_of(reader: DocumentReader) -> bytes:
+    digest = hashlib.sha256()
+    for piece in reader.read_range(0, reader.total_bytes):
+        digest.update(piece)
+    return digest.digest()
+
+
+def _status(upload: Upload, sha256: bytes | None = None) -> UploadStatus:
+    return UploadStatus(
+        id=upload.id,
+        document_id=upload.document_id,
+        offset_bytes=upload.offset_bytes,
+        length_bytes=upload.length_bytes,
+        expires_at=upload.expires_at,
+        sha256=sha256,
+    )
+
+
+async def _sizes(session: AsyncSession, condition: Any) -> tuple[int, int]:
+    row = (await session.execute(select(func.count(), func.coalesce(func.sum(Document.length_bytes), 0)).where(condition))).one()
+    return int(row[0]), int(row[1])
+
+
+async def _kept_bytes(session: AsyncSession, actor: StaffActor) -> int:
+    total = await session.scalar(
+        select(func.coalesce(func.sum(Document.length_bytes), 0))
+        .join(Transfer, Transfer.id == Document.transfer_id)
+        .where(Transfer.sender_id == actor.user.id, Transfer.state != TransferState.ERASED)
+    )
+    return int(total or 0)

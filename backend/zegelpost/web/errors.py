@@ -1,0 +1,222 @@
+"""From refusals and outages to answers: one status and one sentence per language for each, and one shape for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from babel.numbers import format_decimal
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from zegelpost.model import refusals as r
+from zegelpost.ports import BlobSpaceError, OutageError
+from zegelpost.sealing.errors import SealBroken
+from zegelpost.web.rendering import Templates
+from zegelpost.web.translation import Language, Translator, translatable
+
+_LOG: Final = structlog.get_logger()
+_GIGABYTE: Final = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    sentence: str
+
+
+def _a(status: int, sentence: str) -> Answer:
+    return Answer(status, sentence)
+
+
+ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
+    r.FormRefused: _a(422, translatable("Please correct the marked fields.")),
+    r.EmailAddressInvalid: _a(422, translatable("Enter a valid e-mail address, such as name@example.com.")),
+    r.PhoneNumberInvalid: _a(422, translatable("This is not a telephone number. Check the digits.")),
+    r.PhoneNumberNotMobile: _a(422, translatable("This is not a mobile number. Enter a number that can receive text messages.")),
+    r.PhoneNumberMissing: _a(422, translatable("Enter a mobile number. The recipient gets a code on it.")),
+    r.PhoneCountryNotAllowed: _a(422, translatable("We cannot send text messages to numbers that start with %(prefix)s.")),
+    r.NameMissing: _a(422, translatable("Enter a name.")),
+    r.NameTooLong: _a(422, translatable("This name is too long: %(limit)s characters at most.")),
+    r.FileNameInvalid: _a(422, translatable("This file has no usable name.")),
+    r.SubjectMissing: _a(422, translatable("Enter a subject.")),
+    r.SubjectTooLong: _a(422, translatable("The subject is too long: %(limit)s characters at most.")),
+    r.ReferenceTooLong: _a(422, translatable("The reference is too long: %(limit)s characters at most.")),
+    r.NoteTooLong: _a(422, translatable("The note is too long: %(limit)s characters at most.")),
+    r.RecipientsMissing: _a(422, translatable("Add at least one recipient.")),
+    r.RecipientDuplicate: _a(422, translatable("This e-mail address is there twice.")),
+    r.TooManyRecipients: _a(422, translatable("There are too many recipients: %(limit)s at most.")),
+    r.ContentMissing: _a(422, translatable("Add a document or write a note first.")),
+    r.ExpiryOutOfRange: _a(422, translatable("Choose a number of days from %(shortest)s to %(longest)s.")),
+    r.AccessCodeTooShort: _a(422, translatable("The access code is too short: at least %(limit)s characters.")),
+    r.VerificationMethodNotAllowed: _a(422, translatable("This way of verifying is not possible here.")),
+    r.DepartmentNotFound: _a(422, translatable("There is no such department.")),
+    r.InputInvalid: _a(422, translatable("The request is not in the right form.")),
+    r.NotFound: _a(404, translatable("This page does not exist, or it is not for you.")),
+    r.SignInRequired: _a(401, translatable("Sign in first.")),
+    r.SignInIncorrect: _a(401, translatable("The e-mail address or the password is wrong.")),
+    r.TooManyAttempts: _a(429, translatable("There were too many attempts. Try again later.")),
+    r.CrossSiteRequest: _a(403, translatable("This request came from another website. Go back and try again.")),
+    r.TransferNotDraft: _a(409, translatable("This transfer has been sent already.")),
+    r.TransferNotSent: _a(409, translatable("This is not possible with this transfer.")),
+    r.TransferRevoked: _a(410, translatable("The sender has withdrawn these documents.")),
+    r.TransferExpired: _a(410, translatable("These documents are no longer available. The period has ended.")),
+    r.RecipientBlocked: _a(410, translatable("The sender has ended your access to these documents.")),
+    r.NothingToRemind: _a(409, translatable("There is nobody to remind: everyone has fetched the documents.")),
+    r.RemindedRecently: _a(429, translatable("The recipients got a reminder a short while ago.")),
+    r.LinkNotReissuable: _a(409, translatable("No new link can be made: only the recipient's link opens this transfer.")),
+    r.UploadsUnfinished: _a(409, translatable("Not all documents have arrived yet. Finish or remove them first.")),
+    r.LinkWrong: _a(404, translatable("This link is not right. Use the link or the code from the e-mail.")),
+    r.LinkReplaced: _a(410, translatable("There is a newer link. Look for our latest e-mail.")),
+    r.LinkLocked: _a(423, translatable("This link has been locked because a wrong code was entered too often.")),
+    r.VerificationRequired: _a(401, translatable("Your time has run out. Open the link from the e-mail again.")),
+    r.CodeNotSent: _a(409, translatable("Ask for a code first.")),
+    r.CodeIncorrect: _a(422, translatable("This code is not right. You have %(tries_left)s more tries with this code.")),
+    r.CodeExpired: _a(410, translatable("This code is too old. Ask for a new one.")),
+    r.CodeTriesExhausted: _a(429, translatable("This code was wrong too often. Ask for a new one.")),
+    r.CodeAskedTooSoon: _a(429, translatable("A code was sent just now. Wait half a minute before you ask for a new one.")),
+    r.CodeLimitReached: _a(429, translatable("Too many codes have been sent. Try again later.")),
+    r.AccessCodeIncorrect: _a(422, translatable("This access code is not right.")),
+    r.DocumentTooLarge: _a(413, translatable("This file is too large: %(limit_bytes)s GB at most.")),
+    r.TransferTooLarge: _a(413, translatable("All files together are too large: %(limit_bytes)s GB at most.")),
+    r.QuotaExceeded: _a(413, translatable("Your space is full: %(limit_bytes)s GB at most. Withdraw old transfers first.")),
+    r.TooManyDocuments: _a(422, translatable("There are too many documents: %(limit)s at most.")),
+    r.ExtensionNotAllowed: _a(415, translatable("Files that end in .%(extension)s are not allowed.")),
+    r.ContentMismatch: _a(415, translatable("The content of this file does not fit its name (.%(extension)s).")),
+    r.MacroDocument: _a(415, translatable("This document holds macros. Save it without macros first.")),
+    r.MalwareFound: _a(422, translatable("This file is not safe: the virus scanner found something in it.")),
+    r.StorageFull: _a(507, translatable("There is no room left at the moment. What arrived is kept. Try again later.")),
+    r.UploadLengthMissing: _a(411, translatable("The upload does not say how long the file is.")),
+    r.UploadLengthInvalid: _a(400, translatable("The upload's length is not valid.")),
+    r.UploadMetadataInvalid: _a(400, translatable("The upload's metadata is not valid.")),
+    r.UploadOffsetMismatch: _a(409, translatable("The upload goes on at another place.")),
+    r.UploadOffsetInvalid: _a(400, translatable("The upload's offset is not valid.")),
+    r.UploadLengthExceeded: _a(413, translatable("More arrived than was announced.")),
+    r.UploadInUse: _a(423, translatable("This file is being uploaded in another place at this moment.")),
+    r.UploadTooManyParts: _a(413, translatable("The file arrived in too many small parts.")),
+    r.UploadExpired: _a(410, translatable("This upload was left for too long. Start again.")),
+    r.UploadContentTypeWrong: _a(415, translatable("The upload is not in the right form.")),
+    r.TusVersionUnsupported: _a(412, translatable("This version of the upload protocol is not supported.")),
+    r.ChecksumMismatch: _a(460, translatable("A part of the file arrived damaged. It is sent again.")),
+    r.ChecksumAlgorithmUnsupported: _a(400, translatable("This kind of checksum is not supported.")),
+    r.BodyTooLarge: _a(413, translatable("This is too large.")),
+    r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
+}
+OUTAGE: Final = translatable("Something does not work on our side. Nothing was lost. Try again in a few minutes.")
+
+
+def sentence(refusal: r.Refusal, translator: Translator) -> str:
+    """What a person reads, in their language."""
+    facts: dict[str, Any] = dict(refusal.facts)
+    if "limit_bytes" in facts:
+        gigabytes = facts["limit_bytes"] / _GIGABYTE
+        facts["limit_bytes"] = format_decimal(round(gigabytes, 1), locale=translator.language.value)
+    return translator.gettext(ANSWERS[type(refusal)].sentence) % facts
+
+
+def problem(refusal: r.Refusal, translator: Translator, *, instance: str | None = None) -> dict[str, Any]:
+    """Problem details (RFC 9457) with a stable `code` and the refusal's facts."""
+    answer = ANSWERS[type(refusal)]
+    text = sentence(refusal, translator)
+    details: dict[str, Any] = {
+        "type": "about:blank",
+        "title": text,
+        "status": answer.status,
+        "detail": text,
+        "code": refusal.code,
+    }
+    if instance:
+        details["instance"] = instance
+    details |= {name: value for name, value in refusal.facts.items() if isinstance(value, (str, int, list))}
+    if isinstance(refusal, r.FormRefused):
+        details["fields"] = {
+            name: {"code": inner.code, "detail": sentence(inner, translator)} for name, inner in refusal.fields.items()
+        }
+    return details
+
+
+class ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+
+def _headers(refusal: r.Refusal) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(refusal, (r.SignInRequired, r.SignInIncorrect)):
+        headers["WWW-Authenticate"] = "Bearer"
+    if "retry_after_seconds" in refusal.facts:
+        headers["Retry-After"] = str(refusal.facts["retry_after_seconds"])
+    if isinstance(refusal, r.UploadOffsetMismatch):
+        headers["Upload-Offset"] = str(refusal.facts["offset_bytes"])
+    if isinstance(refusal, r.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{refusal.facts['length_bytes']}"
+    if isinstance(refusal, r.TusVersionUnsupported):
+        headers["Tus-Version"] = "1.0.0"
+    return headers
+
+
+def wants_problem(request: Request) -> bool:
+    """Whether a program asked: the API and the upload protocol get problem details, people get a page."""
+    path = request.scope["path"]
+    return path.startswith(("/api/", "/uploads")) or "application/problem+json" in request.headers.get("accept", "")
+
+
+class ErrorPages:
+    """Turns what was raised into an answer. The application's map of exceptions points here."""
+
+    def __init__(self, templates: Templates, translators: Mapping[Language, Translator]) -> None:
+        self._templates = templates
+        self._translators = translators
+
+    async def refusal(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, r.Refusal)
+        translator = self._translators[request.state.language]
+        if wants_problem(request):
+            return ProblemResponse(problem(error, translator), ANSWERS[type(error)].status, headers=_headers(error))
+        if isinstance(error, r.SignInRequired):
+            return RedirectResponse("/sign-in", 303)
+        page = self._page(request, sentence(error, translator))
+        headers = _headers(error)
+        headers.pop("WWW-Authenticate", None)  # would make browsers ask for a password of their own
+        return Response(page, ANSWERS[type(error)].status, headers=headers, media_type="text/html")
+
+    async def outage(self, request: Request, error: Exception) -> Response:
+        if isinstance(error, BlobSpaceError):
+            return await self.refusal(request, r.StorageFull())
+        assert isinstance(error, OutageError)
+        _LOG.error("outage", kind=type(error).__name__, reason=error.reason)
+        return self._failure(request, 503, {"Retry-After": "30"})
+
+    async def broken_seal(self, request: Request, error: Exception) -> Response:
+        # Someone changed what is stored, or the disk did. Either way somebody has to look at it.
+        _LOG.critical("seal_broken", kind=type(error).__name__)
+        assert isinstance(error, SealBroken)
+        return self._failure(request, 500, {})
+
+    async def unexpected(self, request: Request, error: Exception) -> Response:
+        _LOG.error("unexpected", kind=type(error).__name__, exc_info=error)
+        return self._failure(request, 500, {})
+
+    async def http(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        if error.status_code == 404:  # noqa: PLR2004 - not found
+            return await self.refusal(request, r.NotFound())
+        if wants_problem(request):
+            details = {"type": "about:blank", "title": error.detail, "status": error.status_code, "code": "http_error"}
+            return ProblemResponse(details, error.status_code, headers=headers)
+        return Response(self._page(request, error.detail), error.status_code, headers=headers, media_type="text/html")
+
+    def _failure(self, request: Request, status: int, headers: dict[str, str]) -> Response:
+        language = getattr(request.state, "language", Language.NL)
+        text = self._translators[language].gettext(OUTAGE)
+        if wants_problem(request):
+            details = {"type": "about:blank", "title": text, "status": status, "detail": text, "code": "outage"}
+            return ProblemResponse(details, status, headers=headers)
+        return Response(self._page(request, text), status, headers=headers, media_type="text/html")
+
+    def _page(self, request: Request, text: str) -> str:
+        language = getattr(request.state, "language", Language.NL)
+        return self._templates.render("error.html", language, sentence=text, language_href="/")

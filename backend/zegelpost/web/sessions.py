@@ -1,0 +1,100 @@
+"""Sessions: which cookie or token says who is asking. The one place that reads and sets them."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zegelpost.model.identifiers import is_identifier
+from zegelpost.model.refusals import CrossSiteRequest, SignInRequired
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.staff_user import SIGN_IN_LONGEST, SignInKind
+from zegelpost.services.access import StaffActor
+
+_STAFF: Final = "zegelpost-staff"
+_RECIPIENT: Final = "zegelpost-open"
+
+
+def _cookie_name(request: Request, name: str) -> str:
+    # `__Host-` (RFC 6265bis, 4.1.3.2) keeps subdomains from planting one; it needs TLS, which a demo on loopback lacks.
+    return f"__Host-{name}" if request.app.state.services.settings.has_tls else name
+
+
+def _set(request: Request, response: Response, name: str, token: SecretToken, max_age: int | None) -> None:
+    response.set_cookie(
+        _cookie_name(request, name),
+        token.value,
+        max_age=max_age,
+        path="/",
+        secure=request.app.state.services.settings.has_tls,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def _get(request: Request, name: str) -> SecretToken | None:
+    value = request.cookies.get(_cookie_name(request, name))
+    return SecretToken(value) if value else None
+
+
+# Staff in a browser
+
+
+async def portal_actor(request: Request) -> StaffActor:
+    """The signed-in staff user of this browser. Raises `SignInRequired`."""
+    token = _get(request, _STAFF)
+    if token is None:
+        raise SignInRequired
+    actor: StaffActor = await request.app.state.services.signing_in.actor(token, SignInKind.PORTAL)
+    return actor
+
+
+def start_portal(request: Request, response: Response, token: SecretToken) -> None:
+    _set(request, response, _STAFF, token, int(SIGN_IN_LONGEST.total_seconds()))
+
+
+def end_portal(request: Request, response: Response) -> None:
+    response.delete_cookie(_cookie_name(request, _STAFF), path="/", secure=request.app.state.services.settings.has_tls)
+
+
+def csrf_token(actor: StaffActor) -> str:
+    """Proves that a form came from a page of this very sign-in; a second lock behind `SameSite`."""
+    return hmac.new(actor.token.key_material, b"csrf", "sha256").hexdigest()
+
+
+def require_csrf(actor: StaffActor, typed: str) -> None:
+    if not hmac.compare_digest(csrf_token(actor).encode(), typed.encode()):
+        raise CrossSiteRequest
+
+
+# Programs
+
+
+async def api_actor(request: Request) -> StaffActor:
+    """The bearer of an access token (RFC 6750, section 2.1). Cookies are not looked at."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not value.strip():
+        raise SignInRequired
+    actor: StaffActor = await request.app.state.services.signing_in.actor(SecretToken(value.strip()), SignInKind.API)
+    return actor
+
+
+# Recipients, one cookie per link so that two mails can be open at once
+
+
+def recipient_cookie(request: Request, link_id: str) -> SecretToken | None:
+    return _get(request, f"{_RECIPIENT}-{link_id}") if is_identifier(link_id) else None
+
+
+def start_recipient(request: Request, response: Response, link_id: str, token: SecretToken) -> None:
+    """A cookie for as long as the browser is open; the server ends it sooner."""
+    _set(request, response, f"{_RECIPIENT}-{link_id}", token, None)
+
+
+def end_recipient(request: Request, response: Response, link_id: str) -> None:
+    response.delete_cookie(
+        _cookie_name(request, f"{_RECIPIENT}-{link_id}"), path="/", secure=request.app.state.services.settings.has_tls
+    )

@@ -1,0 +1,485 @@
+"""Pages for staff: sign in, home, making and sending a transfer, following it up, and what colleagues sent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal, SignInIncorrect, SignInRequired, TooManyAttempts
+from zegelpost.model.staff_user import SignInKind
+from zegelpost.model.transfer import TransferState, TransferText
+from zegelpost.services.access import StaffActor
+from zegelpost.services.addressing import TypedRecipient, address
+from zegelpost.services.overseeing import PAGE, TransferOverview
+from zegelpost.services.sending import DraftContent
+from zegelpost.web.downloads import archive_response, document_response
+from zegelpost.web.forms import TypedTransfer, fields, sentences, spoken, typed_transfer
+from zegelpost.web.network import client_network
+from zegelpost.web.plain_upload import take_documents
+from zegelpost.web.sessions import csrf_token, end_portal, portal_actor, require_csrf, start_portal
+from zegelpost.web.translation import Language
+
+_ON_HOME: Final = 5
+_DONE: Final = frozenset({"sent", "revoked", "extended", "reissued", "reminded", "blocked"})
+StaffHandler = Callable[[Request, StaffActor], Awaitable[Response]]
+
+
+def _page(request: Request, name: str, actor: StaffActor | None, status: int = 200, /, **context: object) -> Response:
+    services = request.app.state.services
+    if actor is not None:
+        context |= {"user": actor.user, "csrf": csrf_token(actor)}
+    context.setdefault("now", services.clock())
+    return HTMLResponse(services.templates.render(name, request.state.language, **context), status)
+
+
+def _signed_in(handler: StaffHandler) -> Callable[[Request], Awaitable[Response]]:
+    """For pages: whoever is not signed in goes to sign in first, and comes back to where they were going."""
+
+    @functools.wraps(handler)
+    async def wrapped(request: Request) -> Response:
+        try:
+            actor = await portal_actor(request)
+        except SignInRequired:
+            # Only our own path, never an address: nothing to redirect elsewhere with.
+            path = request.scope["path"] if request.method == "GET" else "/"
+            return RedirectResponse(f"/sign-in?next={path}" if path != "/" else "/sign-in", 303)
+        return await handler(request, actor)
+
+    return wrapped
+
+
+def _form(
+    handler: Callable[[Request, StaffActor, Mapping[str, str]], Awaitable[Response]],
+) -> Callable[[Request], Awaitable[Response]]:
+    """For forms: signed in, and from a page of this sign-in."""
+
+    async def checked(request: Request, actor: StaffActor) -> Response:
+        form = await fields(request)
+        require_csrf(actor, form.get("csrf", ""))
+        return await handler(request, actor, form)
+
+    return _signed_in(checked)
+
+
+# Signing in
+
+
+async def sign_in_page(request: Request) -> Response:
+    return _page(request, "sign_in.html", None, next=request.query_params.get("next", ""), email="", error="")
+
+
+async def sign_in(request: Request) -> Response:
+    form = await fields(request)
+    email, wanted = form.get("email", ""), form.get("next", "")
+    try:
+        signed_in = await request.app.state.services.signing_in.sign_in(
+            email=email, password=form.get("password", ""), network=client_network(request), kind=SignInKind.PORTAL
+        )
+    except (SignInIncorrect, TooManyAttempts) as refusal:
+        status = 429 if isinstance(refusal, TooManyAttempts) else 401
+        return _page(request, "sign_in.html", None, status, next=wanted, email=email, error=spoken(request, refusal))
+    response = RedirectResponse(_own_path(wanted), 303)
+    start_portal(request, response, signed_in.token)
+    return response
+
+
+def _own_path(wanted: str) -> str:
+    """A path of ours, or home. Two slashes, or a slash and a backslash, are addresses of others to a browser."""
+    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isascii() and wanted.isprintable()
+    return wanted if is_ours else "/"
+
+
+async def sign_out(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
+    await request.app.state.services.signing_in.sign_out(actor)
+    response = RedirectResponse("/sign-in", 303)
+    end_portal(request, response)
+    return response
+
+
+# Overviews
+
+
+async def home(request: Request, actor: StaffActor) -> Response:
+    overseeing = request.app.state.services.overseeing
+    return _page(
+        request,
+        "home.html",
+        actor,
+        current_page="home",
+        sent=await overseeing.sent(actor, count=_ON_HOME),
+        drafts=await overseeing.drafts(actor),
+        received=(await overseeing.received(actor))[:_ON_HOME],
+    )
+
+
+async def sent(request: Request, actor: StaffActor) -> Response:
+    text = request.query_params.get("page", "1")
+    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
+    page = await request.app.state.services.overseeing.sent(actor, page=number, count=PAGE)
+    return _page(request, "sent.html", actor, current_page="sent", page=page)
+
+
+async def received(request: Request, actor: StaffActor) -> Response:
+    items = await request.app.state.services.overseeing.received(actor)
+    return _page(request, "received.html", actor, current_page="received", received=items)
+
+
+# Making a transfer: what and to whom, documents, check and send
+
+
+async def new_transfer(request: Request, actor: StaffActor) -> Response:
+    days = request.app.state.services.policy.default_expiry_days
+    typed = TypedTransfer(expires_in_days=str(days), language=request.state.language)
+    return _transfer_form(request, actor, typed, action="/transfers")
+
+
+def _transfer_form(
+    request: Request, actor: StaffActor, typed: TypedTransfer, *, action: str, errors: Mapping[str, str] | None = None
+) -> Response:
+    policy = request.app.state.services.policy
+    return _page(
+        request,
+        "transfer_form.html",
+        actor,
+        422 if errors else 200,
+        current_page="new",
+        typed=typed,
+        action=action,
+        errors=errors or {},
+        policy=policy,
+        language_href="/transfers/new",
+    )
+
+
+async def create_transfer(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    return await _save_transfer(request, actor, form, None)
+
+
+async def edit_transfer(request: Request, actor: StaffActor) -> Response:
+    overview = await request.app.state.services.overseeing.transfer(actor, request.path_params["transfer_id"])
+    if overview.state != TransferState.DRAFT or overview.text is None:
+        return RedirectResponse(f"/transfers/{overview.id}", 303)
+    return _transfer_form(request, actor, _as_typed(overview), action=f"/transfers/{overview.id}/edit")
+
+
+async def change_transfer(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    return await _save_transfer(request, actor, form, request.path_params["transfer_id"])
+
+
+async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str, str], transfer_id: str | None) -> Response:
+    """Save the form and go on to the documents; or show it again, with everything that was typed."""
+    services = request.app.state.services
+    typed = typed_transfer(form)
+    action = f"/transfers/{transfer_id}/edit" if transfer_id else "/transfers"
+    if (rows := _changed_rows(form, list(typed.recipients))) is not None:
+        typed = TypedTransfer(typed.subject, typed.reference, typed.note, typed.expires_in_days, typed.language, rows)
+        return _transfer_form(request, actor, typed, action=action)
+    try:
+        content = _content(request, typed)
+        if transfer_id is None:
+            transfer_id = await services.sending.create(actor, content)
+        else:
+            await services.sending.change(actor, transfer_id, content)
+    except FormRefused as refused:
+        return _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
+    return RedirectResponse(f"/transfers/{transfer_id}/documents", 303)
+
+
+def _changed_rows(form: Mapping[str, str], rows: list[TypedRecipient]) -> list[TypedRecipient] | None:
+    """Rows after *add* or *remove* was pressed without script; nothing when neither was."""
+    if "add_recipient" in form:
+        return [*rows, TypedRecipient("", "")]
+    removed = form.get("remove_recipient", "")
+    if removed.isdecimal() and int(removed) < len(rows):
+        return rows[: int(removed)] + rows[int(removed) + 1 :] or [TypedRecipient("", "")]
+    return None
+
+
+def _content(request: Request, typed: TypedTransfer) -> DraftContent:
+    """Check everything at once, so that people see all that is wrong in one go."""
+    policy = request.app.state.services.policy
+    refused: dict[str, Refusal] = {}
+    days = int(typed.expires_in_days) if typed.expires_in_days.isdecimal() and len(typed.expires_in_days) < 5 else 0  # noqa: PLR2004
+    try:
+        policy.require_expiry(days)
+    except ExpiryOutOfRange as refusal:
+        refused["expires_in_days"] = refusal
+    try:
+        addressees = address([r for r in typed.recipients if not r.is_empty] or list(typed.recipients[:1]), policy)
+    except FormRefused as form:
+        refused |= form.fields
+    try:
+        text = TransferText.parse(subject=typed.subject, reference=typed.reference, note=typed.note)
+    except FormRefused as form:
+        refused |= form.fields
+    if refused:
+        raise FormRefused(refused)
+    language = (Language.of(typed.language) or Language.NL).value
+    return DraftContent(text=text, addressees=addressees, expires_in_days=days, language=language)
+
+
+def _as_typed(overview: TransferOverview) -> TypedTransfer:
+    assert overview.text is not None
+    return TypedTransfer(
+        overview.text.subject,
+        overview.text.reference,
+        overview.text.note,
+        str(overview.expires_in_days),
+        overview.language,
+        [
+            TypedRecipient(r.person.name, str(r.person.email), r.person.mobile.e164 if r.person.mobile else "")
+            for r in overview.recipients
+        ],
+    )
+
+
+async def documents_page(request: Request, actor: StaffActor) -> Response:
+    return await _documents(request, actor, "")
+
+
+async def _documents(request: Request, actor: StaffActor, error: str) -> Response:
+    services = request.app.state.services
+    overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
+    if overview.state != TransferState.DRAFT:
+        return RedirectResponse(f"/transfers/{overview.id}", 303)
+    uploads = {upload.document_id: upload for upload in await services.overseeing.arriving(actor, overview.id)}
+    arrived = [
+        {"id": uploads[d.id].id, "name": str(d.name), "size_bytes": d.length_bytes} for d in overview.documents if d.is_complete
+    ]
+    unfinished = [
+        {
+            "id": uploads[d.id].id,
+            "name": str(d.name),
+            "offset_bytes": uploads[d.id].offset_bytes,
+            "length_bytes": d.length_bytes,
+        }
+        for d in overview.documents
+        if not d.is_complete
+    ]
+    return _page(
+        request,
+        "transfer_documents.html",
+        actor,
+        422 if error else 200,
+        current_page="new",
+        transfer=overview,
+        documents=arrived,
+        unfinished=unfinished,
+        policy=services.policy,
+        error=error,
+        language_href=f"/transfers/{overview.id}/documents",
+    )
+
+
+async def add_documents(request: Request, actor: StaffActor) -> Response:
+    """Documents from a plain form, for browsers without script; sealed as they come, like any other."""
+    boundary = parse_options_header(request.headers.get("content-type", ""))[1].get(b"boundary", b"")
+    try:
+        await take_documents(request, actor, request.path_params["transfer_id"], boundary)
+    except Refusal as refusal:
+        return await _documents(request, actor, spoken(request, refusal))
+    return RedirectResponse(f"/transfers/{request.path_params['transfer_id']}/documents", 303)
+
+
+async def remove_document(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
+    await request.app.state.services.uploading.cancel(actor, request.path_params["upload_id"])
+    return RedirectResponse(f"/transfers/{request.path_params['transfer_id']}/documents", 303)
+
+
+async def check_page(request: Request, actor: StaffActor) -> Response:
+    return await _check(request, actor, "")
+
+
+async def _check(request: Request, actor: StaffActor, error: str) -> Response:
+    services = request.app.state.services
+    overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
+    if overview.state != TransferState.DRAFT:
+        return RedirectResponse(f"/transfers/{overview.id}", 303)
+    return _page(
+        request,
+        "transfer_check.html",
+        actor,
+        422 if error else 200,
+        current_page="new",
+        transfer=overview,
+        policy=services.policy,
+        error=error,
+        language_href=f"/transfers/{overview.id}/check",
+    )
+
+
+async def send(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
+    transfer_id = request.path_params["transfer_id"]
+    try:
+        await request.app.state.services.sending.send(actor, transfer_id)
+    except Refusal as refusal:
+        return await _check(request, actor, spoken(request, refusal))
+    return RedirectResponse(f"/transfers/{transfer_id}?done=sent", 303)
+
+
+# Following up
+
+
+async def transfer_page(request: Request, actor: StaffActor) -> Response:
+    return await _transfer(request, actor, "")
+
+
+async def _transfer(request: Request, actor: StaffActor, error: str) -> Response:
+    services = request.app.state.services
+    overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
+    if overview.state == TransferState.DRAFT:
+        return RedirectResponse(f"/transfers/{overview.id}/documents", 303)
+    done = request.query_params.get("done", "")
+    return _page(
+        request,
+        "transfer.html",
+        actor,
+        422 if error else 200,
+        current_page="sent",
+        transfer=overview,
+        done=done if done in _DONE else "",
+        error=error,
+        policy=services.policy,
+        language_href=f"/transfers/{overview.id}",
+    )
+
+
+def _action(done: str, act: Callable[[Any, Request, StaffActor, Mapping[str, str]], Awaitable[object]]) -> Any:
+    """A button on a sent transfer: do it and show the transfer again, with what became of it."""
+
+    async def handler(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+        try:
+            await act(request.app.state.services.following_up, request, actor, form)
+        except Refusal as refusal:
+            return await _transfer(request, actor, spoken(request, refusal))
+        return RedirectResponse(f"/transfers/{request.path_params['transfer_id']}?done={done}", 303)
+
+    return _form(handler)
+
+
+def _days(form: Mapping[str, str]) -> int:
+    text = form.get("days", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0  # noqa: PLR2004 - digits
+
+
+async def confirm_revoke(request: Request, actor: StaffActor) -> Response:
+    overview = await request.app.state.services.overseeing.transfer(actor, request.path_params["transfer_id"])
+    return _page(request, "transfer_revoke.html", actor, current_page="sent", transfer=overview)
+
+
+# Received from colleagues
+
+
+async def received_transfer(request: Request, actor: StaffActor) -> Response:
+    receiving = request.app.state.services.receiving
+    reader = await receiving.by_sign_in(actor, request.path_params["transfer_id"])
+    readable = await receiving.read(reader)
+    base = f"/received/{readable.id}"
+    return _page(request, "received_transfer.html", actor, current_page="received", transfer=readable, base=base)
+
+
+async def received_document(request: Request, actor: StaffActor) -> Response:
+    services = request.app.state.services
+    reader = await services.receiving.by_sign_in(actor, request.path_params["transfer_id"])
+    return await give_document(request, reader)
+
+
+async def received_archive(request: Request, actor: StaffActor) -> Response:
+    reader = await request.app.state.services.receiving.by_sign_in(actor, request.path_params["transfer_id"])
+    return await give_archive(request, reader)
+
+
+async def give_document(request: Request, reader: Any) -> Response:
+    """One document for whoever may read; shared by colleagues and recipients."""
+    services = request.app.state.services
+    document = await services.receiving.document(reader, request.path_params["document_id"])
+    opened = await services.downloading.open(reader.key, document)
+    if request.method == "GET" and "range" not in request.headers:
+        await services.receiving.consulted(reader, document.id)
+    return await document_response(
+        request, opened, on_whole=functools.partial(services.receiving.downloaded, reader, document.id)
+    )
+
+
+async def give_archive(request: Request, reader: Any) -> Response:
+    """All documents in one file."""
+    services = request.app.state.services
+    documents = await services.receiving.documents(reader)
+    opened = await services.downloading.open_all(reader.key, documents)
+    on_whole = functools.partial(services.receiving.downloaded, reader, None)
+    return await archive_response(opened, _archive_name(request), on_whole=on_whole)
+
+
+def _archive_name(request: Request) -> str:
+    return "documenten.zip" if request.state.language == Language.NL else "documents.zip"
+
+
+def routes() -> list[Route]:
+    one = "/transfers/{transfer_id}"
+    recipient = one + "/recipients/{recipient_id}"
+    get, post = ["GET"], ["POST"]
+
+    def ids(request: Request) -> tuple[str, str]:
+        return request.path_params["transfer_id"], request.path_params["recipient_id"]
+
+    return [
+        Route("/sign-in", sign_in_page, methods=get),
+        Route("/sign-in", sign_in, methods=post),
+        Route("/sign-out", _form(sign_out), methods=post),
+        Route("/", _signed_in(home), methods=get),
+        Route("/sent", _signed_in(sent), methods=get),
+        Route("/received", _signed_in(received), methods=get),
+        Route("/received/{transfer_id}", _signed_in(received_transfer), methods=get),
+        Route("/received/{transfer_id}/documents/{document_id}", _signed_in(received_document), methods=get),
+        Route("/received/{transfer_id}/archive.zip", _signed_in(received_archive), methods=get),
+        Route("/transfers/new", _signed_in(new_transfer), methods=get),
+        Route("/transfers", _form(create_transfer), methods=post),
+        Route(one, _signed_in(transfer_page), methods=get),
+        Route(f"{one}/edit", _signed_in(edit_transfer), methods=get),
+        Route(f"{one}/edit", _form(change_transfer), methods=post),
+        Route(f"{one}/documents", _signed_in(documents_page), methods=get),
+        Route(f"{one}/documents", _signed_in(add_documents), methods=post),
+        Route(f"{one}/documents/{{upload_id}}/remove", _form(remove_document), methods=post),
+        Route(f"{one}/check", _signed_in(check_page), methods=get),
+        Route(f"{one}/send", _form(send), methods=post),
+        Route(f"{one}/revoke", _signed_in(confirm_revoke), methods=get),
+        Route(
+            f"{one}/revoke",
+            _action(
+                "revoked",
+                lambda following, request, actor, form: following.revoke(
+                    actor, request.path_params["transfer_id"], tell_recipients="tell_recipients" in form
+                ),
+            ),
+            methods=post,
+        ),
+        Route(
+            f"{one}/extend",
+            _action(
+                "extended",
+                lambda following, request, actor, form: following.extend(actor, request.path_params["transfer_id"], _days(form)),
+            ),
+            methods=post,
+        ),
+        Route(
+            f"{one}/remind",
+            _action("reminded", lambda following, request, actor, _: following.remind(actor, request.path_params["transfer_id"])),
+            methods=post,
+        ),
+        Route(
+            f"{recipient}/reissue",
+            _action("reissued", lambda following, request, actor, _: following.reissue(actor, *ids(request))),
+            methods=post,
+        ),
+        Route(
+            f"{recipient}/block",
+            _action("blocked", lambda following, request, actor, _: following.block(actor, *ids(request))),
+            methods=post,
+        ),
+    ]

@@ -1,0 +1,55 @@
+"""The worker: delivers what is in the outbox, expires, erases and sweeps. Inside `serve`, or any number of `work` processes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from zegelpost.services.erasing import Erasing
+from zegelpost.services.notifying import Notifying
+from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.uploading import Uploading
+
+_LOG: Final = structlog.get_logger()
+_SWEEP_EVERY_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    notifying: Notifying
+    erasing: Erasing
+    uploading: Uploading
+    signing_in: SigningIn
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until told to stop; finishes what it has in hand."""
+        await asyncio.gather(self.notifying.run(stop), self._sweep_again(stop))
+
+    async def sweep(self) -> None:
+        """Everything that is due now, once."""
+        erased = await self.erasing.run()
+        swept = await self.uploading.sweep()
+        await self.notifying.forget_old()
+        await self.signing_in.forget_old()
+        _LOG.info(
+            "swept",
+            expired=erased.expired_count,
+            erased=erased.erased_count,
+            destroyed_weeks=list(erased.destroyed_weeks),
+            removed_blobs=swept.blob_count,
+            removed_uploads=swept.upload_count,
+        )
+
+    async def _sweep_again(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.sweep()
+            except Exception:  # noqa: BLE001 - logged, and tried again in a few minutes
+                _LOG.exception("sweep_failed")
+            try:
+                await asyncio.wait_for(stop.wait(), _SWEEP_EVERY_SECONDS)
+            except TimeoutError:
+                continue
