@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from zegelpost.ports import BlobError, BlobMissingError, BlobSpaceError
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PREPARING: Final = "preparing"
+_FOLDER: Final = re.compile(r"[a-z2-7]{2}\Z")
 
 
 class DirectoryBlobs:
@@ -24,10 +26,14 @@ class DirectoryBlobs:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        (root / _PREPARING).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Folders whose own entry is known to be durable.
+        self._durable: set[Path] = set()
+        with _as_blob_errors():
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / _PREPARING).mkdir(mode=0o700, exist_ok=True)
 
     def create(self, name: BlobName) -> DirectoryBlobWriter:
-        return DirectoryBlobWriter(self._root / _PREPARING / _checked(name), self._path(name))
+        return DirectoryBlobWriter(self._root / _PREPARING / _checked(name), self._path(name), self._durable)
 
     def read(self, name: BlobName, start: int, length: int) -> bytes:
         with _as_blob_errors():
@@ -47,7 +53,10 @@ class DirectoryBlobs:
             (self._root / _PREPARING / _checked(name)).unlink(missing_ok=True)
 
     def names(self) -> list[BlobName]:
-        return [BlobName(path.name) for folder in self._root.iterdir() if folder.name != _PREPARING for path in folder.iterdir()]
+        with _as_blob_errors():
+            # A file system of its own brings `lost+found`, which only root may read.
+            folders = [folder for folder in self._root.iterdir() if _FOLDER.match(folder.name)]
+            return [BlobName(path.name) for folder in folders for path in folder.iterdir() if is_identifier(path.name)]
 
     def _path(self, name: BlobName) -> Path:
         return self._root / _checked(name)[:2] / name
@@ -56,9 +65,10 @@ class DirectoryBlobs:
 class DirectoryBlobWriter:
     """Writes beside the final place and renames, so that a torn blob is never visible under its name."""
 
-    def __init__(self, preparing: Path, final: Path) -> None:
+    def __init__(self, preparing: Path, final: Path, durable: set[Path]) -> None:
         self._preparing = preparing
         self._final = final
+        self._durable = durable
         with _as_blob_errors():
             self._handle: int | None = os.open(preparing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
@@ -73,20 +83,25 @@ class DirectoryBlobWriter:
         assert self._handle is not None
         with _as_blob_errors():
             os.fsync(self._handle)
-            os.close(self._handle)
-            self._handle = None
+            self._close()
             folder = self._final.parent
-            if not folder.exists():
-                folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder not in self._durable:
+                # Also when another process made it, which may not have got round to this.
                 _sync_directory(folder.parent)
+                self._durable.add(folder)
             self._preparing.rename(self._final)
             _sync_directory(folder)
 
     def abort(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
-        self._preparing.unlink(missing_ok=True)
+        with _as_blob_errors():
+            self._close()
+            self._preparing.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
 
 def _checked(name: BlobName) -> str:

@@ -5,10 +5,14 @@ Files of 32 random bytes, readable by the owner alone, outside the database and 
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 import secrets
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -26,28 +30,23 @@ class DirectoryKeyRing:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        for folder in (root, root / "weeks", root / "installation", root / "outbox"):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _require_private(folder)
+        with _as_key_ring_errors():
+            for folder in (root, root / "weeks", root / "installation", root / "outbox"):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _require_private(folder)
 
     def week(self, week: str) -> WeekKeys:
-        if not _WEEK.match(week):
-            raise ValueError("not an ISO week")
-        folder = self._root / "weeks"
-        if (folder / f"{week}.destroyed").exists():
-            raise KeyDestroyedError("the keys of this week were destroyed", is_permanent=True)
-        return WeekKeys(week, _read_or_make(folder / f"{week}.link"), _read_or_make(folder / f"{week}.sender"))
+        mark, link, sender = self._week_files(week)
+        with _as_key_ring_errors():
+            return WeekKeys(week, *_keys_unless(mark.exists, link, sender))
 
     def destroy_week(self, week: str) -> None:
-        if not _WEEK.match(week):
-            raise ValueError("not an ISO week")
-        folder = self._root / "weeks"
-        # The mark comes first: whatever happens then, the keys are not made anew.
-        (folder / f"{week}.destroyed").touch(mode=0o600)
-        _sync(folder)
-        for kind in ("link", "sender"):
-            _destroy(folder / f"{week}.{kind}")
-        _sync(folder)
+        mark, link, sender = self._week_files(week)
+        with _as_key_ring_errors():
+            # The mark comes first: whatever happens then, the keys are not made anew.
+            mark.touch(mode=0o600)
+            _sync(mark.parent)
+            _destroy(link, sender)
 
     def weeks(self) -> list[str]:
         return sorted(path.stem for path in (self._root / "weeks").glob("*.link"))
@@ -55,28 +54,50 @@ class DirectoryKeyRing:
     def installation(self, purpose: str) -> bytes:
         if not _PURPOSE.match(purpose):
             raise ValueError("not a purpose")
-        return _read_or_make(self._root / "installation" / purpose)
+        with _as_key_ring_errors():
+            return _read_or_make(self._root / "installation" / purpose)
 
     def outbox_day(self, day: date) -> bytes:
         folder = self._root / "outbox"
-        horizon = _horizon(folder)
-        if horizon is not None and day < horizon:
-            raise KeyDestroyedError("the outbox secret of this day was destroyed", is_permanent=True)
-        return _read_or_make(folder / day.isoformat())
+        with _as_key_ring_errors():
+            return _keys_unless(lambda: day < _horizon(folder), folder / day.isoformat())[0]
 
     def destroy_outbox_days_before(self, day: date) -> None:
         folder = self._root / "outbox"
-        before = [path for path in folder.iterdir() if _is_day(path.name) and path.name < day.isoformat()]
-        if not before:
-            return
-        (folder / f"before-{day.isoformat()}.destroyed").touch(mode=0o600)
-        _sync(folder)
-        for path in before:
-            _destroy(path)
-        for mark in folder.glob("before-*.destroyed"):
-            if mark.name < f"before-{day.isoformat()}.destroyed":
-                mark.unlink(missing_ok=True)
-        _sync(folder)
+        with _as_key_ring_errors():
+            before = [path for path in folder.iterdir() if _is_day(path.name) and path.name < day.isoformat()]
+            if not before:
+                return
+            (folder / f"before-{day.isoformat()}.destroyed").touch(mode=0o600)
+            _sync(folder)
+            _destroy(*before)
+            for mark in folder.glob("before-*.destroyed"):
+                if mark.name < f"before-{day.isoformat()}.destroyed":
+                    mark.unlink(missing_ok=True)
+            _sync(folder)
+
+    def _week_files(self, week: str) -> tuple[Path, Path, Path]:
+        """The mark of destruction and the two keys."""
+        if not _WEEK.match(week):
+            raise ValueError("not an ISO week")
+        folder = self._root / "weeks"
+        return folder / f"{week}.destroyed", folder / f"{week}.link", folder / f"{week}.sender"
+
+
+def _keys_unless(is_destroyed: Callable[[], bool], *paths: Path) -> list[bytes]:
+    """The keys in these files, made if need be; never after their destruction, not even when it happens meanwhile."""
+    if not is_destroyed():
+        try:
+            keys = [_read_or_make(path) for path in paths]
+        except FileNotFoundError:
+            if not is_destroyed():
+                raise
+        else:
+            if not is_destroyed():
+                return keys
+        # What was made after the mark was set is ours to remove.
+        _destroy(*paths)
+    raise KeyDestroyedError("this key was destroyed", is_permanent=True)
 
 
 def _read_or_make(path: Path) -> bytes:
@@ -88,17 +109,16 @@ def _read_or_make(path: Path) -> bytes:
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
     try:
-        os.write(handle, secrets.token_bytes(_KEY_BYTES))
-        os.fsync(handle)
+        try:
+            os.write(handle, secrets.token_bytes(_KEY_BYTES))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        with contextlib.suppress(FileExistsError):
+            # Atomic, and fails when another process was first.
+            os.link(fresh, path)
     finally:
-        os.close(handle)
-    try:
-        # Atomic, and fails when another process was first.
-        os.link(fresh, path)
-    except FileExistsError:
-        pass
-    finally:
-        fresh.unlink()
+        fresh.unlink(missing_ok=True)
     _sync(path.parent)
     return _read(path)
 
@@ -121,16 +141,22 @@ def _require_private(folder: Path) -> None:
         raise KeyRingError(f"{folder} can be read by others: chmod it to 0700", is_permanent=True)
 
 
-def _destroy(path: Path) -> None:
-    """Overwrite and remove. On copy-on-write file systems and flash the overwriting promises nothing; removal is what counts."""
-    if not path.exists():
-        return
-    path.chmod(0o600)
-    with path.open("r+b") as file:
-        file.write(secrets.token_bytes(_KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
+def _destroy(*paths: Path) -> None:
+    """Overwrite and remove; absent is fine.
+
+    On copy-on-write file systems and flash the overwriting promises nothing; removal is what counts.
+    """
+    for path in paths:
+        # A process that died while making the key may have left a second name for it.
+        for name in (path, *path.parent.glob(f".{path.name}.*")):
+            with contextlib.suppress(FileNotFoundError):
+                name.chmod(0o600)
+                with name.open("r+b") as file:
+                    file.write(secrets.token_bytes(_KEY_BYTES))
+                    file.flush()
+                    os.fsync(file.fileno())
+                name.unlink()
+        _sync(path.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -149,6 +175,15 @@ def _is_day(name: str) -> bool:
     return True
 
 
-def _horizon(folder: Path) -> date | None:
+def _horizon(folder: Path) -> date:
+    """The first day whose secret may exist."""
     marks = [path.name.removeprefix("before-").removesuffix(".destroyed") for path in folder.glob("before-*.destroyed")]
-    return max((date.fromisoformat(mark) for mark in marks), default=None)
+    return max((date.fromisoformat(mark) for mark in marks), default=date.min)
+
+
+@contextmanager
+def _as_key_ring_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KeyRingError(f"the key ring's disk refused: {errno.errorcode.get(error.errno or 0, 'unknown')}") from error
