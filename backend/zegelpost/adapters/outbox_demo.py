@@ -38,8 +38,8 @@ class _DemoMail:
                 "kind": "mail",
                 "to": recipient,
                 "subject": parsed["Subject"],
-                "text": text.get_content() if text else None,
-                "html": html.get_content() if html else None,
+                "text": text.get_content().replace("\r\n", "\n") if text else None,
+                "html": html.get_content().replace("\r\n", "\n") if html else None,
                 "sent_at": datetime.now(UTC).isoformat(),
             }
         )

@@ -1,0 +1,360 @@
+"""What programs send and get: the JSON of the API, as pydantic models. `openapi.py` makes the public document from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from zegelpost.model.document import ScanVerdict
+from zegelpost.model.event import Event, EventTag
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import VerificationMethod
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
+from zegelpost.services.overseeing import (
+    Page,
+    Progress,
+    ReceivedOverview,
+    RecipientOverview,
+    TransferOverview,
+)
+from zegelpost.services.receiving import ReadableDocument, ReadableTransfer
+from zegelpost.web.translation import Language
+
+
+def _whole(value: object) -> object:
+    # To JSON Schema 28.0 is an integer (draft 2020-12, 4.2.3); to a strict model it is not.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+# No account has a control character in its address, and PostgreSQL takes none in text.
+_Printable = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Input(BaseModel):
+    """Strict: a field that we don't know is a mistake of the caller, and saying so beats ignoring it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+# What programs send
+
+
+class SignInInput(Input):
+    email: Annotated[_Printable, Field(max_length=320)]
+    password: Annotated[str, Field(max_length=1000)]
+    # Accounts with a password alone have no second factor to compare this with.
+    second_factor: Annotated[str | None, Field(max_length=100)] = None
+
+
+class RecipientInput(Input):
+    name: str
+    email: str
+    mobile: Annotated[str | None, Field(description="In any notation; needed for `sms`.")] = None
+    method: Annotated[
+        VerificationMethod | None, Field(description="Left out: `sign_in` for colleagues, `sms` for everyone else.")
+    ] = None
+    access_code: Annotated[str | None, Field(max_length=200, description="Needed for `access_code`.")] = None
+
+
+class TransferInput(Input):
+    subject: str
+    reference: str = ""
+    note: str = ""
+    recipients: list[RecipientInput]
+    expires_in_days: Whole | None = None
+    language: Annotated[Language | None, Field(description="Of notices and pages; left out: the sender's own.")] = None
+    department_id: str | None = None
+
+
+class TransferChange(Input):
+    """What is left out, or null, stays. `recipients` replaces all of them, and every change gives recipients new ids."""
+
+    subject: str | None = None
+    reference: str | None = None
+    note: str | None = None
+    recipients: Annotated[
+        list[RecipientInput] | None,
+        Field(description="Access codes are not kept readable: as long as a recipient has one, name the recipients again."),
+    ] = None
+    expires_in_days: Whole | None = None
+    language: Language | None = None
+    department_id: str | None = None
+
+
+class RevokeInput(Input):
+    tell_recipients: bool = True
+
+
+class ExtendInput(Input):
+    days: Annotated[Whole, Field(description="From now.")]
+
+
+class BoxQuery(BaseModel):
+    """Read from the address, where everything is text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    box: Literal["sent", "received"] = "sent"
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+# What programs get
+
+
+class SignInView(View):
+    access_token: str
+    expires_at: datetime
+
+
+class MeView(View):
+    id: str
+    name: str
+    email: str
+    language: str
+    is_administrator: bool
+    departments: list[str]
+
+    @classmethod
+    def of(cls, user: StaffUser) -> MeView:
+        return cls(
+            id=user.id,
+            name=user.name,
+            email=user.email,
+            language=user.language,
+            is_administrator=user.is_administrator,
+            departments=[],
+        )
+
+
+class LimitsView(View):
+    document_bytes: int
+    transfer_bytes: int
+    quota_bytes: int
+    document_count: int
+    recipient_count: int
+    subject_characters: int
+    reference_characters: int
+    note_characters: int
+
+
+class PolicyView(View):
+    limits: LimitsView
+    extensions: Sequence[str]
+    staff_domains: Sequence[str]
+    methods: Sequence[VerificationMethod]
+    country_prefixes: Sequence[str]
+    default_expiry_days: int
+    longest_expiry_days: int
+    has_sender_copy: bool
+    is_scanning: bool
+
+    @classmethod
+    def of(cls, policy: Policy) -> PolicyView:
+        return cls(
+            limits=LimitsView(
+                document_bytes=policy.largest_document_bytes,
+                transfer_bytes=policy.largest_transfer_bytes,
+                quota_bytes=policy.quota_bytes,
+                document_count=policy.most_documents,
+                recipient_count=policy.most_recipients,
+                subject_characters=LONGEST_SUBJECT,
+                reference_characters=LONGEST_REFERENCE,
+                note_characters=LONGEST_NOTE,
+            ),
+            extensions=policy.extensions,
+            staff_domains=policy.staff_domains,
+            methods=policy.methods,
+            country_prefixes=policy.country_prefixes,
+            default_expiry_days=policy.default_expiry_days,
+            longest_expiry_days=policy.longest_expiry_days,
+            has_sender_copy=policy.has_sender_copy,
+            is_scanning=policy.is_scanning,
+        )
+
+
+class EventView(View):
+    at: datetime
+    event: EventTag
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: Event) -> EventView:
+        return cls(at=event.at, event=event.tag, facts=event.facts)
+
+
+class RecipientView(View):
+    id: str
+    name: str
+    email: str
+    mobile: str | None
+    method: VerificationMethod
+    state: Progress
+    opened_at: datetime | None
+    fetched_at: datetime | None
+    history: list[EventView]
+
+    @classmethod
+    def of(cls, recipient: RecipientOverview) -> RecipientView:
+        person = recipient.person
+        return cls(
+            id=recipient.id,
+            name=person.name,
+            email=str(person.email),
+            mobile=person.mobile.e164 if person.mobile else None,
+            method=recipient.method,
+            state=recipient.progress,
+            opened_at=recipient.opened_at,
+            fetched_at=recipient.fetched_at,
+            history=[EventView.of(event) for event in recipient.history],
+        )
+
+
+class DocumentView(View):
+    id: str
+    name: str
+    length_bytes: int
+    scan: Annotated[ScanVerdict | None, Field(description="Null until the document has fully arrived.")]
+    is_complete: bool
+
+    @classmethod
+    def of(cls, document: ReadableDocument) -> DocumentView:
+        return cls(
+            id=document.id,
+            name=str(document.name),
+            length_bytes=document.length_bytes,
+            scan=document.scan_verdict,
+            is_complete=document.is_complete,
+        )
+
+
+class TransferView(View):
+    """A transfer of one's own. Texts are null, and documents unnamed, when only recipients' links open it."""
+
+    id: str
+    box: Literal["sent"] = "sent"
+    state: TransferState
+    subject: str | None
+    reference: str | None
+    note: str | None
+    language: str
+    created_at: datetime
+    sent_at: datetime | None
+    expires_at: datetime | None
+    expires_in_days: int
+    has_sender_copy: bool
+    recipients: list[RecipientView]
+    documents: list[DocumentView]
+    history: list[EventView]
+
+    @classmethod
+    def of(cls, transfer: TransferOverview) -> TransferView:
+        text = transfer.text
+        return cls(
+            id=transfer.id,
+            state=transfer.state,
+            subject=text.subject if text else None,
+            reference=text.reference if text else None,
+            note=text.note if text else None,
+            language=transfer.language,
+            created_at=transfer.created_at,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            expires_in_days=transfer.expires_in_days,
+            has_sender_copy=transfer.has_sender_copy,
+            recipients=[RecipientView.of(recipient) for recipient in transfer.recipients],
+            documents=[DocumentView.of(document) for document in transfer.documents],
+            history=[EventView.of(event) for event in transfer.history],
+        )
+
+
+class ReceivedSummary(View):
+    """A line of the received box."""
+
+    id: str
+    box: Literal["received"] = "received"
+    sender_name: str
+    subject: str
+    reference: str
+    sent_at: datetime
+    expires_at: datetime
+    is_opened: bool
+
+    @classmethod
+    def of(cls, transfer: ReceivedOverview) -> ReceivedSummary:
+        return cls(
+            id=transfer.id,
+            sender_name=transfer.sender_name,
+            subject=transfer.text.subject,
+            reference=transfer.text.reference,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            is_opened=transfer.is_opened,
+        )
+
+
+class ReceivedView(View):
+    """A transfer from a colleague. Reading it counts as opening it."""
+
+    id: str
+    box: Literal["received"] = "received"
+    sender_name: str
+    sender_email: str
+    subject: str
+    reference: str
+    note: str
+    language: str
+    sent_at: datetime
+    expires_at: datetime
+    documents: list[DocumentView]
+
+    @classmethod
+    def of(cls, transfer: ReadableTransfer) -> ReceivedView:
+        return cls(
+            id=transfer.id,
+            sender_name=transfer.sender_name,
+            sender_email=transfer.sender_email,
+            subject=transfer.text.subject,
+            reference=transfer.text.reference,
+            note=transfer.text.note,
+            language=transfer.language,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            documents=[DocumentView.of(document) for document in transfer.documents],
+        )
+
+
+class BoxView(View):
+    """One page of a box, newest first. Sent transfers come without their history."""
+
+    items: list[TransferView | ReceivedSummary]
+    page: int
+    page_count: int
+    total_count: int
+
+    @classmethod
+    def sent(cls, page: Page) -> BoxView:
+        items = [TransferView.of(item) for item in page.items]
+        return cls(items=items, page=page.number, page_count=page.last, total_count=page.total_count)
+
+    @classmethod
+    def received(cls, transfers: Sequence[ReceivedOverview], page: int, size: int) -> BoxView:
+        start = (page - 1) * size
+        return cls(
+            items=[ReceivedSummary.of(item) for item in transfers[start : start + size]],
+            page=page,
+            page_count=max(1, -(-len(transfers) // size)),
+            total_count=len(transfers),
+        )
+
+
+class RemindedView(View):
+    reminded: Annotated[int, Field(description="How many recipients were mailed.")]
