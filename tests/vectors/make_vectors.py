@@ -367,7 +367,7 @@ def wraps() -> Iterator[tuple[str, list[Line]]]:
     yield "wrap_of_another_week", lines(refused, "Another week.", link, key_id="2026-W51")
     yield "wrap_for_another_purpose", lines(refused, "Used as a draft's wrap.", link, purpose="DRAFT")
     relabelled = link[:1] + bytes([PURPOSES["DRAFT"]]) + link[2:]
-    yield "wrap_relabelled", lines(refused, "Relabelled as a draft's wrap.", relabelled, purpose="LINK")
+    yield "wrap_relabelled", lines(refused, "Relabelled as a draft's wrap, and used as one.", relabelled, purpose="DRAFT")
     yield "wrap_flipped", lines(refused, "One bit was flipped.", flipped(link, 20))
     yield "wrap_cut", lines(refused, "The last byte was cut off.", link[:-1])
     yield "wrap_extended", lines(refused, "A byte was appended.", link + b"\x00")
