@@ -18,7 +18,7 @@ from zegelpost.model.refusals import (
     VerificationMethodNotAllowed,
 )
 
-GIGABYTE: Final = 1024**3
+GIGABYTE: Final = 1000**3  # decimal, as people see sizes on their screens
 
 # The first two lines are the list of the portal this replaces; the rest is what people in care and inspections use today.
 DEFAULT_EXTENSIONS: Final = (

@@ -19,7 +19,7 @@ from zegelpost.web.rendering import Templates
 from zegelpost.web.translation import Language, Translator, translatable
 
 _LOG: Final = structlog.get_logger()
-_GIGABYTE: Final = 1024**3
+_GIGABYTE: Final = 1000**3
 
 
 @dataclass(frozen=True, slots=True)
