@@ -237,7 +237,7 @@ class DocumentView(View):
 
 
 class TransferView(View):
-    """A transfer of one's own. Texts are null, and documents unnamed, when only recipients' links open it."""
+    """A transfer of one's own. Texts are null, and documents left out, when only recipients' links open it."""
 
     id: str
     box: Literal["sent"] = "sent"
@@ -335,7 +335,7 @@ class ReceivedView(View):
 class BoxView(View):
     """One page of a box, newest first. Sent transfers come without their history."""
 
-    items: list[TransferView | ReceivedSummary]
+    items: Sequence[TransferView | ReceivedSummary]
     page: int
     page_count: int
     total_count: int

@@ -1,0 +1,262 @@
+"""The JSON API under `/api/v1`, for the add-in and for programs: the table of its operations, and the routes made from it.
+
+Who asks is in the bearer token; cookies are not looked at.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import defaultdict
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from zegelpost.model import refusals as r
+from zegelpost.web import api_handlers as handlers
+from zegelpost.web.api_handlers import Handler, signed_in
+from zegelpost.web.api_models import (
+    BoxQuery,
+    BoxView,
+    ExtendInput,
+    MeView,
+    PolicyView,
+    ReceivedView,
+    RemindedView,
+    RevokeInput,
+    SignInInput,
+    SignInView,
+    TransferChange,
+    TransferInput,
+    TransferView,
+)
+from zegelpost.web.api_uploads import upload_operations
+from zegelpost.web.openapi import PREFIX, Answer, Operation, document
+
+_DOCUMENT_HEADERS: Final = {"ETag": "Changes with the content.", "Content-Disposition": "The document's name."}
+_RANGE_HEADERS: Final = {**_DOCUMENT_HEADERS, "Content-Range": "Which bytes of how many."}
+
+
+async def describe(_: Request) -> Response:
+    return JSONResponse(_document())
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    return document([*_operations(), *upload_operations()])
+
+
+def _operations() -> list[Operation]:
+    one = "/transfers/{transfer_id}"
+    recipient = one + "/recipients/{recipient_id}"
+    draft_refusals = (r.FormRefused, r.DepartmentNotFound)
+    sent_refusals = (r.NotFound, r.TransferNotSent)
+    received_refusals = (r.NotFound, r.TransferRevoked, r.TransferExpired, r.RecipientBlocked, r.LinkLocked)
+    transfer = [Answer(description="The transfer as it is now.", models=[TransferView])]
+    return [
+        Operation(
+            method="POST",
+            path="/sign-in",
+            name="sign_in",
+            summary="Get an access token.",
+            handler=handlers.sign_in,
+            is_open=True,
+            body=SignInInput,
+            answers=[Answer(description="Signed in.", models=[SignInView])],
+            refusals=[r.SignInIncorrect, r.TooManyAttempts],
+        ),
+        Operation(
+            method="DELETE",
+            path="/sign-in",
+            name="sign_out",
+            summary="End this access token, everywhere and at once.",
+            handler=signed_in(handlers.sign_out),
+            answers=[Answer(status=204, description="Ended.")],
+        ),
+        Operation(
+            method="GET",
+            path="/me",
+            name="me",
+            summary="Who the token belongs to.",
+            handler=signed_in(handlers.me),
+            answers=[Answer(description="The staff user.", models=[MeView])],
+        ),
+        Operation(
+            method="GET",
+            path="/policy",
+            name="policy",
+            summary="Limits and defaults of the organisation.",
+            handler=signed_in(handlers.policy),
+            answers=[Answer(description="The policy.", models=[PolicyView])],
+        ),
+        Operation(
+            method="POST",
+            path="/transfers",
+            name="create_transfer",
+            summary="Make a draft. Documents follow as uploads; nothing leaves before it is sent.",
+            handler=signed_in(handlers.create_transfer),
+            body=TransferInput,
+            answers=[
+                Answer(status=201, description="Made.", models=[TransferView], headers={"Location": "Address of the transfer."})
+            ],
+            refusals=draft_refusals,
+        ),
+        Operation(
+            method="GET",
+            path="/transfers",
+            name="list_transfers",
+            summary="Transfers sent, or received from colleagues.",
+            handler=signed_in(handlers.list_transfers),
+            query=BoxQuery,
+            answers=[Answer(description="One page.", models=[BoxView])],
+        ),
+        Operation(
+            method="GET",
+            path=one,
+            name="get_transfer",
+            summary="A transfer of one's own with the history of each recipient, or one received from a colleague.",
+            handler=signed_in(handlers.get_transfer),
+            answers=[Answer(description="The transfer.", models=[TransferView, ReceivedView])],
+            refusals=received_refusals,
+        ),
+        Operation(
+            method="PATCH",
+            path=one,
+            name="change_transfer",
+            summary="Change a draft.",
+            handler=signed_in(handlers.change_transfer),
+            body=TransferChange,
+            answers=transfer,
+            refusals=[r.NotFound, r.TransferNotDraft, r.TransferExpired, *draft_refusals],
+        ),
+        Operation(
+            method="POST",
+            path=f"{one}/send",
+            name="send",
+            summary="Send a draft: every recipient gets a link, colleagues get a notice.",
+            handler=signed_in(handlers.send),
+            answers=transfer,
+            refusals=[
+                r.NotFound,
+                r.TransferNotDraft,
+                r.TransferExpired,
+                r.RecipientsMissing,
+                r.ContentMissing,
+                r.UploadsUnfinished,
+                r.MalwareFound,
+            ],
+        ),
+        Operation(
+            method="POST",
+            path=f"{one}/revoke",
+            name="revoke",
+            summary="Nobody can open the transfer any more, also who is reading now.",
+            handler=signed_in(handlers.revoke),
+            body=RevokeInput,
+            is_body_optional=True,
+            answers=transfer,
+            refusals=sent_refusals,
+        ),
+        Operation(
+            method="POST",
+            path=f"{one}/extend",
+            name="extend",
+            summary="Let it expire later; links keep working. Re-opens what expired a short while ago.",
+            handler=signed_in(handlers.extend),
+            body=ExtendInput,
+            answers=transfer,
+            refusals=[*sent_refusals, r.ExpiryOutOfRange, r.TransferExpired],
+        ),
+        Operation(
+            method="POST",
+            path=f"{one}/remind",
+            name="remind",
+            summary="Mail who has not fetched it.",
+            handler=signed_in(handlers.remind),
+            answers=[Answer(description="Mailed.", models=[RemindedView])],
+            refusals=[
+                *sent_refusals,
+                r.TransferRevoked,
+                r.TransferExpired,
+                r.NothingToRemind,
+                r.RemindedRecently,
+                r.LinkNotReissuable,
+            ],
+        ),
+        Operation(
+            method="POST",
+            path=f"{recipient}/reissue",
+            name="reissue",
+            summary="Mail a new link; the old one stops working. Lets a blocked or locked recipient in again.",
+            handler=signed_in(handlers.reissue),
+            answers=transfer,
+            refusals=[*sent_refusals, r.TransferExpired, r.LinkNotReissuable],
+        ),
+        Operation(
+            method="POST",
+            path=f"{recipient}/block",
+            name="block",
+            summary="Shut out one recipient.",
+            handler=signed_in(handlers.block),
+            answers=transfer,
+            refusals=sent_refusals,
+        ),
+        Operation(
+            method="DELETE",
+            path=f"{one}/documents/{{document_id}}",
+            name="remove_document",
+            summary="Take a document out of a draft.",
+            handler=signed_in(handlers.remove_document),
+            answers=[Answer(status=204, description="Removed.")],
+            refusals=[r.NotFound, r.TransferNotDraft],
+        ),
+        Operation(
+            method="GET",
+            path=f"{one}/documents/{{document_id}}",
+            name="get_document",
+            summary="One document: from the sender's own copy, or received from a colleague.",
+            handler=signed_in(handlers.get_document),
+            headers={"Range": "One range of bytes (RFC 9110, section 14)."},
+            answers=[
+                Answer(description="The whole.", media_type="application/octet-stream", headers=_DOCUMENT_HEADERS),
+                Answer(status=206, description="The range.", media_type="application/octet-stream", headers=_RANGE_HEADERS),
+            ],
+            refusals=[*received_refusals, r.LinkNotReissuable, r.RangeNotSatisfiable],
+        ),
+        Operation(
+            method="GET",
+            path=f"{one}/archive.zip",
+            name="get_archive",
+            summary="All documents in one file.",
+            handler=signed_in(handlers.get_archive),
+            answers=[Answer(description="A ZIP file.", media_type="application/zip")],
+            refusals=[*received_refusals, r.LinkNotReissuable],
+        ),
+        Operation(
+            method="GET",
+            path="/openapi.json",
+            name="openapi",
+            summary="This document.",
+            handler=describe,
+            is_open=True,
+            answers=[Answer(description="An OpenAPI 3.1 document.", media_type="application/json")],
+        ),
+    ]
+
+
+def api_routes() -> list[Route]:
+    """One route per path, so that a wrong method is told all the right ones (RFC 9110, section 15.5.6)."""
+    paths: dict[str, dict[str, Handler]] = defaultdict(dict)
+    for operation in _operations():
+        assert operation.handler is not None
+        paths[operation.path][operation.method] = operation.handler
+    return [Route(PREFIX + path, _by_method(by_method), methods=list(by_method)) for path, by_method in paths.items()]
+
+
+def _by_method(by_method: dict[str, Handler]) -> Handler:
+    async def dispatch(request: Request) -> Response:
+        # Starlette routes HEAD wherever it routes GET, and has refused every other method already.
+        return await by_method["GET" if request.method == "HEAD" else request.method](request)
+
+    return dispatch

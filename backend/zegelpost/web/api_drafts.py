@@ -1,0 +1,102 @@
+"""Drafts as programs describe them: whole, or as a change to what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zegelpost.model.policy import Policy
+from zegelpost.model.refusals import (
+    DepartmentNotFound,
+    ExpiryOutOfRange,
+    FormRefused,
+    NotFound,
+    Refusal,
+    TransferNotDraft,
+)
+from zegelpost.model.transfer import TransferState, TransferText
+from zegelpost.services.addressing import Addressee, TypedRecipient, address
+from zegelpost.services.overseeing import RecipientOverview, TransferOverview
+from zegelpost.services.sending import DraftContent
+from zegelpost.web.api_models import RecipientInput, TransferChange, TransferInput
+
+
+def new_content(wanted: TransferInput, policy: Policy, language: str) -> DraftContent:
+    """What a new draft says. Raises `FormRefused` with everything that is wrong, so that one round of corrections is enough."""
+    _require_no_department(wanted.department_id)
+    return _content(
+        policy,
+        subject=wanted.subject,
+        reference=wanted.reference,
+        note=wanted.note,
+        recipients=[_typed(recipient) for recipient in wanted.recipients],
+        expires_in_days=policy.default_expiry_days if wanted.expires_in_days is None else wanted.expires_in_days,
+        language=wanted.language or language,
+    )
+
+
+def changed_content(transfer: TransferOverview, change: TransferChange, policy: Policy) -> DraftContent:
+    """The draft with the change in it. Raises `FormRefused`, `TransferNotDraft`, `NotFound` when this sign-in can't read it."""
+    _require_no_department(change.department_id)
+    # Before the fields: that a sent transfer's old values no longer pass is nothing to tell anyone.
+    if transfer.state != TransferState.DRAFT:
+        raise TransferNotDraft
+    if transfer.text is None:
+        raise NotFound
+    return _content(
+        policy,
+        subject=transfer.text.subject if change.subject is None else change.subject,
+        reference=transfer.text.reference if change.reference is None else change.reference,
+        note=transfer.text.note if change.note is None else change.note,
+        recipients=[_retyped(recipient) for recipient in transfer.recipients]
+        if change.recipients is None
+        else [_typed(recipient) for recipient in change.recipients],
+        expires_in_days=transfer.expires_in_days if change.expires_in_days is None else change.expires_in_days,
+        language=change.language or transfer.language,
+    )
+
+
+def _content(
+    policy: Policy,
+    *,
+    subject: str,
+    reference: str,
+    note: str,
+    recipients: Sequence[TypedRecipient],
+    expires_in_days: int,
+    language: str,
+) -> DraftContent:
+    refused: dict[str, Refusal] = {}
+    try:
+        policy.require_expiry(expires_in_days)
+    except ExpiryOutOfRange as refusal:
+        refused["expires_in_days"] = refusal
+    addressees: Sequence[Addressee] = ()
+    try:
+        addressees = address(recipients, policy)
+    except FormRefused as form:
+        refused |= form.fields
+    text = TransferText("", "", "")
+    try:
+        text = TransferText.parse(subject=subject, reference=reference, note=note)
+    except FormRefused as form:
+        refused |= form.fields
+    if refused:
+        raise FormRefused(refused)
+    return DraftContent(text=text, addressees=addressees, expires_in_days=expires_in_days, language=str(language))
+
+
+def _require_no_department(department_id: str | None) -> None:
+    if department_id is not None:
+        raise DepartmentNotFound
+
+
+def _typed(recipient: RecipientInput) -> TypedRecipient:
+    return TypedRecipient(
+        recipient.name, recipient.email, recipient.mobile or "", recipient.method or "", recipient.access_code or ""
+    )
+
+
+def _retyped(recipient: RecipientOverview) -> TypedRecipient:
+    """A recipient as they stand. Their access code is only there as a hash, so `address` will ask for it again."""
+    person = recipient.person
+    return TypedRecipient(person.name, str(person.email), person.mobile.e164 if person.mobile else "", recipient.method)
