@@ -114,4 +114,6 @@ const manifest = Object.fromEntries([
 ])
 await writeFile(path.join(staging, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`)
 await rm(dist, { recursive: true, force: true })
+// A fresh clone has nothing there yet: what is built is not in the repository.
+await mkdir(path.dirname(dist), { recursive: true })
 await rename(staging, dist)
