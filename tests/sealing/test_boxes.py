@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zegelpost.sealing.box import seal_box
 from zegelpost.sealing.errors import FormatUnknown, TextAltered, WrapRefused
-from zegelpost.sealing.keys import MessageKey
+from zegelpost.sealing.keys import MessageKey, expand, extract, labelled
 from zegelpost.sealing.text import open_bytes, open_text, seal_bytes, seal_text
 from zegelpost.sealing.wrapping import WRAP_BYTES, WrapPurpose, link_check, unwrap_under_secret, wrap_under_secret
 
@@ -117,6 +118,12 @@ class TestWraps:
             with pytest.raises(WrapRefused) as refusal:
                 unwrap_under_secret(wrong, **RIGHT)
             assert refusal.value.args == ()
+
+    def test_something_else_than_a_key_in_a_genuine_wrap_is_refused(self) -> None:
+        context = labelled("zegelpost/1/wrap", b"\x01\x01", "transfer", "rosa", "2026-W52")
+        wrap = seal_box(expand(extract(SALT, SECRET), context), bytes(16), context=context, head=WrapPurpose.LINK.head)
+        with pytest.raises(WrapRefused):
+            unwrap_under_secret(wrap, **RIGHT)
 
     def test_two_wraps_of_one_key_share_nothing(self) -> None:
         wraps = [wrap_under_secret(MESSAGE_KEY, **RIGHT)[2:] for _ in range(1_000)]
