@@ -12,8 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 from starlette.applications import Starlette
-
 from tests.databases import database_urls
+
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
 from zegelpost.model.policy import Policy
