@@ -73,7 +73,7 @@ def store_that_answers(status: int, code: str) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Trouble)
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever)
+    thread = Thread(target=server.serve_forever, args=[0.02])
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

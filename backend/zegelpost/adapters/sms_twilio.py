@@ -108,10 +108,11 @@ class TwilioSmsGateway:
                     to=recipient, body=text, validity_period=validity_seconds, risk_check="enable", **self._sender
                 )
             except (TwilioRestException, TwilioServiceException) as error:
-                raise _refusal(error.status, error.code) from None
+                raise _refusal(_number(error.status), _number(error.code)) from None
             except RequestException as error:
                 raise _broken(error) from None
-            except ValueError:
+            except (ValueError, TypeError, AttributeError):
+                # The library reads answers on trust.
                 raise _unclear("Twilio's answer cannot be read") from None
         if not message.sid:
             raise _unclear("Twilio's answer holds no reference")
@@ -132,6 +133,11 @@ def _refusal(status: int, code: int) -> SmsError:
     kind = _KINDS.get(code) or _KINDS_BY_STATUS.get(status, SmsErrorKind.OTHER)
     is_passing = kind == SmsErrorKind.BUSY or code in _PASSING_CODES
     return SmsError(f"{_REASONS[kind]} (HTTP {status}, {code})", kind=kind, is_permanent=not is_passing, may_have_been_sent=False)
+
+
+def _number(given: object) -> int:
+    """Codes are numbers; in an answer from something that is not Twilio they may be any text."""
+    return given if isinstance(given, int) else 0
 
 
 def _broken(error: Exception) -> SmsError:

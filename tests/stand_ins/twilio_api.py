@@ -1,0 +1,211 @@
+"""Twilio's Programmable Messaging over HTTP, as documented, on loopback. It keeps what it gets and misbehaves on command."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+ACCOUNT = "ACdDeEfF0123456789aAbBcCdDeEfF0123"
+KEY = "SK0123456789abcdef0123456789abcdef"
+SECRET = "s3cr:t/with@signs"
+_MESSAGES = re.compile(r"/2010-04-01/Accounts/(\w+)/Messages\.json")
+# "Magic" numbers of the test credentials: https://www.twilio.com/docs/iam/test-credentials
+_MAGIC = {"+15005550001": 21211, "+15005550002": 21612, "+15005550003": 21408, "+15005550004": 21610, "+15005550009": 21614}
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """What would have gone to a telephone."""
+
+    to: str
+    body: str
+    sender: str
+    validity_seconds: int
+    sid: str
+    is_messaging_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """How the next request ends. Without status, the connection is cut."""
+
+    status: int | None
+    code: int = 0
+    is_accepted: bool = False
+    delay_seconds: float = 0
+    body: bytes | None = None
+
+
+@dataclass(slots=True)
+class TwilioApi:
+    """`url` goes into `ZEGELPOST_TWILIO_API_URL`, `sms_url()` into `ZEGELPOST_SMS_URL`."""
+
+    url: str
+    messages: list[SentMessage] = field(default_factory=list)
+    upcoming: deque[Misbehaviour] = field(default_factory=deque)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def sms_url(self, sender: str = "Zegelpost") -> str:
+        return f"twilio://{KEY}:{SECRET.replace('/', '%2F').replace('@', '%40')}@{ACCOUNT}?from={sender}"
+
+    def fail_next(self, status: int, code: int = 0, *, is_accepted: bool = False) -> None:
+        """Answer the next request with this error; `is_accepted` keeps the message all the same."""
+        self.upcoming.append(Misbehaviour(status, code, is_accepted))
+
+    def cut_next(self, *, is_accepted: bool = False) -> None:
+        """Cut the connection instead of answering."""
+        self.upcoming.append(Misbehaviour(None, is_accepted=is_accepted))
+
+    def stall_next(self, seconds: float, *, is_accepted: bool = True) -> None:
+        """Answer too late."""
+        self.upcoming.append(Misbehaviour(201, is_accepted=is_accepted, delay_seconds=seconds))
+
+    def garble_next(self, body: bytes, *, status: int = 201) -> None:
+        """Answer with this body, having accepted the message if the status says so."""
+        self.upcoming.append(Misbehaviour(status, is_accepted=status == 201, body=body))
+
+
+@contextmanager
+def twilio_api() -> Iterator[TwilioApi]:
+    """A running stand-in."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = False
+    api = TwilioApi(f"http://127.0.0.1:{server.server_address[1]}")
+    _Handler.apis[server.server_address[1]] = api
+    thread = threading.Thread(target=server.serve_forever, args=[0.02])
+    thread.start()
+    try:
+        yield api
+    finally:
+        api.closing.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        del _Handler.apis[server.server_address[1]]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    apis: dict[int, TwilioApi] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
+
+    def do_POST(self) -> None:
+        api = self.apis[self.server.server_address[1]]  # type: ignore[index]
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        path = _MESSAGES.fullmatch(urlsplit(self.path).path)
+        if self._credentials() != (KEY, SECRET):
+            self._error(401, 20003, "Authenticate")
+        elif path is None or path[1] != ACCOUNT:
+            self._error(404, 20404, f"The requested resource {self.path} was not found")
+        elif api.upcoming:
+            self._misbehave(api, api.upcoming.popleft(), form)
+        elif refusal := _refusal(form):
+            self._error(400, *refusal)
+        else:
+            self._json(201, _resource(_accept(api, form)))
+
+    def _misbehave(self, api: TwilioApi, how: Misbehaviour, form: dict[str, list[str]]) -> None:
+        message = _accept(api, form) if how.is_accepted else None
+        if how.delay_seconds:
+            api.closing.wait(how.delay_seconds)
+        if how.status is None:
+            self.close_connection = True
+            self.connection.close()
+        elif how.body is not None:
+            self._answer(how.status, how.body)
+        elif how.status >= 400:
+            # Real ones quote the number.
+            self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us")
+        elif message is not None:
+            self._json(how.status, _resource(message))
+
+    def _credentials(self) -> tuple[str, ...]:
+        scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
+        return tuple(base64.b64decode(encoded).decode().split(":", 1)) if scheme == "Basic" else ()
+
+    def _error(self, status: int, code: int, message: str) -> None:
+        more = f"https://www.twilio.com/docs/errors/{code}"
+        self._json(status, {"code": code, "message": message, "more_info": more, "status": status})
+
+    def _json(self, status: int, content: dict[str, Any]) -> None:
+        self._answer(status, json.dumps(content).encode())
+
+    def _answer(self, status: int, body: bytes) -> None:
+        try:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        except OSError:
+            # Whoever asked has stopped waiting.
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
+        pass
+
+
+def _refusal(form: dict[str, list[str]]) -> tuple[int, str] | None:
+    to = form.get("To", [""])[0]
+    if "From" not in form and "MessagingServiceSid" not in form:
+        return 21603, "A 'From' phone number is required."
+    if "Body" not in form:
+        return 21602, "Message body is required."
+    if not re.fullmatch(r"\+[1-9]\d{6,14}", to):
+        return 21211, f"Invalid 'To' Phone Number: {to}"
+    if to in _MAGIC:
+        return _MAGIC[to], f"The number {to} is refused"
+    if not 1 <= int(form.get("ValidityPeriod", ["36000"])[0]) <= 36_000:
+        return 30000, "ValidityPeriod is out of range"
+    return None
+
+
+def _accept(api: TwilioApi, form: dict[str, list[str]]) -> SentMessage:
+    is_service = "MessagingServiceSid" in form
+    message = SentMessage(
+        to=form["To"][0],
+        body=form["Body"][0],
+        sender=form["MessagingServiceSid" if is_service else "From"][0],
+        validity_seconds=int(form.get("ValidityPeriod", ["36000"])[0]),
+        sid=f"SM{secrets.token_hex(16)}",
+        is_messaging_service=is_service,
+    )
+    api.messages.append(message)
+    return message
+
+
+def _resource(message: SentMessage) -> dict[str, Any]:
+    """The Message resource as documented at https://www.twilio.com/docs/messaging/api/message-resource."""
+    created = "Mon, 23 Nov 2026 12:00:00 +0000"
+    return {
+        "account_sid": ACCOUNT,
+        "api_version": "2010-04-01",
+        "body": message.body,
+        "date_created": created,
+        "date_sent": None,
+        "date_updated": created,
+        "direction": "outbound-api",
+        "error_code": None,
+        "error_message": None,
+        "from": None if message.is_messaging_service else message.sender,
+        "messaging_service_sid": message.sender if message.is_messaging_service else None,
+        "num_media": "0",
+        "num_segments": "1",
+        "price": None,
+        "price_unit": None,
+        "sid": message.sid,
+        "status": "accepted" if message.is_messaging_service else "queued",
+        "subresource_uris": {"media": f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{message.sid}/Media.json"},
+        "tags": None,
+        "to": message.to,
+        "uri": f"/2010-04-01/Accounts/{ACCOUNT}/Messages/{message.sid}.json",
+    }
