@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,8 @@ from zegelpost.model.refusals import EmailAddressInvalid
 # how header and recipient injection travels (CVE-2024-6923 and its family), and nobody's mailbox needs them.
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*\Z")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+# RFC 2047: Python's own header parser decodes these even within an address, so `=?utf-8?q?a=40b.nl=2c?=@c.nl` would mail a@b.nl.
+_ENCODED_WORD = "=?"
 _LONGEST = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
 _LONGEST_LOCAL = 64  # RFC 5321, section 4.5.3.1.1
 
@@ -28,12 +31,11 @@ class EmailAddress:
         """Read what a person typed, white space around it ignored; raise `EmailAddressInvalid`."""
         trimmed = text.strip()
         local, at, domain = trimmed.rpartition("@")
-        if not at or len(trimmed) > _LONGEST or len(local) > _LONGEST_LOCAL or not _LOCAL.match(local):
+        if not at or len(local) > _LONGEST_LOCAL or not _LOCAL.match(local) or _ENCODED_WORD in local:
             raise EmailAddressInvalid
-        try:
-            domain = domain.encode("idna").decode().lower()
-        except UnicodeError:
-            raise EmailAddressInvalid from None
+        domain = _ascii_domain(domain)
+        if len(local) + len(at) + len(domain) > _LONGEST:
+            raise EmailAddressInvalid
         labels = domain.split(".")
         if len(labels) < 2 or not all(_LABEL.match(label) for label in labels) or labels[-1].isdigit():  # noqa: PLR2004 - host and top level
             raise EmailAddressInvalid
@@ -46,3 +48,22 @@ class EmailAddress:
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
+
+
+def _ascii_domain(typed: str) -> str:
+    """The domain as mail servers know it, with names in other scripts as `xn--…` (RFC 3490). Raises `EmailAddressInvalid`.
+
+    Characters that this standard maps to others (`ß` to `ss`, `℡` to `tel`) or leaves out are refused: newer software reads
+    some of them differently, and documents may only go where the sender reads that they go.
+    """
+    domain = unicodedata.normalize("NFC", typed.lower())
+    if domain.isascii():
+        return domain
+    try:
+        encoded = domain.encode("idna")
+        is_stable = encoded.decode("idna") == domain
+    except UnicodeError:
+        raise EmailAddressInvalid from None
+    if not is_stable:
+        raise EmailAddressInvalid
+    return encoded.decode()

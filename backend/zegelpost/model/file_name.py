@@ -13,8 +13,10 @@ _LONGEST_BYTES = 240  # most file systems stop at 255 bytes; room is left for " 
 _SEPARATORS = re.compile(r"[/\\]")
 # Control, format (which holds the right-to-left override), surrogate, private and unassigned characters and line separators.
 _HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Letters and symbols that show nothing: Hangul fillers, the empty Braille pattern, the combining grapheme joiner.
+_BLANK = set("\u115f\u1160\u3164\uffa0\u2800\u034f")
 _WINDOWS_FORBIDDEN = str.maketrans(dict.fromkeys('<>:"|?*', "_"))
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\.|\Z)", re.IGNORECASE)
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\.|\Z)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class FileName:
         """Keep the last path component, drop what hides or misleads; raise `FileNameInvalid` when nothing is left."""
         name = unicodedata.normalize("NFC", text)
         name = _SEPARATORS.split(name)[-1]
-        name = "".join(c for c in name if unicodedata.category(c) not in _HIDDEN_CATEGORIES)
+        name = "".join(c for c in name if unicodedata.category(c) not in _HIDDEN_CATEGORIES and c not in _BLANK)
         # Windows drops dots and spaces at the end, so `report.exe.` would arrive as `report.exe`.
         name = " ".join(name.translate(_WINDOWS_FORBIDDEN).split()).rstrip(". ")
         if name.startswith("."):

@@ -13,8 +13,9 @@ from zegelpost.model.refusals import LinkWrong
 
 _SECRET_BYTES = 20  # 160 bits: as many as 32 base32 characters hold, so that people can type it
 _TYPED = re.compile(r"[a-z2-7]{32}\Z")
-# Mail programs and word processors turn hyphens into their typographic sisters (U+2010 to U+2015).
-_NOISE = re.compile(r"[\s\-\u2010-\u2015._]+")
+# Mail programs and word processors turn hyphens into their typographic sisters (U+2010 to U+2015, U+2212), and break long
+# words with characters that show nothing (U+00AD, U+200B to U+200D, U+2060, U+FEFF).
+_NOISE = re.compile(r"[\s\-\u00ad\u200b-\u200d\u2010-\u2015\u2060\u2212\ufeff._<>]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +15,8 @@ from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotMobile
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
 # 097 is for machines (connected meters, cars); the library counts it as mobile, but no person reads SMS there.
 _DUTCH_MACHINE = "+3197"
+# The library would dial letters as on a keypad and leave out extensions and words; each of them is more likely a slip.
+_TYPED = re.compile(r"[\d\s+()./\-\u2010-\u2015\u2212\uff0b]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,12 @@ class PhoneNumber:
 
         Raises `PhoneNumberInvalid` for what is no number and `PhoneNumberNotMobile` for one that cannot get SMS.
         """
+        # Address books put invisible direction marks around numbers.
+        visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        if not _TYPED.match(visible):
+            raise PhoneNumberInvalid
         try:
-            number = phonenumbers.parse(text, home_region)
+            number = phonenumbers.parse(visible, home_region)
         except phonenumbers.NumberParseException:
             raise PhoneNumberInvalid from None
         if not phonenumbers.is_valid_number(number):
