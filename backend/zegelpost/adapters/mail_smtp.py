@@ -7,6 +7,7 @@ import contextlib
 import re
 import socket
 import ssl
+from email.utils import parseaddr
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -30,6 +31,7 @@ _PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _QUIT_SECONDS: Final = 5
 # Replies to an envelope that are about us and not about it: log in first, use TLS first (RFC 4954 section 6, RFC 3207 section 4).
 _OUR_SETUP: Final = {530, 534, 535, 538}
+_ADDRESS: Final = re.compile(r"[!#-;=?-~]+@[!#-;=?-~]+\Z")  # ASCII that can be seen, but no quotes and angle brackets
 _BARE_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|\Z)")
 
@@ -58,6 +60,8 @@ class SmtpMailGateway:
     async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
         if _BARE_LINE_END.search(message) or not message.endswith(b"\r\n"):
             raise MailError("the mail has lines that do not end in CRLF, which SMTP cannot carry unchanged", is_permanent=True)
+        if not (_is_plain(sender) and _is_plain(recipient)):
+            raise MailError("an address is of a form that SMTP cannot carry unchanged", is_permanent=True)
         if self._our_name is None:
             # Once, because a resolver that does not answer holds it up for seconds.
             self._our_name = await asyncio.to_thread(socket.getfqdn)
@@ -128,8 +132,11 @@ class SmtpMailGateway:
             raise _refusal("recipient", error.recipients[0]) from None
         except SMTPDataError as error:
             raise _refusal("mail", error) from None
-        except ValueError:
-            raise MailError("an address cannot be used in SMTP", is_permanent=True) from None
+
+
+def _is_plain(address: str) -> bool:
+    """Whether the library sends this address as it is. Of `a,b@host` or `<a@host> x` it would quietly send a part."""
+    return _ADDRESS.match(address) is not None and parseaddr(address)[1] == address
 
 
 def _refusal(what: str, error: SMTPResponseException) -> MailError:
