@@ -39,7 +39,7 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferState
-from zegelpost.ports import Blobs, Scanner
+from zegelpost.ports import BlobMissingError, Blobs, Scanner
 from zegelpost.sealing.document import DocumentReader
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import Manifest, PartEntry, manifest_digest, open_manifest, seal_manifest
@@ -495,8 +495,16 @@ def reader_of(blobs: Blobs, key: MessageKey, manifest: Manifest, names: list[Blo
         key,
         manifest,
         lambda number, start, length: blobs.read(names[number], start, length),
-        lambda number: blobs.size(names[number]),
+        lambda number: _stored_bytes(blobs, names[number]),
     )
+
+
+def _stored_bytes(blobs: Blobs, name: BlobName) -> int | None:
+    """A part that the store lost is the document's breach, to be called so, and no outage that passes."""
+    try:
+        return blobs.size(name)
+    except BlobMissingError:
+        return None
 
 
 async def _nothing() -> AsyncIterator[bytes]:
