@@ -56,25 +56,21 @@ class ClamdScanner:
 
     async def _ask(self, content: AsyncIterator[bytes | memoryview]) -> str:
         """One INSTREAM conversation (clamd(8), COMMANDS): length-prefixed chunks, an empty one at the end, one reply."""
-        async with self._connection() as (reader, writer):
+        reader, writer = await self._connect()
+        try:
             await self._send(writer, b"zINSTREAM\0")
             async for data in content:
                 # An empty chunk would end the stream.
                 if data:
                     await self._send(writer, len(data).to_bytes(4), data)
             await self._send(writer, bytes(4))
-            async with asyncio.timeout(self._timeout_seconds):
+            async with self._step():
                 reply = await reader.readuntil(b"\0")
+        finally:
+            writer.transport.abort()
         return reply[:-1].decode("ascii", "replace").strip()
 
-    async def _send(self, writer: asyncio.StreamWriter, *pieces: bytes | memoryview) -> None:
-        for piece in pieces:
-            writer.write(piece)
-        async with asyncio.timeout(self._timeout_seconds):
-            await writer.drain()
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:
             async with asyncio.timeout(min(_CONNECT_SECONDS, self._timeout_seconds)):
                 if self._path:
@@ -83,17 +79,27 @@ class ClamdScanner:
                     reader, writer = await asyncio.open_connection(*self._address, limit=_LONGEST_REPLY_BYTES)
         except OSError:
             raise ScannerError("clamd cannot be reached") from None
+        # Nothing stays behind in our buffer, so that the caller may reuse its own after each step.
+        writer.transport.set_write_buffer_limits(high=0)
+        return reader, writer
+
+    async def _send(self, writer: asyncio.StreamWriter, *pieces: bytes | memoryview) -> None:
+        async with self._step():
+            for piece in pieces:
+                writer.write(piece)
+            await writer.drain()
+
+    @asynccontextmanager
+    async def _step(self) -> AsyncIterator[None]:
+        """One exchange with clamd: in time, and with its troubles as ours. What the content raises is not among them."""
         try:
-            # Nothing stays behind in our buffer, so that the caller may reuse its own after each step.
-            writer.transport.set_write_buffer_limits(high=0)
-            yield reader, writer
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
         except TimeoutError:
             raise ScannerError("clamd did not answer in time") from None
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             # Also what becomes of a stream longer than clamd's own limit; its explanation is lost in the reset.
             raise ScannerError("clamd broke off: is StreamMaxLength in clamd.conf large enough?") from None
-        finally:
-            writer.transport.abort()
 
 
 def _verdict(reply: str) -> ScanVerdict:
