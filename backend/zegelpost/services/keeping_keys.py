@@ -60,7 +60,8 @@ class KeepingKeys:
                 )
             except WrapRefused:
                 # Another sign-in of the same person: only the sender copy helps.
-                pass
+                if transfer.sender_wrap is None:
+                    raise NotFound from None
         return self.sender_key(transfer)
 
     def sender_key(self, transfer: Transfer) -> MessageKey:

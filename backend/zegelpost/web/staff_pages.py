@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from python_multipart.multipart import parse_options_header
@@ -178,8 +179,9 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
     typed = typed_transfer(form)
     action = f"/transfers/{transfer_id}/edit" if transfer_id else "/transfers"
     if (rows := _changed_rows(form, list(typed.recipients))) is not None:
-        typed = TypedTransfer(typed.subject, typed.reference, typed.note, typed.expires_in_days, typed.language, rows)
-        return _transfer_form(request, actor, typed, action=action)
+        return _transfer_form(request, actor, replace(typed, recipients=rows), action=action)
+    # Rows that were left empty go before anything is checked, so that each sentence stands at the row it is about.
+    typed = replace(typed, recipients=[row for row in typed.recipients if not row.is_empty] or [TypedRecipient("", "")])
     try:
         content = _content(request, typed)
         if transfer_id is None:
@@ -196,7 +198,7 @@ def _changed_rows(form: Mapping[str, str], rows: list[TypedRecipient]) -> list[T
     if "add_recipient" in form:
         return [*rows, TypedRecipient("", "")]
     removed = form.get("remove_recipient", "")
-    if removed.isdecimal() and int(removed) < len(rows):
+    if removed.isdecimal() and len(removed) < 4 and int(removed) < len(rows):  # noqa: PLR2004 - digits
         return rows[: int(removed)] + rows[int(removed) + 1 :] or [TypedRecipient("", "")]
     return None
 
@@ -211,7 +213,7 @@ def _content(request: Request, typed: TypedTransfer) -> DraftContent:
     except ExpiryOutOfRange as refusal:
         refused["expires_in_days"] = refusal
     try:
-        addressees = address([r for r in typed.recipients if not r.is_empty] or list(typed.recipients[:1]), policy)
+        addressees = address([row for row in typed.recipients if not row.is_empty], policy)
     except FormRefused as form:
         refused |= form.fields
     try:
