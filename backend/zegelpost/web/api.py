@@ -32,18 +32,19 @@ from zegelpost.web.api_models import (
     TransferView,
 )
 from zegelpost.web.api_uploads import upload_operations
-from zegelpost.web.openapi import PREFIX, Answer, Operation, document
+from zegelpost.web.openapi import PREFIX, Answer, Header, Operation, document
 
 _DOCUMENT_HEADERS: Final = {"ETag": "Changes with the content.", "Content-Disposition": "The document's name."}
 _RANGE_HEADERS: Final = {**_DOCUMENT_HEADERS, "Content-Range": "Which bytes of how many."}
 
 
 async def describe(_: Request) -> Response:
-    return JSONResponse(_document())
+    return JSONResponse(openapi_document())
 
 
 @functools.cache
-def _document() -> dict[str, Any]:
+def openapi_document() -> dict[str, Any]:
+    """The description of this API, uploads included."""
     return document([*_operations(), *upload_operations()])
 
 
@@ -217,7 +218,7 @@ def _operations() -> list[Operation]:
             name="get_document",
             summary="One document: from the sender's own copy, or received from a colleague.",
             handler=signed_in(handlers.get_document),
-            headers={"Range": "One range of bytes (RFC 9110, section 14)."},
+            headers=[Header(name="Range", description="One range of bytes (RFC 9110, section 14).")],
             answers=[
                 Answer(description="The whole.", media_type="application/octet-stream", headers=_DOCUMENT_HEADERS),
                 Answer(status=206, description="The range.", media_type="application/octet-stream", headers=_RANGE_HEADERS),

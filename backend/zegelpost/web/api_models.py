@@ -101,7 +101,7 @@ class ExtendInput(Input):
 class BoxQuery(BaseModel):
     """Read from the address, where everything is text."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     box: Literal["sent", "received"] = "sent"
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1

@@ -7,10 +7,20 @@ from typing import Final
 
 from zegelpost.model import refusals as r
 from zegelpost.model.refusals import Refusal
-from zegelpost.web.openapi import Answer, Operation
+from zegelpost.web.openapi import Answer, Header, Operation
 
-_VERSION: Final = {"Tus-Resumable": "`1.0.0`"}
-_CHECKSUM: Final = {"Upload-Checksum": "`sha1` or `sha256`, a space, and the digest of this body in base64."}
+_NUMBER: Final = "^[0-9]{1,18}$"
+_VERSION: Final = Header(name="Tus-Resumable", description="Of tus.", pattern=r"^1\.0\.0$", is_required=True)
+_LENGTH: Final = Header(name="Upload-Length", description="Bytes of the whole document.", pattern=_NUMBER, is_required=True)
+_AT: Final = Header(name="Upload-Offset", description="Where these bytes begin.", pattern=_NUMBER, is_required=True)
+_METADATA: Final = Header(
+    name="Upload-Metadata",
+    description="`transfer_id` and `filename`: each a space and its value in base64, a comma between.",
+    is_required=True,
+)
+_CHECKSUM: Final = Header(
+    name="Upload-Checksum", description="`sha1` or `sha256`, a space, and the digest of this body in base64."
+)
 _OFFSET: Final = {"Upload-Offset": "Bytes that are safe here.", "Upload-Expires": "When an upload that is left will be removed."}
 _FINISHED: Final = {**_OFFSET, "Upload-Sha256": "Of the whole document, in hexadecimal, once it has fully arrived."}
 _BYTES: Final = "application/offset+octet-stream"
@@ -44,12 +54,7 @@ def upload_operations() -> list[Operation]:
             summary="Announce a document of a draft (tus creation); bytes may come along.",
             body=_BYTES,
             is_body_optional=True,
-            required_headers={
-                **_VERSION,
-                "Upload-Length": "Bytes of the whole document.",
-                "Upload-Metadata": "`transfer_id` and `filename`: each a space and its value in base64, a comma between.",
-            },
-            headers=_CHECKSUM,
+            headers=[_VERSION, _LENGTH, _METADATA, _CHECKSUM],
             answers=[
                 Answer(status=201, description="Made.", headers={"Location": "Address of the upload.", **_FINISHED}),
             ],
@@ -68,7 +73,7 @@ def upload_operations() -> list[Operation]:
             path=one,
             name="resume_upload",
             summary="How much has arrived, to go on from there.",
-            required_headers=_VERSION,
+            headers=[_VERSION],
             answers=[Answer(description="Where it stands.", headers={**_FINISHED, "Upload-Length": "Of the whole."})],
             refusals=[r.NotFound, r.TusVersionUnsupported, r.UploadExpired],
         ),
@@ -78,8 +83,7 @@ def upload_operations() -> list[Operation]:
             name="continue_upload",
             summary="Send bytes from the offset on. When the line drops, what arrived is kept.",
             body=_BYTES,
-            required_headers={**_VERSION, "Upload-Offset": "Where these bytes begin."},
-            headers=_CHECKSUM,
+            headers=[_VERSION, _AT, _CHECKSUM],
             answers=[Answer(status=204, description="Arrived.", headers=_FINISHED)],
             refusals=[r.UploadContentTypeWrong, r.UploadOffsetInvalid, *_WRITING],
         ),
@@ -88,7 +92,7 @@ def upload_operations() -> list[Operation]:
             path=one,
             name="cancel_upload",
             summary="Remove an upload and its document from a draft (tus termination).",
-            required_headers=_VERSION,
+            headers=[_VERSION],
             answers=[Answer(status=204, description="Removed.")],
             refusals=[r.NotFound, r.TusVersionUnsupported, r.TransferNotDraft],
         ),

@@ -26,6 +26,16 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A header that means something to an operation."""
+
+    name: str
+    description: str
+    pattern: str = ""
+    is_required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What comes back when nothing is refused: JSON of `model`, bytes of `media_type`, or nothing."""
 
@@ -49,8 +59,7 @@ class Operation:
     body: type[BaseModel] | str | None = None  # JSON of a model, or bytes of a media type
     is_body_optional: bool = False
     query: type[BaseModel] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    required_headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[Header] = ()
     answers: Sequence[Answer] = (Answer(),)
     refusals: Sequence[type[Refusal]] = ()
 
@@ -110,11 +119,16 @@ def _parameters(operation: Operation) -> list[Json]:
             {"name": name, "in": "query", "required": name in schema.get("required", []), "schema": value}
             for name, value in schema["properties"].items()
         ]
-    for is_required, headers in ((True, operation.required_headers), (False, operation.headers)):
-        parameters += [
-            {"name": name, "in": "header", "required": is_required, "schema": {"type": "string"}, "description": text}
-            for name, text in headers.items()
-        ]
+    parameters += [
+        {
+            "name": header.name,
+            "in": "header",
+            "required": header.is_required,
+            "description": header.description,
+            "schema": {"type": "string"} | ({"pattern": header.pattern} if header.pattern else {}),
+        }
+        for header in operation.headers
+    ]
     return parameters
 
 
