@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.context
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,11 +14,25 @@ from typing import Any
 
 import httpx2
 
+from zegelpost.cli import main
+
 
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _run(data_dir: Path, port: int, log: Path) -> None:
+    """The command `zegelpost demo`, with its output in the log."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    for name in [name for name in os.environ if name.startswith("ZEGELPOST_")]:
+        del os.environ[name]
+    os.environ |= {"PORT": str(port), "ZEGELPOST_DATA_DIR": str(data_dir)}
+    sys.argv = ["zegelpost", "demo"]
+    main()
 
 
 @dataclass
@@ -27,7 +41,7 @@ class RunningDemo:
 
     data_dir: Path
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    process: multiprocessing.context.ForkServerProcess | None = None
 
     @property
     def base_url(self) -> str:
@@ -39,16 +53,16 @@ class RunningDemo:
 
     def start(self) -> None:
         """Start and wait until it answers; a server that ends or hangs fails the test, and its log tells why."""
-        program = Path(sys.executable).with_name("zegelpost")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ZEGELPOST_")}
-        environment |= {"PORT": str(self.port), "ZEGELPOST_DATA_DIR": str(self.data_dir)}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(program), "demo"], env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+        # Forked from a process that has imported everything: some thirty times faster than a new interpreter, and as killable.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(
+            ["zegelpost.cli", "zegelpost.main", "zegelpost.demo", "uvicorn.protocols.http.httptools_impl"]
+        )
+        self.process = context.Process(target=_run, args=(self.data_dir, self.port, self.log), daemon=True)
+        self.process.start()
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
-            assert self.process.poll() is None, self.log.read_text()
+            assert self.process.is_alive(), self.log.read_text()
             try:
                 if httpx2.get(f"{self.base_url}/healthz", timeout=1).status_code == 200:
                     return
@@ -60,18 +74,15 @@ class RunningDemo:
     def kill(self) -> None:
         """No goodbye: what a power cut leaves to the operating system."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            self.process.kill()
+            self.process.join()
             self.process = None
 
     def stop(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.kill()
-            self.process = None
+            self.process.join(20)
+            self.kill()
 
     def outbox(self) -> list[dict[str, Any]]:
         entries: list[dict[str, Any]] = httpx2.get(f"{self.base_url}/demo/outbox.json").json()

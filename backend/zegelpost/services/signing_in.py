@@ -111,6 +111,9 @@ class SigningIn:
 
     async def create_account(self, *, email: str, name: str, password: str, is_administrator: bool = False) -> StaffUserId:
         """Add a staff user unless the address has an account already; returns whose it is."""
+        async with self._database.reading() as session:
+            if known := await session.scalar(select(StaffUser).where(StaffUser.email == email.lower())):
+                return known.id
         password_hash = await asyncio.to_thread(hash_password, password)
         async with self._database.work() as session:
             if user := await session.scalar(select(StaffUser).where(StaffUser.email == email.lower())):
