@@ -34,7 +34,7 @@ def database_urls(kind: str, folder: Path) -> Iterator[str]:
 
 @functools.cache
 def _postgresql() -> str:
-    """Start a server of our own on a Unix socket; returns the socket's folder. It refuses to run as root, so it runs as postgres."""
+    """Start a server of our own on a Unix socket; returns the socket's folder. It refuses root, so it runs as postgres."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="zegelpost-postgresql-"))
     as_other: list[str] = []
