@@ -248,6 +248,7 @@ async def test_revoking(anna: httpx2.AsyncClient, outbox: Outbox) -> None:
 
 async def test_revoking_tells_recipients_unless_asked_not_to(anna: httpx2.AsyncClient, outbox: Outbox) -> None:
     transfer = await sent(anna)
+    await outbox.deliver()
     assert (await anna.post(f"{API}/{transfer['id']}/revoke")).status_code == 200
     assert len(await outbox.all(to="rosa@zorg.example")) == 2
 
@@ -275,6 +276,7 @@ async def test_an_expired_transfer_reopens_by_extending(anna: httpx2.AsyncClient
 
 async def test_reminding(anna: httpx2.AsyncClient, outbox: Outbox) -> None:
     transfer = await sent(anna, recipients=[ROSA, KEES])
+    await outbox.deliver()
     answer = await anna.post(f"{API}/{transfer['id']}/remind")
     assert (answer.status_code, answer.json()) == (200, {"reminded": 2})
     assert len(await outbox.all(to="rosa@zorg.example")) == 2
@@ -285,10 +287,10 @@ async def test_reminding(anna: httpx2.AsyncClient, outbox: Outbox) -> None:
 
 async def test_blocking_one_and_letting_them_in_again(anna: httpx2.AsyncClient, outbox: Outbox) -> None:
     transfer = await sent(anna, recipients=[ROSA, KEES])
+    old = await outbox.link("rosa@zorg.example")
     rosa = f"{API}/{transfer['id']}/recipients/{transfer['recipients'][0]['id']}"
     blocked = (await anna.post(f"{rosa}/block")).json()
     assert [r["state"] for r in blocked["recipients"]] == ["blocked", "waiting"]
-    old = await outbox.link("rosa@zorg.example")
     reissued = (await anna.post(f"{rosa}/reissue")).json()
     assert [r["state"] for r in reissued["recipients"]] == ["waiting", "waiting"]
     assert await outbox.link("rosa@zorg.example") != old
