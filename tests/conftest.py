@@ -125,20 +125,23 @@ async def client(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
 @pytest.fixture
 async def anna(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
     """Anna's program."""
-    async with await signed_in(app, "anna@zegelpost.example") as program:
-        yield program
+    program = await signed_in(app, "anna@zegelpost.example")
+    yield program
+    await program.aclose()
 
 
 @pytest.fixture
 async def bram(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
-    async with await signed_in(app, "bram@zegelpost.example") as program:
-        yield program
+    program = await signed_in(app, "bram@zegelpost.example")
+    yield program
+    await program.aclose()
 
 
 @pytest.fixture
 async def mallory(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
-    async with await signed_in(app, "mallory@zegelpost.example") as program:
-        yield program
+    program = await signed_in(app, "mallory@zegelpost.example")
+    yield program
+    await program.aclose()
 
 
 @dataclass
