@@ -1,0 +1,1 @@
+"""Speed, measured side by side on this machine in one run. Ratios hold across machines; megabytes a second do not."""

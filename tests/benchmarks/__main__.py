@@ -1,0 +1,157 @@
+"""`make benchmark`: installs the peers, measures in interleaved rounds, prints tables."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.benchmarks.measuring import PeakMemory, Series
+from tests.benchmarks.servers import Nginx, NodeTus, Server, Zegelpost
+
+MEBIBYTE = 1024**2
+GIBIBYTE = 1024**3
+
+
+def one_client(servers: list[Server], size_bytes: int, rounds: int) -> None:
+    """One client, one document: up, then down, each server in turn, several times."""
+    up = {server.name: Series() for server in servers}
+    down = {server.name: Series() for server in servers}
+    for _ in range(rounds):
+        for server in servers:
+            where: list[str] = []
+            up[server.name].run(server.group, lambda server=server, where=where: where.append(server.upload(size_bytes)))  # type: ignore[misc]
+            for _repeat in range(2):
+
+                def fetch(server: Server = server, url: str = where[0]) -> None:
+                    assert server.download(url).body_bytes == size_bytes
+
+                down[server.name].run(server.group, fetch)
+            server.forget(where[0])
+    for title, series in (("upload", up), ("download", down)):
+        print(f"\n{title} of {size_bytes // MEBIBYTE} MiB, one client, {rounds} rounds, medians")
+        print("| server | MB/s | min-max | CPU s/GB | x Node tus | CPU x Node tus | x nginx |")
+        print("|---|---|---|---|---|---|---|")
+        for server in servers:
+            mine = series[server.name]
+            rate, cpu = mine.megabytes_a_second(size_bytes), mine.cpu_a_gigabyte(size_bytes)
+            node = series["Node tus"]
+            print(
+                f"| {server.name} | {rate:.0f} | {mine.spread(size_bytes)} | {cpu:.2f}"
+                f" | {rate / node.megabytes_a_second(size_bytes):.2f} | {cpu / node.cpu_a_gigabyte(size_bytes):.2f}"
+                f" | {rate / series['nginx'].megabytes_a_second(size_bytes):.2f} |"
+            )
+
+
+def eight_clients(ours: Zegelpost, size_bytes: int) -> None:
+    """Eight uploads at once, then their eight downloads: fairness, sum, and memory above idle."""
+    transfers = [ours.draft() for _ in range(8)]
+    uploads = [ours.begin(transfer, size_bytes) for transfer in transfers]
+
+    def upload(number: int) -> None:
+        assert ours.patch(uploads[number], size_bytes).status == 204
+
+    _at_once(ours, "uploads", upload, size_bytes)
+    urls = [ours.document_url(transfer) for transfer in transfers]
+
+    def download(number: int) -> None:
+        assert ours.download(urls[number]).body_bytes == size_bytes
+
+    _at_once(ours, "downloads", download, size_bytes)
+    for url in urls:
+        ours.forget(url)
+
+
+def _at_once(ours: Zegelpost, title: str, work: Callable[[int], None], size_bytes: int) -> None:
+    seconds: list[float] = []
+
+    def timed(number: int) -> None:
+        start = time.perf_counter()
+        work(number)
+        seconds.append(time.perf_counter() - start)
+
+    start = time.perf_counter()
+    with PeakMemory(ours.group) as memory, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(timed, range(8)))
+    total = 8 * size_bytes / 1e6 / (time.perf_counter() - start)
+    fairness = statistics.median(seconds) / max(seconds)
+    print(
+        f"8 {title} of {size_bytes / GIBIBYTE:.2f} GiB at once: {total:.0f} MB/s together,"
+        f" slowest client {fairness:.2f} of the median, {memory.peak_bytes / MEBIBYTE:.0f} MiB above idle"
+    )
+
+
+def archive(ours: Zegelpost, count: int, total_bytes: int) -> None:
+    """All documents of a transfer as one ZIP, against one document of the same size."""
+    transfer_id = ours.draft()
+    size = total_bytes // count
+    for number in range(count):
+        assert ours.patch(ours.begin(transfer_id, size, f"beeld-{number}.dcm"), size).status == 204
+    start = time.perf_counter()
+    answer = ours.download(f"{ours.base}/api/v1/transfers/{transfer_id}/archive.zip")
+    rate = answer.body_bytes / 1e6 / (time.perf_counter() - start)
+    single = ours.upload(total_bytes)
+    start = time.perf_counter()
+    assert ours.download(single).body_bytes == total_bytes
+    alone = total_bytes / 1e6 / (time.perf_counter() - start)
+    ours.forget(single)
+    gibibytes = total_bytes / GIBIBYTE
+    print(f"archive of {count} documents, {gibibytes:.1f} GiB: {rate:.0f} MB/s, {rate / alone:.2f} x the single download")
+
+
+def resume(ours: Zegelpost, size_bytes: int) -> None:
+    """The line drops half-way; how much had to be sent twice."""
+    upload = ours.begin(ours.draft(), size_bytes)
+    half = size_bytes // 2
+    ours.patch(upload, size_bytes, cut_after=half)
+    deadline = time.monotonic() + 60
+    while ours.offset(upload) == 0 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    kept = ours.offset(upload)
+    while ours.patch(upload, size_bytes - kept, offset=kept).status == 423:
+        time.sleep(0.2)
+    print(f"resume after a cut at half of {size_bytes / GIBIBYTE:.1f} GiB: {half - kept} bytes sent twice")
+
+
+def sending(ours: Zegelpost, count: int) -> None:
+    """Transfers of five recipients and five small documents: how many can be sent in a second."""
+    drafts = [ours.draft(5) for _ in range(count)]
+    for draft in drafts:
+        for number in range(5):
+            assert ours.patch(ours.begin(draft, 1000, f"{number}.dcm"), 1000).status == 204
+    start = time.perf_counter()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda draft: ours.api.post(f"/transfers/{draft}/send").status_code, drafts))
+    assert set(answers) == {200}
+    print(f"sending to 5 recipients with 5 documents, SQLite: {count / (time.perf_counter() - start):.0f} a second")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, to see that it works")
+    arguments = parser.parse_args()
+    size, rounds, big = (64 * MEBIBYTE, 2, 128 * MEBIBYTE) if arguments.quick else (GIBIBYTE, 5, 4 * GIBIBYTE)
+    with tempfile.TemporaryDirectory(prefix="zegelpost-benchmark-") as folder:
+        base = Path(folder)
+        for name in ("ours", "node", "nginx"):
+            (base / name).mkdir()
+        ours = Zegelpost(base / "ours")
+        servers: list[Server] = [ours, NodeTus(base / "node"), Nginx(base / "nginx")]
+        try:
+            one_client(servers, size, rounds)
+            print()
+            eight_clients(ours, big)
+            archive(ours, 200, 2 * size)
+            resume(ours, big)
+            sending(ours, 20 if arguments.quick else 100)
+        finally:
+            for server in servers:
+                server.group.stop()
+
+
+if __name__ == "__main__":
+    main()
