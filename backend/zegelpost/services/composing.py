@@ -92,8 +92,8 @@ class Composing:
             text = f"{template.format(code=code, organisation=name)}\n{bound}"
             if len(text) <= SMS_SEGMENT:
                 return text
-        # A host name so long that nothing else fits: the code still has to arrive.
-        return f"{code}\n{bound}"[:SMS_SEGMENT]
+        # A host name so long that it does not fit: half a name would bind the code to a stranger's page, so it goes without.
+        return _CODE_TEXTS[language][-1].format(code=code)
 
 
 _CODE_TEXTS: Final = {

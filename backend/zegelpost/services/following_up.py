@@ -24,6 +24,7 @@ from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
 
 _REMIND_EVERY: Final = timedelta(hours=12)
+_BRINGS_A_WAY_IN: Final = (Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Purpose.NEW_LINK, Purpose.REMINDER, Purpose.CODE)
 
 
 class FollowingUp:
@@ -47,7 +48,7 @@ class FollowingUp:
             transfer.revoked_at = now
             recipients = await _recipients(session, transfer)
             for recipient in recipients:
-                await _shut(session, recipient)
+                await self._shut(session, recipient)
                 if tell_recipients and recipient.blocked_at is None:
                     person = self._keys.person(recipient)
                     self._notifying.queue_mail(
@@ -69,7 +70,7 @@ class FollowingUp:
             transfer.require_sent()
             recipient = await own_recipient(session, transfer, recipient_id)
             recipient.blocked_at = recipient.blocked_at or now
-            await _shut(session, recipient)
+            await self._shut(session, recipient)
             record(session, EventTag.RECIPIENT_BLOCKED, actor.subject(transfer, recipient_id=recipient.id), now)
 
     async def extend(self, actor: StaffActor, transfer_id: str, days: int) -> None:
@@ -167,7 +168,7 @@ class FollowingUp:
         if recipient.method == VerificationMethod.SIGN_IN:
             self._sending.invite_colleague(session, actor.user, transfer, recipient, self._keys.person(recipient), key)
             return
-        await _shut(session, recipient)
+        await self._shut(session, recipient)
         await session.execute(
             update(Link)
             .where(Link.recipient_id == recipient.id, Link.replaced_at.is_(None))
@@ -192,22 +193,22 @@ class FollowingUp:
             for link in await session.scalars(select(Link).where(Link.recipient_id == recipient.id)):
                 self._keys.carry_link(link, transfer.week)
 
+    async def _shut(self, session: AsyncSession, recipient: Recipient) -> None:
+        """Take away every way in: what the link opens, grants on any device, and what is under way."""
+        await self._notifying.withdraw(session, recipient, *_BRINGS_A_WAY_IN)
+        await session.execute(
+            update(Link).where(Link.recipient_id == recipient.id).values(wrap=None).execution_options(synchronize_session=False)
+        )
+        recipient.staff_wrap = None
+        await session.execute(delete(Grant).where(Grant.recipient_id == recipient.id))
+        await session.execute(
+            update(Challenge)
+            .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
+            .values(replaced_at=Challenge.created_at)
+            .execution_options(synchronize_session=False)
+        )
+
 
 async def _recipients(session: AsyncSession, transfer: Transfer) -> list[Recipient]:
     found = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position))
     return list(found)
-
-
-async def _shut(session: AsyncSession, recipient: Recipient) -> None:
-    """Take away every way in: what the link opens, grants on any device, and codes that are under way."""
-    await session.execute(
-        update(Link).where(Link.recipient_id == recipient.id).values(wrap=None).execution_options(synchronize_session=False)
-    )
-    recipient.staff_wrap = None
-    await session.execute(delete(Grant).where(Grant.recipient_id == recipient.id))
-    await session.execute(
-        update(Challenge)
-        .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
-        .values(replaced_at=Challenge.created_at)
-        .execution_options(synchronize_session=False)
-    )

@@ -152,6 +152,19 @@ class Notifying:
             **facts,
         )
 
+    async def withdraw(self, session: AsyncSession, recipient: Recipient, *purposes: Purpose) -> None:
+        """Take back what still waits for this recipient, because it would bring a link or code that no longer works."""
+        await session.execute(
+            update(Outgoing)
+            .where(
+                Outgoing.recipient_id == recipient.id,
+                Outgoing.purpose.in_(purposes),
+                Outgoing.state == OutgoingState.WAITING,
+            )
+            .values(state=OutgoingState.FAILED, sealed_payload=None, failure="withdrawn")
+            .execution_options(synchronize_session=False)
+        )
+
     def _queue(self, session: AsyncSession, outgoing: Outgoing, envelope: dict[str, str], now: datetime) -> None:
         payload = json.dumps(envelope).encode()
         outgoing.day = now.date().isoformat()
@@ -198,12 +211,17 @@ class Notifying:
                 return []  # nothing to write, so no writer is kept waiting
         async with self._database.work() as session:
             # A worker died with a code in hand: it may have left, so it is never tried again.
-            await session.execute(
+            lost = await session.scalars(
                 update(Outgoing)
                 .where(interrupted)
                 .values(state=OutgoingState.UNKNOWN, sealed_payload=None, worker=None, leased_until=None, failure="interrupted")
+                .returning(Outgoing)
                 .execution_options(synchronize_session=False)
             )
+            for outgoing in lost:
+                record(
+                    session, EventTag.SMS_FAILED, _subject(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
+                )
             due = (
                 select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
             )
@@ -307,8 +325,7 @@ class Notifying:
                 tag = EventTag.MAIL_ACCEPTED if is_mail else EventTag.SMS_ACCEPTED
             else:
                 tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
-            subject = Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
-            record(session, tag, subject, now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
+            record(session, tag, _subject(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
             if state == OutgoingState.FAILED:
                 await self._tell_sender(session, outgoing, failure or "")
 
@@ -336,6 +353,10 @@ def _is_due(now: datetime) -> Any:
         # A worker died with a mail in hand; the same bytes may go again.
         (Outgoing.kind == OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now),
     )
+
+
+def _subject(outgoing: Outgoing) -> Subject:
+    return Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
 
 
 def recipient_facts(person: Person, sender: StaffUser, transfer: Transfer) -> dict[str, Any]:

@@ -169,15 +169,15 @@ class Overseeing:
         recipients = await session.scalars(
             select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position)
         )
-        undelivered = set(
-            await session.scalars(
-                select(Outgoing.recipient_id).where(
-                    Outgoing.transfer_id == transfer.id,
-                    Outgoing.state == OutgoingState.FAILED,
-                    Outgoing.purpose.in_([Purpose.INVITATION, Purpose.NEW_LINK, Purpose.COLLEAGUE_INVITATION]),
-                )
-            )
+        # A link-only reminder brings no link, so nothing is lost with it.
+        bringing = _BRINGS_THE_LINK | {Purpose.REMINDER} if transfer.has_sender_copy else _BRINGS_THE_LINK
+        notices = await session.execute(
+            select(Outgoing.recipient_id, Outgoing.state)
+            .where(Outgoing.transfer_id == transfer.id, Outgoing.purpose.in_(bringing))
+            .order_by(Outgoing.created_at)
         )
+        # The latest one counts: a new link that arrived makes up for the first that did not.
+        latest = dict(notices.all())
         return TransferOverview(
             id=transfer.id,
             state=_state(transfer, self._clock()),
@@ -193,7 +193,7 @@ class Overseeing:
                     id=recipient.id,
                     person=self._keys.person(recipient),
                     method=recipient.method,
-                    progress=_progress(recipient, is_undelivered=recipient.id in undelivered),
+                    progress=_progress(recipient, is_undelivered=latest.get(recipient.id) == OutgoingState.FAILED),
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,
                     history=[event for event in events if event.recipient_id == recipient.id],
@@ -223,6 +223,7 @@ class Overseeing:
         )
 
 
+_BRINGS_THE_LINK: Final = {Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Purpose.NEW_LINK}
 _FINE_PRINT: Final = {EventTag.TRANSFER_CHANGED}
 
 

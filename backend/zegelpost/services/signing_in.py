@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
@@ -29,7 +30,7 @@ _SEEN_EVERY: Final = timedelta(minutes=1)  # finer would write to the database a
 # ASVS 5.0, appendix C: Argon2id with t=2 and at least 19 MiB.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=46 * 1024, parallelism=1)
 # Two at once: each takes a core and 46 MiB, and uploads must not stall behind a burst of sign-ins.
-_HASHING: Final = asyncio.Semaphore(2)
+_HASHING: Final = ThreadPoolExecutor(max_workers=2, thread_name_prefix="argon2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +56,40 @@ class SigningIn:
     async def sign_in(self, *, email: str, password: str, network: str, kind: SignInKind) -> SignedIn:
         """Check a password and start a sign-in. Raises `SignInIncorrect` or `TooManyAttempts`.
 
-        1. Refuse when this address or this network has failed too often, before any hashing.
+        1. Refuse when this address or this network has failed too often, before any hashing. What is let through counts as
+           failed until it is right, so that many tries at once are not one.
         2. Compare the password, also when there is no such account.
-        3. Count what failed; a success forgets the failures of the address.
+        3. A success forgets the failures of the address.
         """
         now = self._clock()
         address = email.strip().lower()
-        keys = {_attempt_key("address", address): _ATTEMPTS_PER_ADDRESS, _attempt_key("network", network): _ATTEMPTS_PER_NETWORK}
+        attempts = [
+            SignInAttempt(key=_attempt_key("address", address), at=now),
+            SignInAttempt(key=_attempt_key("network", network), at=now),
+        ]
         # 1.
-        async with self._database.reading() as session:
-            for key, limit in keys.items():
+        async with self._database.work() as session:
+            for attempt, limit in zip(attempts, (_ATTEMPTS_PER_ADDRESS, _ATTEMPTS_PER_NETWORK), strict=True):
                 count = await session.scalar(
-                    select(func.count()).where(SignInAttempt.key == key, SignInAttempt.at > now - _WINDOW)
+                    select(func.count()).where(SignInAttempt.key == attempt.key, SignInAttempt.at > now - _WINDOW)
                 )
                 if (count or 0) >= limit:
                     raise TooManyAttempts(retry_after_seconds=int(_WINDOW.total_seconds()))
-            user = await session.scalar(select(StaffUser).where(StaffUser.email == address))
+            session.add_all(attempts)
+            # PostgreSQL cannot even be asked for text with a NUL in it.
+            user = None if "\x00" in address else await session.scalar(select(StaffUser).where(StaffUser.email == address))
         # 2.
         is_right = await is_password(user.password_hash if user else _NOBODY, password)
         # 3.
         if user is None or not is_right or user.is_switched_off:
             async with self._database.work() as session:
-                session.add_all(SignInAttempt(key=key, at=now) for key in keys)
                 record(session, EventTag.SIGN_IN_FAILED, Subject(actor=ActorKind.STRANGER), now)
             raise SignInIncorrect
         token = SecretToken.generate()
         expires_at = now + SIGN_IN_LONGEST
         async with self._database.work() as session:
-            await session.execute(delete(SignInAttempt).where(SignInAttempt.key == _attempt_key("address", address)))
+            mine = or_(SignInAttempt.key == attempts[0].key, SignInAttempt.id == attempts[1].id)
+            await session.execute(delete(SignInAttempt).where(mine))
             session.add(
                 SignIn(digest=token.digest, user_id=user.id, kind=kind, created_at=now, last_seen_at=now, expires_at=expires_at)
             )
@@ -143,8 +150,7 @@ def _attempt_key(kind: str, value: str) -> bytes:
 
 async def is_password(password_hash: str, password: str) -> bool:
     """Compare in a thread, few at a time."""
-    async with _HASHING:
-        return await asyncio.to_thread(_verify, password_hash, password)
+    return await asyncio.get_running_loop().run_in_executor(_HASHING, _verify, password_hash, password)
 
 
 def _verify(password_hash: str, password: str) -> bool:

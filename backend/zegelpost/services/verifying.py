@@ -152,6 +152,7 @@ class Verifying:
                 .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
                 .values(replaced_at=now)
             )
+            await self._notifying.withdraw(session, recipient, Purpose.CODE)
             challenge_id = ChallengeId(new_identifier())
             code = f"{secrets.randbelow(1_000_000):06d}"
             session.add(
@@ -214,7 +215,8 @@ class Verifying:
                 raise CodeTriesExhausted
             # 3.
             if not hmac.compare_digest(self._keys.code_hash(challenge.id, digits), challenge.code_hash):
-                is_locked = await self._count_wrong(session, actor, now)
+                count = await self._count_try(session, actor)
+                is_locked = count is None or await self._record_wrong(session, actor, count, now)
                 left = TRIES_PER_CODE - tries
                 refusal = LinkLocked() if is_locked else CodeIncorrect(tries_left=left) if left else CodeTriesExhausted()
             else:
@@ -225,20 +227,28 @@ class Verifying:
             raise refusal
 
     async def verify_access_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
-        """Check a code that was agreed elsewhere. The same fifteen tries in the link's life."""
+        """Check a code that was agreed elsewhere. The same fifteen tries in the link's life.
+
+        1. The try is counted before the slow comparison, which runs outside the transaction, and refused beyond the limit:
+           however many come at once, no more than fifteen are compared.
+        2. A wrong one is written down; the fifteenth locks the link.
+        3. A right one is given back, and the grant is verified.
+        """
         now = self._clock()
+        # 1.
         async with self._database.work() as session:
             actor = await link_holder(session, link_id, cookie, now)
             if actor.recipient.method != VerificationMethod.ACCESS_CODE or actor.recipient.access_code_hash is None:
                 raise VerificationMethodNotAllowed
-            # Counted before the slow comparison, which runs outside the transaction, and given back when it was right.
-            is_locked = await self._count_wrong(session, actor, now)
-        if is_locked:
+            count = await self._count_try(session, actor)
+        if count is None:
             raise LinkLocked
         if not await is_password(actor.recipient.access_code_hash, typed.strip()):
-            async with self._database.reading() as session:
-                recipient = await session.get_one(Recipient, actor.recipient.id)
-                raise AccessCodeIncorrect(tries_left=WRONG_CODES_PER_LINK - recipient.wrong_code_count)
+            # 2.
+            async with self._database.work() as session:
+                is_locked = await self._record_wrong(session, actor, count, now)
+            raise LinkLocked if is_locked else AccessCodeIncorrect(tries_left=WRONG_CODES_PER_LINK - count)
+        # 3.
         async with self._database.work() as session:
             actor = await link_holder(session, link_id, cookie, now)
             await session.execute(
@@ -305,18 +315,24 @@ class Verifying:
             )
         record(session, EventTag.CODE_VERIFIED, actor.subject(), now, method=actor.recipient.method.value)
 
-    async def _count_wrong(self, session: AsyncSession, actor: RecipientActor, now: datetime) -> bool:
-        """Count against the link's life; at the limit lock it and tell the sender. Returns whether it is locked now."""
-        count = await session.scalar(
+    async def _count_try(self, session: AsyncSession, actor: RecipientActor) -> int | None:
+        """Count against the link's life, in one statement; nothing when there are no tries left."""
+        count: int | None = await session.scalar(
             update(Recipient)
-            .where(Recipient.id == actor.recipient.id, Recipient.locked_at.is_(None))
+            .where(
+                Recipient.id == actor.recipient.id,
+                Recipient.locked_at.is_(None),
+                Recipient.wrong_code_count < WRONG_CODES_PER_LINK,
+            )
             .values(wrong_code_count=Recipient.wrong_code_count + 1)
             .returning(Recipient.wrong_code_count)
             .execution_options(synchronize_session=False)
         )
+        return count
+
+    async def _record_wrong(self, session: AsyncSession, actor: RecipientActor, count: int, now: datetime) -> bool:
+        """Write down the `count`th wrong code; the last one locks the link and tells the sender. Returns whether it did."""
         record(session, EventTag.CODE_FAILED, actor.subject(), now, method=actor.recipient.method.value)
-        if count is None:
-            return True
         if count < WRONG_CODES_PER_LINK:
             return False
         await session.execute(
