@@ -15,7 +15,8 @@ from email.policy import SMTP as SMTP_POLICY
 import pytest
 import trustme
 from tests.stand_ins.gateways import DeliveredMail, FakeMail
-from tests.stand_ins.mail_server import MailServer, mail_server, raw_server
+from tests.stand_ins.mail_server import MailServer, mail_server
+from tests.stand_ins.raw_server import Conversation, raw_server
 
 from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.outbox_demo import DemoOutbox
@@ -274,8 +275,8 @@ async def babbling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtp+starttls", "smtps"])
 @pytest.mark.parametrize("conversation", [silent, hanging_up, chatty, babbling])
-async def test_a_server_that_makes_no_sense_is_given_up_in_time(scheme: str, conversation: object, trust: Trust) -> None:
-    async with raw_server(conversation) as port:  # type: ignore[arg-type]
+async def test_a_server_that_makes_no_sense_is_given_up_in_time(scheme: str, conversation: Conversation, trust: Trust) -> None:
+    async with raw_server(conversation) as port:
         gateway = SmtpMailGateway(f"{scheme}://localhost:{port}", timeout_seconds=0.3, ssl_context=trust.client)
         began = time.monotonic()
         error = await refusal(gateway)

@@ -10,12 +10,12 @@ import signal
 import tempfile
 import time
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from tests.stand_ins.clamd import EICAR, Clamd, clamd
+from tests.stand_ins.raw_server import raw_server
 
 from zegelpost.adapters.scanner_clamd import ClamdScanner
 from zegelpost.adapters.scanner_off import NoScanner
@@ -161,9 +161,12 @@ async def test_clamd_answers_over_tcp_too(shared_clamd: Clamd) -> None:
                 await sink.drain()
             sink.close()
 
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer), return_exceptions=True)
+        try:
+            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+        finally:
+            inner_writer.close()
 
-    async with listening(relay) as port:
+    async with raw_server(relay) as port:
         scanner = ClamdScanner(f"tcp://127.0.0.1:{port}")
         assert await scan(scanner, zipped(EICAR)) is ScanVerdict.INFECTED
         assert await scan(scanner, b"schoon") is ScanVerdict.CLEAN
@@ -235,13 +238,6 @@ async def test_a_clamd_that_hangs_is_given_up(folder: Path) -> None:
             os.kill(stuck.process.pid, signal.SIGCONT)
 
 
-@asynccontextmanager
-async def listening(conversation: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    server = await asyncio.start_server(conversation, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-
-
 @pytest.mark.parametrize(
     "reply",
     [
@@ -261,9 +257,8 @@ async def test_any_other_answer_is_an_error(reply: bytes) -> None:
         while length := int.from_bytes(await reader.readexactly(4)):
             await reader.readexactly(length)
         writer.write(reply)
-        writer.close()
 
-    async with listening(odd) as port:
+    async with raw_server(odd) as port:
         with pytest.raises(ScannerError):
             await scan(ClamdScanner(f"tcp://127.0.0.1:{port}", timeout_seconds=5), b"brief")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,50 +67,31 @@ async def mail_server(
     """A running server: in the clear, with STARTTLS, or with TLS from the first byte."""
     loop = asyncio.get_running_loop()
     mail = MailServer(users=users or {})
+    conversations: list[SMTP] = []
 
     def conversation() -> SMTP:
         with warnings.catch_warnings():
             # That logging in without TLS is unwise; it does not count TLS from the first byte as TLS.
             warnings.simplefilter("ignore", UserWarning)
-            return SMTP(
-                mail,
-                hostname="mail.example",
-                tls_context=starttls,
-                require_starttls=starttls is not None,
-                authenticator=mail.authenticate,
-                auth_required=bool(users),
-                auth_require_tls=starttls is not None,
-                loop=loop,
+            conversations.append(
+                SMTP(
+                    mail,
+                    hostname="mail.example",
+                    tls_context=starttls,
+                    require_starttls=starttls is not None,
+                    authenticator=mail.authenticate,
+                    auth_required=bool(users),
+                    auth_require_tls=starttls is not None,
+                    loop=loop,
+                )
             )
+        return conversations[-1]
 
     server = await loop.create_server(conversation, "127.0.0.1", 0, ssl=tls)
     mail.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mail
-
-
-Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def raw_server(conversation: Conversation, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Something that listens on the port that this yields, and says whatever it likes."""
-    running: set[asyncio.Task[None]] = set()
-
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        running.add(task)
-        try:
-            await conversation(reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=tls)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running)
+        for open_one in conversations:
+            # Whoever hung up a moment ago may not have been noticed yet.
+            if isinstance(open_one.transport, asyncio.WriteTransport):
+                open_one.transport.abort()
