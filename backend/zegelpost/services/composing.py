@@ -70,7 +70,6 @@ class Composing:
         message["Subject"] = subject
         message["Date"] = now
         message["Message-ID"] = f"<{outgoing_id}@{self.organisation.host or 'zegelpost'}>"
-        message["Content-Language"] = language
         # RFC 3834, section 5: keeps holiday answers from coming back.
         message["Auto-Submitted"] = "auto-generated"
         values["mail_subject"] = subject
@@ -79,6 +78,8 @@ class Composing:
         message.add_alternative(
             self._html.get_template(name).render(values, layout="layout.html.j2"), subtype="html", cte="quoted-printable"
         )
+        # Last, because setting content drops every Content- header before it.
+        message["Content-Language"] = language
         return message.as_bytes()
 
     def code_sms(self, code: str, language: str) -> str:

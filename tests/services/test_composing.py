@@ -1,0 +1,185 @@
+"""Every notice in both languages, to its last byte, and the one text message."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.identifiers import OutgoingId
+from zegelpost.model.outgoing import Purpose
+from zegelpost.services import composing as composing_module
+from zegelpost.services.composing import Composing, Organisation, is_gsm_7
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+LINK = "https://post.example.nl/o/aaaaaaaaaaaaaaaaaaaaaaaaaa#abcdefghijklmnopqrstuvwxyz234567"
+PAGE = "https://post.example.nl/o/aaaaaaaaaaaaaaaaaaaaaaaaaa"
+PRINTED = "abcd-efgh-ijkl-mnop-qrst-uvwx-yz23-4567"
+HOSTILE = 'aaa "q" <z@z.nl>, <b>&amp; {{ 7 * 7 }} =?utf-8?q?=0aBcc=3a_x=40y.nl?='
+NOTICES = [purpose for purpose in Purpose if purpose != Purpose.CODE]
+WAY_IN = {"link": LINK, "page": PAGE, "printed_code": PRINTED, "needs_mobile": True, "last_digits": "78"}
+TO_RECIPIENT = {
+    "name": HOSTILE,
+    "sender_name": HOSTILE,
+    "sender_email": "anna@zegelpost.example",
+    "sent_at": NOW,
+    "expires_at": NOW,
+}
+TO_SENDER = {"sender_name": HOSTILE, "name": HOSTILE, "email": "rosa@zorg.example", "link": "https://post.example.nl/transfers/a"}
+VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
+    (Purpose.INVITATION, TO_RECIPIENT | WAY_IN),
+    (Purpose.INVITATION, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),
+    (Purpose.COLLEAGUE_INVITATION, TO_RECIPIENT | {"link": "https://post.example.nl/received/a"}),
+    (Purpose.NEW_LINK, TO_RECIPIENT | WAY_IN),
+    (Purpose.NEW_LINK, TO_RECIPIENT | WAY_IN | {"needs_mobile": False}),
+    (Purpose.REMINDER, TO_RECIPIENT | WAY_IN),
+    (Purpose.REMINDER, TO_RECIPIENT),
+    (Purpose.REVOKED, TO_RECIPIENT),
+    (Purpose.LINK_LOCKED, TO_SENDER),
+    (Purpose.HELP_ASKED, TO_SENDER),
+    (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
+    (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),
+]
+
+
+def organisation(name: str = "Gemeente Voorbeeld", host: str = "post.example.nl", phone: str | None = "014 000") -> Organisation:
+    return Organisation(name, f"https://{host}", EmailAddress.parse("post@example.nl"), phone)
+
+
+def composed(purpose: Purpose, language: str, facts: dict[str, Any], phone: str | None = "014 000") -> bytes:
+    composing = Composing(organisation(phone=phone))
+    return composing.mail(purpose, language, EmailAddress.parse("rosa@zorg.example"), OutgoingId("o" * 26), NOW, **facts)
+
+
+def read(message: bytes) -> tuple[EmailMessage, str, str]:
+    """The mail, its text and its HTML."""
+    parsed = message_from_bytes(message, policy=default)
+    assert isinstance(parsed, EmailMessage)
+    text, page = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    assert text is not None
+    assert page is not None
+    return parsed, text.get_content().replace("\r\n", "\n"), page.get_content()
+
+
+def test_every_notice_is_written_in_both_languages_and_proven_here() -> None:
+    written = {path.name for path in (Path(composing_module.__file__).parent / "mails").glob("*.j2")}
+
+    assert written - {"layout.txt.j2", "layout.html.j2"} == {
+        f"{p.value}.{language}.j2" for p in NOTICES for language in ("nl", "en")
+    }
+    assert {purpose for purpose, _ in VARIANTS} == set(NOTICES)
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+@pytest.mark.parametrize("phone", ["014 000", None])
+@pytest.mark.parametrize(("purpose", "facts"), VARIANTS)
+def test_every_notice_renders_whole(purpose: Purpose, facts: dict[str, Any], language: str, phone: str | None) -> None:
+    mail, text, page = read(composed(purpose, language, facts, phone))
+
+    addresses = re.findall(r"https?://\S+", text)
+    assert addresses == [facts[name] for name in ("link", "page") if name in facts]
+    for address in addresses:
+        assert address in text.split("\n")  # alone on its line, so that no mail program takes a full stop along
+    assert re.findall(r'href="([^"]+)"', page) == addresses
+    assert ("printed_code" in facts) == (PRINTED in text.split("\n")) == (PRINTED in page)
+    assert HOSTILE in text.replace("\n", " ")
+    assert "<b>" not in page
+    assert "&lt;b&gt;&amp;amp; {{ 7 * 7 }}" in page
+    assert not re.search(r"\bNone\b|Undefined|\{%|%\}|  ,", text)
+    assert ("014 000" in text) == (phone is not None and "sent_at" in facts and purpose != Purpose.COLLEAGUE_INVITATION)
+    assert mail["Subject"]
+    assert mail["Content-Language"] == language
+    if "expires_at" in facts and purpose != Purpose.REVOKED:
+        assert "23 november 2026" in text.lower()
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+@pytest.mark.parametrize(("purpose", "facts"), VARIANTS)
+def test_no_text_of_a_user_reaches_a_header(purpose: Purpose, facts: dict[str, Any], language: str) -> None:
+    message = composed(purpose, language, facts)
+    head = message.partition(b"\r\n\r\n")[0]
+    mail, _, _ = read(message)
+
+    assert [name for name, _ in mail.items()] == [
+        "From",
+        "To",
+        "Subject",
+        "Date",
+        "Message-ID",
+        "Auto-Submitted",
+        "MIME-Version",
+        "Content-Type",
+        "Content-Language",
+    ]
+    assert b"\r\nTo: rosa@zorg.example\r\n" in head
+    assert len(mail["To"].addresses) == 1
+    for fragment in (b"z.nl", b"aaa", b"y.nl", b"utf-8?q?=0a", b"Bcc"):
+        assert fragment not in head
+    assert all(len(line) <= 998 for line in message.split(b"\r\n"))
+    assert b"\n" not in message.replace(b"\r\n", b"")
+
+
+def test_a_mail_names_its_row_and_its_moment() -> None:
+    mail, _, _ = read(composed(Purpose.REVOKED, "en", TO_RECIPIENT))
+
+    assert mail["Message-ID"] == f"<{'o' * 26}@post.example.nl>"
+    assert mail["Date"].datetime == NOW
+
+
+# The code message
+
+LONG = "Samenwerkingsverband Gezondheids- en Jeugdzorg Noordoost-Brabant en Omstreken, locatie Oost"
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("Gemeente Voorbeeld", "post.example.nl"),
+        ("Coöperatie “Zorg” \u2013 Fryslân & Ĳsselmeer 安全", "post.example.nl"),
+        (LONG, "post.example.nl"),
+        ("x" * 500, "post.example.nl"),
+        ("Gemeente Voorbeeld", "veilig-bestanden-delen.samenwerkingsverband-noordoost-brabant.example.nl"),
+        (LONG, "a." * 30 + "veilig-bestanden-delen.samenwerkingsverband.example.nl"),
+        ("€uro [haak] {x} ~^|\\", "post.example.nl"),
+    ],
+)
+def test_the_code_is_one_segment_bound_to_our_page(name: str, host: str, language: str) -> None:
+    text = Composing(organisation(name, host)).code_sms("012345", language)
+
+    assert len(text) <= 160
+    assert is_gsm_7(text)
+    assert text.split("\n")[-1] == f"@{host} #012345"
+    assert text.count("012345") == 2
+    assert "://" not in text
+    assert "/o/" not in text
+
+
+@pytest.mark.parametrize(("host_length", "is_bound"), [(130, True), (250, False)])
+def test_a_host_that_does_not_fit_is_left_out_rather_than_cut(host_length: int, is_bound: bool) -> None:
+    host = ("h" * 50 + ".") * 5
+    host = host[: host_length - 3] + ".nl"
+
+    text = Composing(organisation(host=host)).code_sms("012345", "en")
+
+    assert ("@" in text, text.endswith(f"@{host} #012345")) == (is_bound, is_bound)
+    assert "012345" in text
+    assert len(text) <= 160
+
+
+@given(name=st.text(max_size=300), language=st.sampled_from(["nl", "en"]))
+def test_whatever_the_organisation_is_called_the_message_is_one_segment(name: str, language: str) -> None:
+    text = Composing(organisation(name)).code_sms("012345", language)
+
+    assert len(text) <= 160
+    assert is_gsm_7(text)
+    assert text.split("\n")[-1] == "@post.example.nl #012345"
