@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from zegelpost.ports import BlobWriter
 from zegelpost.sealing.keys import DocumentKey
@@ -26,8 +26,34 @@ class SealedPart:
     is_too_long: bool
 
 
+class Body(Protocol):
+    """The bytes of one request."""
+
+    async def readinto(self, view: memoryview) -> int:
+        """Put what comes next into the buffer, as much as fits; returns how much, 0 at the end. Raises `BodyCut`."""
+
+
+class PiecewiseBody:
+    """A body that comes in pieces of its own size."""
+
+    def __init__(self, pieces: AsyncIterator[bytes | memoryview]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    async def readinto(self, view: memoryview) -> int:
+        while not self._rest:
+            try:
+                self._rest = memoryview(await anext(self._pieces))
+            except StopAsyncIteration:
+                return 0
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+
 class _SegmentPipeline:
-    """Two buffers: one is filled by the event loop while a thread seals and stores the other, and another one hashes it.
+    """Two buffers: one is filled from the network while a thread seals and stores the other, and another one hashes it.
 
     OpenSSL, hashlib and `write` let go of the interpreter, so this is one core for the network and one for the rest. More
     buffers would only hide a disk that is too slow; with two, the client feels it at once and memory stays flat.
@@ -37,49 +63,62 @@ class _SegmentPipeline:
         self._sealer = sealer
         self._blob = blob
         self._hashers = hashers
-        self._buffers = [bytearray(SEGMENT_BYTES), bytearray(SEGMENT_BYTES)]
-        self._sealed = bytearray(SEGMENT_BYTES)
-        self._filled = 0
+        self._current = memoryview(bytearray(SEGMENT_BYTES))
+        self._other = memoryview(bytearray(SEGMENT_BYTES))
+        self._sealed = memoryview(bytearray(SEGMENT_BYTES))
         self._running: asyncio.Future[tuple[None, None]] | None = None
         self.length_bytes = 0
 
-    async def take(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data)
-        while rest:
-            room = self._capacity - self._filled
-            if not room:
-                # Only now is it certain that this was not the last segment.
-                await self._flush(is_last=False)
-                continue
-            count = min(room, len(rest))
-            self._buffers[0][self._filled : self._filled + count] = rest[:count]
-            self._filled += count
-            self.length_bytes += count
-            rest = rest[count:]
+    async def run(self, body: Body, most_bytes: int) -> bool:
+        """Seal the body to its end, or until the line drops; returns whether it was longer than it may be.
 
-    async def finish(self) -> None:
-        await self._flush(is_last=True)
-        await self._wait()
+        Only when a byte of the next segment is there is it certain that a full one was not the last.
+        """
+        filled = room = 0
+        index = 0
+        is_cut = False
+        while True:
+            room = capacity(index)
+            try:
+                while filled < room and (count := await body.readinto(self._current[filled:room])):
+                    filled += count
+                    self.length_bytes += count
+                    if self.length_bytes > most_bytes:
+                        return True
+                if filled < room:
+                    break
+                await self._wait()  # the other buffer is free again
+                ahead = await body.readinto(self._other[: capacity(index + 1)])
+            except BodyCut:
+                is_cut = True
+                break
+            if not ahead:
+                break
+            self.length_bytes += ahead
+            if self.length_bytes > most_bytes:
+                return True
+            await self._flush(filled, is_last=False)
+            filled, index = ahead, index + 1
+        if self.length_bytes:
+            await self._flush(filled, is_last=True)
+            await self._wait()
+        if is_cut:
+            raise BodyCut
+        return False
 
     async def stop(self) -> None:
         """Let a running thread end before its buffers and blob are dropped."""
         if self._running is not None:
             await asyncio.gather(self._running, return_exceptions=True)
 
-    @property
-    def _capacity(self) -> int:
-        # By position, not by the sealer's own count: a thread may be moving that on right now.
-        return capacity(0 if self.length_bytes == self._filled else 1)
-
-    async def _flush(self, *, is_last: bool) -> None:
+    async def _flush(self, filled: int, *, is_last: bool) -> None:
         await self._wait()
-        plain = memoryview(self._buffers[0])[: self._filled]
+        plain = self._current[:filled]
         self._running = asyncio.gather(
             asyncio.to_thread(self._seal, plain, is_last=is_last),
             asyncio.to_thread(self._hash, plain),
         )
-        self._buffers.reverse()
-        self._filled = 0
+        self._current, self._other = self._other, self._current
 
     async def _wait(self) -> None:
         if self._running is not None:
@@ -87,7 +126,7 @@ class _SegmentPipeline:
             self._running = None
 
     def _seal(self, plain: memoryview, *, is_last: bool) -> None:
-        out = memoryview(self._sealed)[: len(plain) + TAG_BYTES]
+        out = self._sealed[: len(plain) + TAG_BYTES]
         self._sealer.seal_segment_into(plain, out, is_last=is_last)
         self._blob.write(out)
 
@@ -97,7 +136,7 @@ class _SegmentPipeline:
 
 
 async def seal_stream(
-    body: AsyncIterable[bytes | memoryview],
+    body: Body,
     *,
     key: DocumentKey,
     context: PartContext,
@@ -115,18 +154,13 @@ async def seal_stream(
     try:
         blob.write(sealer.header)
         try:
-            async for data in body:
-                if pipeline.length_bytes + len(data) > most_bytes:
-                    is_too_long = True
-                    break
-                await pipeline.take(data)
+            is_too_long = await pipeline.run(body, most_bytes)
         except BodyCut:
             is_cut = True
         if is_too_long or pipeline.length_bytes == 0:
             await pipeline.stop()
             blob.abort()
         else:
-            await pipeline.finish()
             await asyncio.to_thread(blob.commit)
     except BaseException:
         await pipeline.stop()

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,19 +48,13 @@ from zegelpost.services.access import StaffActor, document_of, own_transfer, own
 from zegelpost.services.inspecting import inspect
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import record
-from zegelpost.services.sealing_stream import BodyCut, SealedPart, seal_stream
+from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, SealedPart, seal_stream
 
 # Short, because after a crash nobody can go on before it is over; losing it costs one PATCH, never a byte that was acknowledged.
 _WRITER_LEASE: Final = timedelta(seconds=15)
 _RENEW_EVERY_SECONDS: Final = 4
 _ORPHAN_AFTER: Final = timedelta(days=1)  # longer than the longest PATCH
 _DIGESTS_KEPT: Final = 1000
-
-
-class Body(Protocol):
-    """Bytes of one request as they come. Raises `BodyCut` from `sealing_stream` when the line drops."""
-
-    def __aiter__(self) -> AsyncIterator[bytes | memoryview]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +158,7 @@ class Uploading:
         if document.state == DocumentState.COMPLETE:
             return _status(upload, self._sha256(key, document))
         if upload.offset_bytes == upload.length_bytes and (upload.writer_until is None or upload.writer_until < self._clock()):
-            return await self.receive(actor, upload_id, upload.offset_bytes, _nothing())
+            return await self.receive(actor, upload_id, upload.offset_bytes, PiecewiseBody(_nothing()))
         return _status(upload)
 
     async def receive(

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from zegelpost.model.file_name import FileName
 from zegelpost.model.refusals import BodyTooLarge, InputInvalid
 from zegelpost.services.access import StaffActor
-from zegelpost.services.sealing_stream import BodyCut
+from zegelpost.services.sealing_stream import BodyCut, PiecewiseBody
 from zegelpost.web.sessions import require_csrf
 
 # Browsers without script show no progress and cannot resume, so this way is for smaller documents.
@@ -89,7 +89,9 @@ async def _take_one(request: Request, actor: StaffActor, transfer_id: str, name:
     async def whole() -> AsyncIterator[bytes]:
         yield content
 
-    await request.app.state.services.uploading.add_document(actor, transfer_id, FileName.parse(name), len(content), whole())
+    await request.app.state.services.uploading.add_document(
+        actor, transfer_id, FileName.parse(name), len(content), PiecewiseBody(whole())
+    )
 
 
 async def _events(request: Request, parts: _Parts) -> AsyncIterator[tuple[str, bytes]]:

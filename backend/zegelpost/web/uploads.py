@@ -25,8 +25,9 @@ from zegelpost.model.refusals import (
     UploadMetadataInvalid,
     UploadOffsetInvalid,
 )
+from zegelpost.server import BODY_EXTENSION, DirectBody
 from zegelpost.services.access import StaffActor
-from zegelpost.services.sealing_stream import BodyCut
+from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody
 from zegelpost.services.uploading import Checksum, UploadStatus
 
 Authenticate = Callable[[Request], Awaitable[StaffActor]]
@@ -109,7 +110,23 @@ class _HeadOnly:
         await response(scope, receive, send)  # type: ignore[arg-type]
 
 
-async def _body(request: Request) -> AsyncIterator[bytes]:
+def _body(request: Request) -> Body:
+    """The body, straight from the socket where the server offers that (see `server.py`), else as ASGI brings it."""
+    extension = request.scope.get("extensions", {}).get(BODY_EXTENSION)
+    return _PatientBody(extension["body"]) if extension else PiecewiseBody(_pieces(request))
+
+
+class _PatientBody:
+    """Waits for a silent line as long as the ordinary way does."""
+
+    def __init__(self, direct: DirectBody) -> None:
+        self._direct = direct
+
+    async def readinto(self, view: memoryview) -> int:
+        return await self._direct.readinto(view, silence_seconds=_SILENCE_SECONDS)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
     """The body as it comes; a dropped or silent line becomes `BodyCut`."""
     stream = request.stream()
     while True:
