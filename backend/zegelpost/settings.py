@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
+
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.refusals import EmailAddressInvalid
 
 PREFIX: Final = "ZEGELPOST_"
 # Each may also be given as `<name>_FILE`, the path of a file that holds it.
@@ -66,7 +69,7 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Read every `ZEGELPOST_…` name; raise `SettingsError` for the first that is missing, unsafe or unknown."""
         values = _read(environment)
-        is_demo = values.get("DEMO", "").lower() in {"1", "true", "yes"}
+        is_demo = _is_demo(values.get("DEMO"))
         base_url = _base_url(values.get("BASE_URL"), is_demo=is_demo)
         data_dir = Path(values.get("DATA_DIR") or _missing("DATA_DIR", "the folder for database, blobs and keys")).absolute()
         if not is_demo:
@@ -79,7 +82,7 @@ class Settings:
             database_url=_database_url(values.get("DATABASE_URL"), data_dir),
             blobs_url=_blobs_url(values.get("BLOBS_URL"), data_dir),
             keys_dir=Path(values.get("KEYS_DIR") or data_dir / "keys").absolute(),
-            mail_from=values.get("MAIL_FROM") or "zegelpost@zegelpost.example",
+            mail_from=_mail_from(values.get("MAIL_FROM")),
             smtp_url=_smtp_url(values.get("SMTP_URL")),
             sms_url=_sms_url(values.get("SMS_URL"), is_demo=is_demo),
             twilio_api_url=values.get("TWILIO_API_URL") or None,
@@ -120,10 +123,35 @@ def _missing(name: str, meaning: str) -> str:
     raise SettingsError(f"{PREFIX}{name} is missing: set it to {meaning}")
 
 
+def _is_demo(text: str | None) -> bool:
+    answers = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+    try:
+        return answers[(text or "").lower()]
+    except KeyError:
+        raise SettingsError(f"{PREFIX}DEMO must be 1 or 0") from None
+
+
+def _split(name: str, url: str) -> SplitResult:
+    """The parts of an address; one with a port or host that is none stops the start here, not at the first mail."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name} is not an address: {error}") from None
+    return parts
+
+
 def _base_url(text: str | None, *, is_demo: bool) -> str:
     url = (text or _missing("BASE_URL", "the address people use, such as https://post.example.nl")).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query or parts.fragment:
+    parts = _split("BASE_URL", url)
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or "@" in parts.netloc
+        or parts.path
+        or parts.query
+        or parts.fragment
+    ):
         raise SettingsError(f"{PREFIX}BASE_URL must be https://host without a path, not {url}")
     if is_demo and not is_loopback(parts.hostname):
         raise SettingsError(f"{PREFIX}DEMO shows every mail and code to anyone: it only runs on a loopback {PREFIX}BASE_URL")
@@ -155,7 +183,7 @@ def _database_url(text: str | None, data_dir: Path) -> str:
 
 def _blobs_url(text: str | None, data_dir: Path) -> str:
     url = text or (data_dir / "blobs").as_uri()
-    if urlsplit(url).scheme not in {"file", "s3", "az"}:
+    if _split("BLOBS_URL", url).scheme not in {"file", "s3", "az"}:
         raise SettingsError(f"{PREFIX}BLOBS_URL must start with file:///, s3:// or az://")
     return url.rstrip("/")
 
@@ -163,7 +191,7 @@ def _blobs_url(text: str | None, data_dir: Path) -> str:
 def _smtp_url(text: str | None) -> str | None:
     if not text:
         return None
-    parts = urlsplit(text)
+    parts = _split("SMTP_URL", text)
     if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
         raise SettingsError(f"{PREFIX}SMTP_URL must be smtp://host:port, smtp+starttls://… or smtps://…")
     if parts.scheme == "smtp" and not is_loopback(parts.hostname):
@@ -176,15 +204,25 @@ def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
         if text and not is_demo:
             raise SettingsError(f"{PREFIX}SMS_URL=demo: only works with {PREFIX}DEMO=1")
         return None
-    parts = urlsplit(text)
+    parts = _split("SMS_URL", text)
     if parts.scheme != "twilio" or not (parts.username and parts.password and parts.hostname and "from=" in parts.query):
         raise SettingsError(f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=…")
     return text
 
 
+def _mail_from(text: str | None) -> str:
+    address = text or "zegelpost@zegelpost.example"
+    try:
+        return str(EmailAddress.parse(address))
+    except EmailAddressInvalid:
+        raise SettingsError(f"{PREFIX}MAIL_FROM must be an address alone, such as post@example.nl, not {address}") from None
+
+
 def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     domains = tuple(part.strip().lower().lstrip("@") for part in (text or "").split(",") if part.strip())
-    return domains or (("zegelpost.example",) if is_demo else ())
+    if not domains and not is_demo:
+        _missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
+    return domains or ("zegelpost.example",)
 
 
 def _proxies(text: str | None) -> tuple[str, ...]:

@@ -1,0 +1,125 @@
+"""Settings: complete and safe, or one line that says which is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zegelpost.settings import PREFIX, SECRETS, Settings, SettingsError
+
+GOOD = {
+    "BASE_URL": "https://post.example.nl",
+    "DATA_DIR": "/var/lib/zegelpost",
+    "MAIL_FROM": "post@example.nl",
+    "SMTP_URL": "smtps://user:pass@mail.example.nl",
+    "SMS_URL": "twilio://SK1:secret@AC1?from=Gemeente",
+    "STAFF_DOMAINS": "example.nl, Zorg.Example.nl",
+}
+DEMO = {"DEMO": "1", "BASE_URL": "http://127.0.0.1:8000", "DATA_DIR": "demo"}
+
+
+def read(values: dict[str, str]) -> Settings:
+    return Settings.from_environment({PREFIX + name: value for name, value in values.items()} | {"HOME": "/", "PATH": "/bin"})
+
+
+def test_good_settings_are_complete() -> None:
+    settings = read(GOOD)
+
+    assert settings.has_tls
+    assert settings.host == "post.example.nl"
+    assert settings.database_url == "sqlite+aiosqlite:////var/lib/zegelpost/database.sqlite3"
+    assert settings.blobs_url == "file:///var/lib/zegelpost/blobs"
+    assert settings.keys_dir == Path("/var/lib/zegelpost/keys")
+    assert settings.staff_domains == ("example.nl", "zorg.example.nl")
+    assert not settings.is_demo
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"BASE_URL": ""}, "BASE_URL"),
+        ({"BASE_URL": "http://post.example.nl"}, "BASE_URL"),
+        ({"BASE_URL": "https://post.example.nl/zegelpost"}, "BASE_URL"),
+        ({"BASE_URL": "https://post.example.nl?x=1"}, "BASE_URL"),
+        ({"BASE_URL": "https://post.example.nl#x"}, "BASE_URL"),
+        ({"BASE_URL": "post.example.nl"}, "BASE_URL"),
+        ({"BASE_URL": "ftp://post.example.nl"}, "BASE_URL"),
+        ({"BASE_URL": "https://"}, "BASE_URL"),
+        ({"BASE_URL": "https://user:pass@post.example.nl"}, "BASE_URL"),
+        ({"BASE_URL": "https://post.example.nl:x"}, "BASE_URL"),
+        ({"BASE_URL": "https://[::1"}, "BASE_URL"),
+        ({"DATA_DIR": ""}, "DATA_DIR"),
+        ({"MAIL_FROM": ""}, "MAIL_FROM"),
+        ({"MAIL_FROM": "Gemeente <post@example.nl>"}, "MAIL_FROM"),
+        ({"SMTP_URL": ""}, "SMTP_URL"),
+        ({"SMTP_URL": "smtp://mail.example.nl:25"}, "SMTP_URL"),
+        ({"SMTP_URL": "mail.example.nl"}, "SMTP_URL"),
+        ({"SMTP_URL": "smtps://"}, "SMTP_URL"),
+        ({"SMTP_URL": "smtps://mail.example.nl:99999"}, "SMTP_URL"),
+        ({"SMS_URL": ""}, "SMS_URL"),
+        ({"SMS_URL": "demo:"}, "SMS_URL"),
+        ({"SMS_URL": "twilio://SK1@AC1?from=x"}, "SMS_URL"),
+        ({"SMS_URL": "twilio://SK1:secret@AC1"}, "SMS_URL"),
+        ({"SMS_URL": "messagebird://x"}, "SMS_URL"),
+        ({"STAFF_DOMAINS": ""}, "STAFF_DOMAINS"),
+        ({"STAFF_DOMAINS": " , "}, "STAFF_DOMAINS"),
+        ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "/var/lib/db.sqlite3"}, "DATABASE_URL"),
+        ({"BLOBS_URL": "https://bucket.example.nl"}, "BLOBS_URL"),
+        ({"BLOBS_URL": "/var/lib/blobs"}, "BLOBS_URL"),
+        ({"TRUSTED_PROXIES": "10.0.0.1, proxy.example.nl"}, "TRUSTED_PROXIES"),
+        ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
+        ({"DEMO": "1"}, "DEMO"),
+        ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
+        ({"DEMO": "perhaps"}, "DEMO"),
+        ({"BASE_URI": "https://post.example.nl"}, "BASE_URI"),
+        ({"TRUSTED_PROXY": "10.0.0.1"}, "TRUSTED_PROXY"),
+        ({"BASE_URL_FILE": "/etc/hostname"}, "BASE_URL_FILE"),
+        ({"SMTP_URL_FILE": "/etc/hostname"}, "SMTP_URL"),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_setting(change: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(GOOD | change)
+
+    assert PREFIX + named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://post.example.nl",
+        "https://post.example.nl",
+        "http://10.0.0.1:8000",
+        "http://localhost.example.nl",
+        "http://127.0.0.1.nip.io",
+    ],
+)
+def test_a_demonstration_only_runs_on_this_machine(base_url: str) -> None:
+    with pytest.raises(SettingsError, match="ZEGELPOST_DEMO"):
+        read(DEMO | {"BASE_URL": base_url})
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:8000", "http://127.1.2.3"])
+def test_a_demonstration_needs_nothing_else(base_url: str) -> None:
+    assert read(DEMO | {"BASE_URL": base_url}).is_demo
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
+    values = {
+        "DATABASE_URL": "postgresql://u:geheim@h/d",
+        "SMTP_URL": "smtps://u:geheim@h",
+        "SMS_URL": "twilio://SK1:geheim@AC1?from=x",
+        "BLOBS_URL": "s3://geheim/x",
+    }
+    file = tmp_path / "secret"
+    file.write_text(values.get(name, "geheim") + "\n")
+
+    settings = read({key: value for key, value in GOOD.items() if key != name} | {f"{name}_FILE": str(file)})
+    assert "geheim" not in repr(settings)
+
+    with pytest.raises(SettingsError, match=f"{PREFIX}{name}_FILE: cannot read"):
+        read({key: value for key, value in GOOD.items() if key != name} | {f"{name}_FILE": str(tmp_path / "absent")})
