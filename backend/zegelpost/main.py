@@ -165,6 +165,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
         OutageError: pages.outage,
         SealBroken: pages.broken_seal,
         HTTPException: pages.http,
+        Exception: pages.unexpected,
     }
 
     @asynccontextmanager
@@ -194,12 +195,12 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             Middleware(TrustedProxies, networks=[ipaddress.ip_network(n) for n in settings.trusted_proxies]),
             Middleware(OurHost, host=settings.host),
             Middleware(ChosenLanguage, has_tls=settings.has_tls),
-            # Here, and not only around the routes, so that what the next two refuse gets a page too.
+            # Here, and not only around the routes, so that what the next two refuse and what fails gets a page and its headers.
             Middleware(ExceptionMiddleware, handlers=answers),
             Middleware(SameSite, origin=settings.base_url),
             Middleware(BodyLimit),
         ],
-        exception_handlers={**answers, Exception: pages.unexpected},
+        exception_handlers=answers,
         lifespan=lifespan,
     )
     app.state.services = services
