@@ -7,6 +7,7 @@ import base64
 import hashlib
 import logging
 import re
+import traceback
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -429,6 +430,8 @@ def lines() -> Iterator[list[str]]:
 
     def keep(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         caught.append(repr(event))
+        if isinstance(error := event.get("exc_info"), BaseException):
+            caught.extend(traceback.format_exception(error))
         raise structlog.DropEvent
 
     before, level, handler = structlog.get_config(), logging.root.level, Keep()
