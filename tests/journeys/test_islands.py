@@ -37,16 +37,16 @@ POLICY = (
 )
 SECRET = "abcdefghijklmnopqrstuvwxyz234567"
 PAGES = {
-    "upload.html": """{% extends "layout.html" %}{% from "macros/documents.html" import upload_area with context %}
+    "island_upload.html": """{% extends "layout.html" %}{% from "macros/documents.html" import upload_area with context %}
 {% block title %}Documenten{% endblock %}
 {% block main %}<h1 class="utrecht-heading-1">Documenten</h1>
 <div class="zp-card">{{ upload_area("t1", documents, unfinished, 50000000, ["pdf", "bin", "exe"]) }}</div>{% endblock %}""",
-    "recipients.html": """{% extends "layout.html" %}{% from "macros/recipients.html" import recipient_rows %}
+    "island_recipients.html": """{% extends "layout.html" %}{% from "macros/recipients.html" import recipient_rows %}
 {% from "macros/forms.html" import button, csrf_field with context %}{% block title %}Ontvangers{% endblock %}
 {% block main %}<h1 class="utrecht-heading-1">Nieuw</h1><form class="zp-stack" method="post">{{ csrf_field() }}
 {{ recipient_rows([{"name": "", "email": "", "mobile": ""}], {}, ["zegelpost.example"], 3, "action", "send") }}
 {{ button("Verstuur", name="action", value="send") }}</form>{% endblock %}""",
-    "open.html": """{% extends "layout.html" %}{% from "macros/opening.html" import open_form with context %}
+    "island_open.html": """{% extends "layout.html" %}{% from "macros/opening.html" import open_form with context %}
 {% block title %}Open{% endblock %}{% block width %}zp-wrap--narrow{% endblock %}
 {% block scripts %}<script src="{{ asset('open.js') }}" defer></script>{% endblock %}
 {% block main %}<h1 class="utrecht-heading-1">Documenten voor u</h1>{{ open_form("/o/x1", "Open") }}{% endblock %}""",
@@ -99,7 +99,7 @@ class Site:
     async def opening(self, request: Request) -> Response:
         if request.method == "POST":
             self.forms.append({key: str(value) for key, value in (await request.form()).items()})
-        return self.render("open.html", request)
+        return self.render("island_open.html", request)
 
     def render(self, name: str, request: Request, **context: object) -> Response:
         language = Language(request.query_params.get("language", "nl"))
@@ -217,7 +217,7 @@ def only(site: Site) -> Stored:
 
 
 def test_documents_arrive_and_refusals_are_told(page: Page, site: Site, tmp_path: Path) -> None:
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     good, bad = content(tmp_path / "Besluit.pdf", 200_000), content(tmp_path / "scan.exe", 1_000)
     choose(page, good, bad, content(tmp_path / "notitie.docx", 1_000))
 
@@ -235,14 +235,14 @@ def test_documents_arrive_and_refusals_are_told(page: Page, site: Site, tmp_path
 
 
 def test_the_end_is_announced_once(page: Page, tmp_path: Path) -> None:
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     choose(page, content(tmp_path / "Besluit.pdf", 1_000))
     expect(page.locator("[data-live]")).to_have_text("Besluit.pdf is ontvangen.")
 
 
 def test_pausing_and_going_on(page: Page, site: Site, tmp_path: Path) -> None:
     site.bytes_per_second = 2_000_000
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     file = content(tmp_path / "MRI.bin", 6_000_000)
     choose(page, file)
     expect(page.get_by_role("progressbar", name="MRI.bin")).to_be_visible()
@@ -264,7 +264,7 @@ def test_pausing_and_going_on(page: Page, site: Site, tmp_path: Path) -> None:
 
 def test_going_on_after_a_reload(page: Page, site: Site, tmp_path: Path) -> None:
     site.bytes_per_second = 2_000_000
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     file = content(tmp_path / "MRI.bin", 6_000_000)
     choose(page, file)
     page.wait_for_timeout(700)
@@ -286,7 +286,7 @@ def test_going_on_after_a_reload(page: Page, site: Site, tmp_path: Path) -> None
 
 def test_going_on_when_the_connection_returns(page: Page, site: Site, tmp_path: Path) -> None:
     site.bytes_per_second = 2_000_000
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     file = content(tmp_path / "MRI.bin", 6_000_000)
     choose(page, file)
     page.wait_for_timeout(500)
@@ -303,7 +303,7 @@ def test_going_on_when_the_connection_returns(page: Page, site: Site, tmp_path: 
 
 
 def test_recipients_come_and_go_without_gaps(page: Page, site: Site) -> None:
-    page.goto("/recipients.html")
+    page.goto("/island_recipients.html")
     add = page.get_by_role("button", name="Voeg een ontvanger toe")
     page.get_by_label("Naam").fill("Rosa")
     add.click()
@@ -327,7 +327,7 @@ def test_recipients_come_and_go_without_gaps(page: Page, site: Site) -> None:
 
 
 def test_a_colleague_needs_no_number(page: Page) -> None:
-    page.goto("/recipients.html")
+    page.goto("/island_recipients.html")
     hint = page.get_by_text("Dit is een collega")
     expect(hint).to_be_hidden()
     page.get_by_label("E-mailadres").fill("bram@ZEGELPOST.example")
@@ -371,10 +371,10 @@ def test_another_link_pasted_into_the_address_bar_counts(page: Page) -> None:
 def test_without_script_everything_is_a_form(browser: Browser, address: str) -> None:
     context = browser.new_context(java_script_enabled=False, base_url=address)
     page = context.new_page()
-    page.goto("/upload.html")
+    page.goto("/island_upload.html")
     expect(page.get_by_label("Bestanden", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Voeg toe")).to_be_visible()
-    page.goto("/recipients.html")
+    page.goto("/island_recipients.html")
     expect(page.get_by_role("button", name="Voeg een ontvanger toe")).to_have_attribute("type", "submit")
     page.goto("/o/x1")
     expect(page.get_by_label("Code uit de e-mail")).to_be_visible()
