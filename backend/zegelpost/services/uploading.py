@@ -30,6 +30,7 @@ from zegelpost.model.refusals import (
     ContentMismatch,
     MacroDocument,
     MalwareFound,
+    NotFound,
     Refusal,
     UploadExpired,
     UploadInUse,
@@ -53,7 +54,7 @@ from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, Seal
 # Short, because after a crash nobody can go on before it is over; losing it costs one PATCH, never a byte that was acknowledged.
 _WRITER_LEASE: Final = timedelta(seconds=15)
 _RENEW_EVERY_SECONDS: Final = 4
-_ORPHAN_AFTER: Final = timedelta(days=1)  # longer than the longest PATCH
+_ORPHAN_AFTER: Final = timedelta(days=1)  # after the last sign of life of its writer
 _DIGESTS_KEPT: Final = 1000
 
 
@@ -170,7 +171,7 @@ class Uploading:
            processes, by a lease in the database.
         2. The body is sealed into a new blob. When the line drops, what arrived is kept, unless a checksum covers the whole.
         3. Part, offset and the end of the blob's orphanhood commit together.
-        4. When all bytes are there, the document is finished.
+        4. When all bytes are there, the document is finished. Finishing twice is no error: the first answer may have been lost.
         """
         # 1.
         writing = await self._claim(actor, upload_id, offset_bytes)
@@ -178,19 +179,25 @@ class Uploading:
             # 2. and 3.
             digest = await self._take_part(writing, body, checksum)
             # 4.
+            if writing.document.state == DocumentState.COMPLETE:
+                return _status(writing.upload, self._sha256(writing.key, writing.document))
             if writing.upload.offset_bytes == writing.upload.length_bytes:
                 return await self._finish(actor, writing, digest)
         return _status(writing.upload)
 
     async def add_document(
-        self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int, body: Body
+        self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int, body: Body, checksum: Checksum | None = None
     ) -> UploadStatus:
-        """A whole document in one request, for forms without script."""
+        """Announce a document and take bytes in one request (tus creation-with-upload, and forms without script).
+
+        When it fails nothing stays: the client never learned the upload's address, so nobody could go on or remove it.
+        """
         upload = await self.create(actor, transfer_id, name, length_bytes)
         try:
-            return await self.receive(actor, upload.id, 0, body)
-        except BodyCut:
-            await self.cancel(actor, upload.id)
+            return await self.receive(actor, upload.id, 0, body, checksum)
+        except BaseException:
+            with suppress(NotFound):  # what was refused for its content is gone already
+                await asyncio.shield(self.cancel(actor, upload.id))
             raise
 
     async def cancel(self, actor: StaffActor, upload_id: str) -> None:
@@ -241,7 +248,7 @@ class Uploading:
             upload, document, transfer = await own_upload(session, actor, upload_id)
             transfer.require_draft()
             self._require_alive(upload, document)
-            if upload.part_count >= MOST_PARTS:
+            if upload.part_count >= MOST_PARTS and upload.offset_bytes < upload.length_bytes:
                 raise UploadTooManyParts(limit=MOST_PARTS)
             claimed = await session.scalar(
                 update(Upload)
@@ -271,6 +278,8 @@ class Uploading:
         digest = self._digest_at(upload)
         if room == 0:
             await self._drop_blob(writing)
+            if await body.readinto(memoryview(bytearray(1))):
+                raise UploadLengthExceeded
             return digest
         context = PartContext(writing.transfer.id, writing.document.id, upload.part_count)
         hashers = [digest] if digest is not None else []
@@ -289,17 +298,16 @@ class Uploading:
         except BaseException:
             await asyncio.shield(self._drop_blob(writing))
             raise
-        is_discarded = part.length_bytes == 0
+        is_damaged = False
         if checksum is not None and checksum_hash is not None:
-            is_discarded = is_discarded or part.is_cut or not hmac.compare_digest(checksum_hash.digest(), checksum.digest)
-        if is_discarded or part.is_too_long:
-            self._digests.pop(upload.id, None)
+            is_damaged = part.is_cut or not hmac.compare_digest(checksum_hash.digest(), checksum.digest)
+        if is_damaged or part.is_too_long or part.length_bytes == 0:
             await asyncio.shield(self._drop_blob(writing))
             if part.is_too_long:
                 raise UploadLengthExceeded
             if part.is_cut:
                 raise BodyCut
-            if checksum is not None:
+            if is_damaged:
                 raise ChecksumMismatch
             return None
         # The line may be gone, and with it whoever waits for us; what arrived is committed all the same.
@@ -370,6 +378,14 @@ class Uploading:
         while True:
             await asyncio.sleep(_RENEW_EVERY_SECONDS)
             await self._set_writer(writing, writing.writer, self._clock() + _WRITER_LEASE)
+            # Twenty gigabytes over a slow line take days; the sweep must not come before their end.
+            async with self._database.work() as session:
+                await session.execute(
+                    update(OrphanBlob)
+                    .where(OrphanBlob.name == writing.blob)
+                    .values(due_at=self._clock() + _ORPHAN_AFTER)
+                    .execution_options(synchronize_session=False)
+                )
 
     async def _set_writer(self, writing: _Writing, writer: str | None, until: datetime | None) -> None:
         async with self._database.work() as session:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from zegelpost.model.file_name import FileName
 from zegelpost.model.refusals import BodyTooLarge, InputInvalid
 from zegelpost.services.access import StaffActor
-from zegelpost.services.sealing_stream import BodyCut, PiecewiseBody
+from zegelpost.services.sealing_stream import PiecewiseBody
 from zegelpost.web.sessions import require_csrf
 
 # Browsers without script show no progress and cannot resume, so this way is for smaller documents.
@@ -105,7 +105,7 @@ async def _events(request: Request, parts: _Parts) -> AsyncIterator[tuple[str, b
             parts.seen.clear()
             await asyncio.sleep(0)
     except ClientDisconnect:
-        raise BodyCut from None
+        raise InputInvalid(problems=["the form was cut off"]) from None
     except FormParserError:
         raise InputInvalid(problems=["not a multipart form"]) from None
 

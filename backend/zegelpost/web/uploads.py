@@ -58,10 +58,16 @@ def upload_routes(prefix: str, authenticate: Authenticate) -> list[Route]:
         _require_version(request)
         length = _length(request)
         transfer_id, name = _metadata(request)
+        checksum = _checksum(request)
         uploading = request.app.state.services.uploading
-        status: UploadStatus = await uploading.create(actor, transfer_id, name, length)
+        status: UploadStatus
         if request.headers.get("content-type") == _CONTENT_TYPE or length == 0:
-            status = await uploading.receive(actor, status.id, 0, _body(request), _checksum(request))
+            try:
+                status = await uploading.add_document(actor, transfer_id, name, length, _body(request), checksum)
+            except BodyCut:
+                return _cut()
+        else:
+            status = await uploading.create(actor, transfer_id, name, length)
         base = request.app.state.services.settings.base_url
         return Response(status_code=201, headers={"Location": f"{base}{prefix}/{status.id}", **_headers(status)})
 
@@ -77,9 +83,11 @@ def upload_routes(prefix: str, authenticate: Authenticate) -> list[Route]:
         if request.headers.get("content-type") != _CONTENT_TYPE:
             raise UploadContentTypeWrong
         offset = _number(request.headers.get("upload-offset"), UploadOffsetInvalid)
-        status = await request.app.state.services.uploading.receive(
-            actor, request.path_params["upload_id"], offset, _body(request), _checksum(request)
-        )
+        uploading, upload_id = request.app.state.services.uploading, request.path_params["upload_id"]
+        try:
+            status = await uploading.receive(actor, upload_id, offset, _body(request), _checksum(request))
+        except BodyCut:
+            return _cut()
         return Response(status_code=204, headers=_headers(status))
 
     async def cancel(request: Request) -> Response:
@@ -138,6 +146,11 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
             raise BodyCut from None
         if piece:
             yield piece
+
+
+def _cut() -> Response:
+    """Read by nobody when the line dropped, but by a client that fell silent: it asks for the offset and goes on."""
+    return Response(status_code=408, headers={"Tus-Resumable": VERSION, "Connection": "close"})
 
 
 def _headers(status: UploadStatus) -> dict[str, str]:
