@@ -89,7 +89,7 @@ class DirectBody(asyncio.BufferedProtocol):
     def __init__(self, http: UploadProtocol, length: int) -> None:
         self._http = http
         self._cycle = http.cycle
-        self.left_bytes = length
+        self.length_bytes = self.left_bytes = length
         self.is_reading = False
         self._view: memoryview | None = None
         self._filled = 0

@@ -20,7 +20,7 @@ from zegelpost.sealing.document import DocumentReader
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import Manifest, open_manifest
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.uploading import reader_of
+from zegelpost.services.unsealing import reader_of
 
 _ARCHIVE_CHUNK: Final = 1024 * 1024
 

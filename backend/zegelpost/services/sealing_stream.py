@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from zegelpost.ports import BlobWriter
 from zegelpost.sealing.keys import DocumentKey
 from zegelpost.sealing.parts import SEGMENT_BYTES, TAG_BYTES, PartContext, PartSealer, capacity
+from zegelpost.services.scanning import StreamScan
 
 
 class BodyCut(Exception):
@@ -27,7 +28,9 @@ class SealedPart:
 
 
 class Body(Protocol):
-    """The bytes of one request."""
+    """The bytes of one request. `announced_bytes` is what its client says of their number: a hint, never a fact."""
+
+    announced_bytes: int | None
 
     async def readinto(self, view: memoryview) -> int:
         """Put what comes next into the buffer, as much as fits; returns how much, 0 at the end. Raises `BodyCut`."""
@@ -36,8 +39,9 @@ class Body(Protocol):
 class PiecewiseBody:
     """A body that comes in pieces of its own size."""
 
-    def __init__(self, pieces: AsyncIterator[bytes | memoryview]) -> None:
+    def __init__(self, pieces: AsyncIterator[bytes | memoryview], announced_bytes: int | None = None) -> None:
         self._pieces = pieces
+        self.announced_bytes = announced_bytes
         self._rest = memoryview(b"")
 
     async def readinto(self, view: memoryview) -> int:
@@ -59,14 +63,15 @@ class _SegmentPipeline:
     buffers would only hide a disk that is too slow; with two, the client feels it at once and memory stays flat.
     """
 
-    def __init__(self, sealer: PartSealer, blob: BlobWriter, hashers: Sequence[Any]) -> None:
+    def __init__(self, sealer: PartSealer, blob: BlobWriter, hashers: Sequence[Any], scan: StreamScan | None) -> None:
         self._sealer = sealer
         self._blob = blob
         self._hashers = hashers
+        self._scan = scan
         self._current = memoryview(bytearray(SEGMENT_BYTES))
         self._other = memoryview(bytearray(SEGMENT_BYTES))
         self._sealed = memoryview(bytearray(SEGMENT_BYTES))
-        self._running: asyncio.Future[tuple[None, None]] | None = None
+        self._running: asyncio.Future[list[None]] | None = None
         self.length_bytes = 0
 
     async def run(self, body: Body, most_bytes: int) -> bool:
@@ -114,10 +119,10 @@ class _SegmentPipeline:
     async def _flush(self, filled: int, *, is_last: bool) -> None:
         await self._wait()
         plain = self._current[:filled]
-        self._running = asyncio.gather(
-            asyncio.to_thread(self._seal, plain, is_last=is_last),
-            asyncio.to_thread(self._hash, plain),
-        )
+        tasks = [asyncio.to_thread(self._seal, plain, is_last=is_last), asyncio.to_thread(self._hash, plain)]
+        if self._scan is not None:
+            tasks.append(self._scan.offer(plain))
+        self._running = asyncio.gather(*tasks)
         self._current, self._other = self._other, self._current
 
     async def _wait(self) -> None:
@@ -142,14 +147,15 @@ async def seal_stream(
     context: PartContext,
     blob: BlobWriter,
     hashers: Sequence[Any],
+    scan: StreamScan | None,
     most_bytes: int,
 ) -> SealedPart:
-    """Seal a body into one blob and make it durable. `hashers` see the plaintext.
+    """Seal a body into one blob and make it durable. `hashers` and `scan` see the plaintext.
 
     A cut line is no error: what arrived is a part like any other, and the result says so.
     """
     sealer = PartSealer(key, context)
-    pipeline = _SegmentPipeline(sealer, blob, hashers)
+    pipeline = _SegmentPipeline(sealer, blob, hashers, scan)
     is_cut = is_too_long = False
     try:
         blob.write(sealer.header)

@@ -20,18 +20,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, ScanVerdict, Upload
+from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     ChecksumMismatch,
-    ContentMismatch,
-    MacroDocument,
-    MalwareFound,
     NotFound,
-    Refusal,
     UploadExpired,
     UploadInUse,
     UploadLengthExceeded,
@@ -40,15 +36,15 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferState
-from zegelpost.ports import BlobMissingError, Blobs, Scanner
-from zegelpost.sealing.document import DocumentReader
+from zegelpost.ports import Blobs, Scanner
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.sealing.manifest import Manifest, PartEntry, manifest_digest, open_manifest, seal_manifest
+from zegelpost.sealing.manifest import open_manifest
 from zegelpost.sealing.parts import PartContext
 from zegelpost.services.access import StaffActor, document_of, own_transfer, own_upload
-from zegelpost.services.inspecting import inspect
+from zegelpost.services.completing import Completing, remove_document
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import record
+from zegelpost.services.scanning import StreamScan
 from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, SealedPart, seal_stream
 
 # Short, because after a crash nobody can go on before it is over; losing it costs one PATCH, never a byte that was acknowledged.
@@ -103,9 +99,9 @@ class Uploading:
         self._database = database
         self._keys = keeping_keys
         self._blobs = blobs
-        self._scanner = scanner
         self._policy = policy
         self._clock = clock
+        self._completing = Completing(database, keeping_keys, blobs, scanner, policy, clock)
         # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
         self._digests: OrderedDict[UploadId, tuple[int, Any]] = OrderedDict()
 
@@ -175,15 +171,20 @@ class Uploading:
         """
         # 1.
         writing = await self._claim(actor, upload_id, offset_bytes)
-        async with self._lease(writing):
+        async with self._lease(writing), self._scan(writing, body) as scan:
             # 2. and 3.
-            digest = await self._take_part(writing, body, checksum)
+            digest = await self._take_part(writing, body, checksum, scan)
             # 4.
-            if writing.document.state == DocumentState.COMPLETE:
-                return _status(writing.upload, self._sha256(writing.key, writing.document))
-            if writing.upload.offset_bytes == writing.upload.length_bytes:
-                return await self._finish(actor, writing, digest)
-        return _status(writing.upload)
+            upload, document = writing.upload, writing.document
+            if document.state == DocumentState.COMPLETE:
+                return _status(upload, self._sha256(writing.key, document))
+            if upload.offset_bytes == upload.length_bytes:
+                subject = actor.subject(writing.transfer, document_id=document.id)
+                sha256 = digest.digest() if digest is not None else None
+                return _status(
+                    upload, await self._completing.complete(subject, writing.transfer, document, writing.key, sha256, scan)
+                )
+        return _status(upload)
 
     async def add_document(
         self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int, body: Body, checksum: Checksum | None = None
@@ -205,7 +206,8 @@ class Uploading:
         async with self._database.work() as session:
             upload, document, transfer = await own_upload(session, actor, upload_id)
             transfer.require_draft()
-            await self._remove(session, upload, document)
+            self._digests.pop(upload.id, None)
+            await remove_document(session, document, self._clock())
             record(session, EventTag.DOCUMENT_REMOVED, actor.subject(transfer, document_id=document.id), self._clock())
 
     async def remove_document(self, actor: StaffActor, transfer_id: str, document_id: str) -> None:
@@ -228,7 +230,8 @@ class Uploading:
             )
             uploads = left.all()
             for upload, document in uploads:
-                await self._remove(session, upload, document)
+                self._digests.pop(upload.id, None)
+                await remove_document(session, document, now)
         async with self._database.reading() as session:
             orphans = list(await session.scalars(select(OrphanBlob.name).where(OrphanBlob.due_at <= now).limit(1000)))
         for name in orphans:
@@ -271,44 +274,32 @@ class Uploading:
             key = self._keys.message_key(transfer, actor.token)
         return _Writing(upload, document, transfer, key, writer, blob)
 
-    async def _take_part(self, writing: _Writing, body: Body, checksum: Checksum | None) -> Any | None:
+    async def _take_part(self, writing: _Writing, body: Body, checksum: Checksum | None, scan: StreamScan | None) -> Any | None:
         """Seal the body and commit it; returns the running digest if this process has seen the document from its start."""
         upload = writing.upload
         room = upload.length_bytes - upload.offset_bytes
         digest = self._digest_at(upload)
         if room == 0:
             await self._drop_blob(writing)
-            if await body.readinto(memoryview(bytearray(1))):
-                raise UploadLengthExceeded
+            await _require_end(body)
             return digest
-        context = PartContext(writing.transfer.id, writing.document.id, upload.part_count)
-        hashers = [digest] if digest is not None else []
         checksum_hash = hashlib.new(checksum.algorithm) if checksum else None
-        if checksum_hash is not None:
-            hashers.append(checksum_hash)
         try:
             part = await seal_stream(
                 body,
                 key=writing.key.document_key(writing.document.id),
-                context=context,
+                context=PartContext(writing.transfer.id, writing.document.id, upload.part_count),
                 blob=await asyncio.to_thread(self._blobs.create, writing.blob),
-                hashers=hashers,
+                hashers=[each for each in (digest, checksum_hash) if each is not None],
+                scan=scan,
                 most_bytes=room,
             )
+            _require_wanted(part, checksum, checksum_hash)
         except BaseException:
             await asyncio.shield(self._drop_blob(writing))
             raise
-        is_damaged = False
-        if checksum is not None and checksum_hash is not None:
-            is_damaged = part.is_cut or not hmac.compare_digest(checksum_hash.digest(), checksum.digest)
-        if is_damaged or part.is_too_long or part.length_bytes == 0:
-            await asyncio.shield(self._drop_blob(writing))
-            if part.is_too_long:
-                raise UploadLengthExceeded
-            if part.is_cut:
-                raise BodyCut
-            if is_damaged:
-                raise ChecksumMismatch
+        if part.length_bytes == 0:
+            await self._drop_blob(writing)
             return None
         # The line may be gone, and with it whoever waits for us; what arrived is committed all the same.
         await asyncio.shield(self._commit_part(writing, part, digest))
@@ -363,6 +354,15 @@ class Uploading:
         return digest if offset_bytes == upload.offset_bytes else None
 
     @asynccontextmanager
+    async def _scan(self, writing: _Writing, body: Body) -> AsyncIterator[StreamScan | None]:
+        scan = self._completing.begin_scan(writing.upload, body.announced_bytes)
+        try:
+            yield scan
+        finally:
+            if scan is not None:
+                await scan.stop()
+
+    @asynccontextmanager
     async def _lease(self, writing: _Writing) -> AsyncIterator[None]:
         """Keep the right to write while at it, and give it back at the end, whatever happens."""
         renewing = asyncio.create_task(self._renew(writing))
@@ -401,83 +401,6 @@ class Uploading:
         async with self._database.work() as session:
             await session.execute(delete(OrphanBlob).where(OrphanBlob.name == writing.blob))
 
-    # Finishing
-
-    async def _finish(self, actor: StaffActor, writing: _Writing, digest: Any | None) -> UploadStatus:
-        """Seal the manifest and call the document complete.
-
-        1. The SHA-256 of the whole, from the running digest or by reading the parts again.
-        2. The content fits the name, and holds no macros that the name denies.
-        3. The scanner has seen it, or the organisation has none. An outage leaves everything for another try.
-        4. Manifest, its digest, verdict and event commit together.
-
-        What 2. and 3. refuse is removed at once.
-        """
-        document, transfer, key = writing.document, writing.transfer, writing.key
-        async with self._database.reading() as session:
-            parts = list(await session.scalars(select(Part).where(Part.document_id == document.id).order_by(Part.number)))
-        entries = [PartEntry(part.number, part.offset_bytes, part.length_bytes, part.header) for part in parts]
-        provisional = Manifest(transfer.id, document.id, entries, document.length_bytes, bytes(32))
-        reader = reader_of(self._blobs, key, provisional, [part.blob for part in parts])
-        # 1.
-        sha256 = digest.digest() if digest is not None else await asyncio.to_thread(_digest_of, reader)
-        name = self._keys.document_name(key, document)
-        try:
-            # 2.
-            await asyncio.to_thread(inspect, name, reader)
-            # 3.
-            verdict = await self._scan(reader)
-            _require_clean(verdict)
-        except (ContentMismatch, MacroDocument, MalwareFound) as refusal:
-            await self._refuse(actor, writing, refusal)
-            raise
-        # 4.
-        now = self._clock()
-        sealed = seal_manifest(key, Manifest(transfer.id, document.id, entries, document.length_bytes, sha256))
-        async with self._database.work() as session:
-            completed = await session.scalar(
-                update(Document)
-                .where(Document.id == document.id, Document.state == DocumentState.ARRIVING)
-                .values(
-                    state=DocumentState.COMPLETE,
-                    sealed_manifest=sealed,
-                    manifest_digest=manifest_digest(sealed),
-                    scan_verdict=verdict,
-                    completed_at=now,
-                )
-                .returning(Document.id)
-                .execution_options(synchronize_session=False)
-            )
-            if completed is None:
-                raise UploadInUse
-            record(session, EventTag.DOCUMENT_COMPLETED, actor.subject(transfer, document_id=document.id), now)
-        return _status(writing.upload, sha256)
-
-    async def _scan(self, reader: DocumentReader) -> ScanVerdict:
-        if not self._policy.is_scanning:
-            return ScanVerdict.NOT_SCANNED
-        return await self._scanner.scan(_pieces(reader), length_bytes=reader.total_bytes)
-
-    async def _refuse(self, actor: StaffActor, writing: _Writing, refusal: Refusal) -> None:
-        async with self._database.work() as session:
-            await self._remove(session, writing.upload, writing.document)
-            record(
-                session,
-                EventTag.DOCUMENT_REFUSED,
-                actor.subject(writing.transfer, document_id=writing.document.id),
-                self._clock(),
-                reason=refusal.code,
-            )
-
-    async def _remove(self, session: AsyncSession, upload: Upload, document: Document) -> None:
-        now = self._clock()
-        self._digests.pop(upload.id, None)
-        for blob in await session.scalars(select(Part.blob).where(Part.document_id == document.id)):
-            session.add(OrphanBlob(name=blob, due_at=now))
-        await session.execute(delete(Part).where(Part.document_id == document.id))
-        await session.execute(delete(Upload).where(Upload.id == upload.id))
-        await session.execute(delete(Document).where(Document.id == document.id))
-
     def _require_alive(self, upload: Upload, document: Document) -> None:
         if document.state == DocumentState.ARRIVING and upload.expires_at <= self._clock():
             raise UploadExpired
@@ -495,45 +418,24 @@ class Uploading:
         return manifest.sha256
 
 
-def _require_clean(verdict: ScanVerdict) -> None:
-    if verdict == ScanVerdict.INFECTED:
-        raise MalwareFound
+def _require_wanted(part: SealedPart, checksum: Checksum | None, checksum_hash: Any) -> None:
+    """Raise for what is discarded whole: too long, not what the checksum says, or cut before a byte arrived."""
+    if part.is_too_long:
+        raise UploadLengthExceeded
+    if part.is_cut and (checksum is not None or part.length_bytes == 0):
+        raise BodyCut
+    if checksum is not None and not hmac.compare_digest(checksum_hash.digest(), checksum.digest):
+        raise ChecksumMismatch
 
 
-def reader_of(blobs: Blobs, key: MessageKey, manifest: Manifest, names: list[BlobName]) -> DocumentReader:
-    """Read a document from the store; `names` are its parts' blobs in order."""
-    return DocumentReader(
-        key,
-        manifest,
-        lambda number, start, length: blobs.read(names[number], start, length),
-        lambda number: _stored_bytes(blobs, names[number]),
-    )
-
-
-def _stored_bytes(blobs: Blobs, name: BlobName) -> int | None:
-    """A part that the store lost is the document's breach, to be called so, and no outage that passes."""
-    try:
-        return blobs.size(name)
-    except BlobMissingError:
-        return None
+async def _require_end(body: Body) -> None:
+    if await body.readinto(memoryview(bytearray(1))):
+        raise UploadLengthExceeded
 
 
 async def _nothing() -> AsyncIterator[bytes]:
     for piece in list[bytes]():
         yield piece
-
-
-async def _pieces(reader: DocumentReader) -> AsyncIterator[bytes]:
-    pieces = reader.read_range(0, reader.total_bytes)
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        yield piece
-
-
-def _digest_of(reader: DocumentReader) -> bytes:
-    digest = hashlib.sha256()
-    for piece in reader.read_range(0, reader.total_bytes):
-        digest.update(piece)
-    return digest.digest()
 
 
 def _status(upload: Upload, sha256: bytes | None = None) -> UploadStatus:

@@ -90,7 +90,7 @@ async def _take_one(request: Request, actor: StaffActor, transfer_id: str, name:
         yield content
 
     await request.app.state.services.uploading.add_document(
-        actor, transfer_id, FileName.parse(name), len(content), PiecewiseBody(whole())
+        actor, transfer_id, FileName.parse(name), len(content), PiecewiseBody(whole(), len(content))
     )
 
 

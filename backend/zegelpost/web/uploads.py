@@ -121,7 +121,7 @@ class _HeadOnly:
 def _body(request: Request) -> Body:
     """The body, straight from the socket where the server offers that (see `server.py`), else as ASGI brings it."""
     extension = request.scope.get("extensions", {}).get(BODY_EXTENSION)
-    return _PatientBody(extension["body"]) if extension else PiecewiseBody(_pieces(request))
+    return _PatientBody(extension["body"]) if extension else PiecewiseBody(_pieces(request), _content_length(request))
 
 
 class _PatientBody:
@@ -129,9 +129,15 @@ class _PatientBody:
 
     def __init__(self, direct: DirectBody) -> None:
         self._direct = direct
+        self.announced_bytes: int | None = direct.length_bytes
 
     async def readinto(self, view: memoryview) -> int:
         return await self._direct.readinto(view, silence_seconds=_SILENCE_SECONDS)
+
+
+def _content_length(request: Request) -> int | None:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else None
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
