@@ -54,7 +54,7 @@ def clock() -> MovableClock:
 
 @pytest.fixture
 def policy() -> Policy:
-    return Policy(staff_domains=("zegelpost.example",))
+    return Policy(staff_domains=("zegelpost.example",), requires_second_factor=False)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -93,7 +93,7 @@ def services(settings: Settings, clock: MovableClock, policy: Policy) -> Service
 async def app(services: Services) -> AsyncIterator[Starlette]:
     """The application without its worker: tests deliver when they want to, with `deliver`."""
     for email, name in CAST.items():
-        await services.signing_in.create_account(email=email, name=name, password=PASSWORD)
+        await services.registering.create_account(email=email, name=name, password=PASSWORD)
     yield build_app(services, has_worker=False)
     await services.database.close()
 

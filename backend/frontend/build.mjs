@@ -102,6 +102,7 @@ await mkdir(staging, { recursive: true })
 const results = await Promise.all([
   styles(await pruneTheme(used)),
   script('portal', 'es2020'),
+  script('passkey', 'es2020'),
   // Recipients come with whatever phone they have: nothing newer than ES2017 here.
   script('open', 'es2017'),
 ])

@@ -6,7 +6,7 @@ from typing import Final
 
 from zegelpost.database import Database
 from zegelpost.model.clock import system_clock
-from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.registering import create_account
 from zegelpost.settings import Settings
 
 DEMO_PASSWORD: Final = "demo-zegelpost-2026"  # noqa: S105 - printed on the sign-in page, and demo only runs on loopback
@@ -22,7 +22,8 @@ async def seed_people(settings: Settings) -> None:
     if not settings.is_demo:
         raise ValueError("demonstration accounts have a known password")
     database = Database(settings.database_url)
-    signing_in = SigningIn(database, system_clock)
     for email, name, is_administrator in _PEOPLE:
-        await signing_in.create_account(email=email, name=name, password=DEMO_PASSWORD, is_administrator=is_administrator)
+        await create_account(
+            database, system_clock, email=email, name=name, password=DEMO_PASSWORD, is_administrator=is_administrator
+        )
     await database.close()

@@ -28,6 +28,8 @@ from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
 from zegelpost.ports import Blobs, OutageError, Scanner
 from zegelpost.sealing.errors import SealBroken
+from zegelpost.services.adding_second_factor import AddingSecondFactor
+from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
@@ -35,13 +37,15 @@ from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
+from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.receiving import Receiving
+from zegelpost.services.registering import Registering
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.settings import Settings
-from zegelpost.web import demo, health, recipient_pages, staff_pages
+from zegelpost.web import account_pages, demo, health, recipient_pages, sign_in_pages, staff_pages
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
@@ -62,6 +66,9 @@ class Services:
     clock: Clock
     database: Database
     signing_in: SigningIn
+    registering: Registering
+    changing_password: ChangingPassword
+    adding_second_factor: AddingSecondFactor
     sending: Sending
     following_up: FollowingUp
     overseeing: Overseeing
@@ -85,7 +92,11 @@ def build_services(
     organisation = Organisation(
         settings.organisation, settings.base_url, EmailAddress.parse(settings.mail_from), settings.help_phone
     )
-    policy = policy or Policy(staff_domains=settings.staff_domains, is_scanning=settings.clamd_url is not None)
+    policy = policy or Policy(
+        staff_domains=settings.staff_domains,
+        is_scanning=settings.clamd_url is not None,
+        requires_second_factor=not settings.is_demo,
+    )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     ring = DirectoryKeyRing(settings.keys_dir)
@@ -95,13 +106,21 @@ def build_services(
     composing = Composing(organisation)
     notifying = Notifying(database, keeping_keys, ring, composing, gateways or _gateways(settings, outbox), clock)
     sending = Sending(database, keeping_keys, notifying, policy, settings.base_url, clock)
+    party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
+    proving = ProvingSecondFactor(keeping_keys, party)
+    signing_in = SigningIn(database, proving, policy, clock)
     translators = dict(load_translators())
     return Services(
         settings=settings,
         policy=policy,
         clock=clock,
         database=database,
-        signing_in=SigningIn(database, clock),
+        signing_in=signing_in,
+        registering=Registering(database, notifying, signing_in, policy, organisation, clock),
+        changing_password=ChangingPassword(database, notifying, signing_in, policy, organisation, clock),
+        adding_second_factor=AddingSecondFactor(
+            database, keeping_keys, notifying, signing_in, proving, policy, organisation, party, clock
+        ),
         sending=sending,
         following_up=FollowingUp(database, keeping_keys, notifying, sending, policy, clock),
         overseeing=Overseeing(database, keeping_keys, clock),
@@ -153,7 +172,7 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
 
 
 def build_worker(services: Services) -> Worker:
-    return Worker(services.notifying, services.erasing, services.uploading, services.signing_in)
+    return Worker(services.notifying, services.erasing, services.uploading, services.signing_in, services.changing_password)
 
 
 def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
@@ -180,6 +199,8 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
 
     app = Starlette(
         routes=[
+            *sign_in_pages.routes(),
+            *account_pages.routes(),
             *staff_pages.routes(),
             *recipient_pages.routes(),
             *api_routes(),

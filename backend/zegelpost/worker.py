@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.signing_in import SigningIn
@@ -23,6 +24,7 @@ class Worker:
     erasing: Erasing
     uploading: Uploading
     signing_in: SigningIn
+    changing_password: ChangingPassword
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
@@ -34,6 +36,7 @@ class Worker:
         swept = await self.uploading.sweep()
         await self.notifying.forget_old()
         await self.signing_in.forget_old()
+        await self.changing_password.forget_old()
         _LOG.info(
             "swept",
             expired=erased.expired_count,

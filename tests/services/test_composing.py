@@ -35,6 +35,8 @@ TO_RECIPIENT = {
     "expires_at": NOW,
 }
 TO_SENDER = {"sender_name": HOSTILE, "name": HOSTILE, "email": "rosa@zorg.example", "link": "https://post.example.nl/transfers/a"}
+TO_STAFF = {"name": HOSTILE, "link": "https://post.example.nl/account/confirm/" + "s" * 43}
+CHANGES = ("password_changed", "passkey_added", "app_added", "factor_removed", "codes_renewed")
 VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN),
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),
@@ -48,6 +50,11 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.HELP_ASKED, TO_SENDER),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),
+    (Purpose.ACCOUNT_CONFIRM, TO_STAFF | {"hours": 24}),
+    (Purpose.ACCOUNT_EXISTS, TO_STAFF),
+    (Purpose.ACCOUNT_MISSING, {"email": HOSTILE, "link": "https://post.example.nl/account/new"}),
+    (Purpose.PASSWORD_LINK, TO_STAFF | {"hours": 2}),
+    *((Purpose.ACCOUNT_CHANGED, TO_STAFF | {"what": what, "factor": HOSTILE}) for what in CHANGES),
 ]
 
 

@@ -242,7 +242,7 @@ async def test_two_workers_hand_over_each_thing_once(
 
 async def test_names_stay_out_of_headers_and_reach_nobody_else(app: Starlette, services: Services, world: World) -> None:
     hostile = 'aaa "q" <z@z.nl>, =?utf-8?q?=0aBcc:_x=40y.nl?='
-    await services.signing_in.create_account(email="eve@zegelpost.example", name=hostile, password="demo-zegelpost-2026")
+    await services.registering.create_account(email="eve@zegelpost.example", name=hostile, password="demo-zegelpost-2026")
     async with browser(app) as client:
         eve = Portal(client)
         await eve.sign_in("eve@zegelpost.example")

@@ -16,7 +16,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.policy import Policy
 from zegelpost.model.transfer import Transfer
 
-LINK_ONLY = Policy(staff_domains=("zegelpost.example",), has_sender_copy=False)
+LINK_ONLY = Policy(staff_domains=("zegelpost.example",), has_sender_copy=False, requires_second_factor=False)
 
 
 async def transfer_count(services: Services) -> int:

@@ -45,6 +45,15 @@ class EventTag(StrEnum):
     SIGN_IN_SUCCEEDED = "sign_in:succeeded"
     SIGN_IN_FAILED = "sign_in:failed"
     SIGN_IN_ENDED = "sign_in:ended"
+    SIGN_IN_ALL_ENDED = "sign_in:all_ended"
+    ACCOUNT_ASKED = "account:asked"
+    ACCOUNT_OPENED = "account:opened"
+    PASSWORD_LINK_ASKED = "password:link_asked"  # noqa: S105 - the word, not one
+    PASSWORD_CHANGED = "password:changed"  # noqa: S105
+    SECOND_FACTOR_ADDED = "second_factor:added"
+    SECOND_FACTOR_REMOVED = "second_factor:removed"
+    SECOND_FACTOR_FAILED = "second_factor:failed"
+    RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
 
 
 class ActorKind(StrEnum):

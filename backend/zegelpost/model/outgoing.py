@@ -44,6 +44,11 @@ class Purpose(StrEnum):
     LINK_LOCKED = "link_locked"
     HELP_ASKED = "help_asked"
     DELIVERY_FAILED = "delivery_failed"
+    ACCOUNT_CONFIRM = "account_confirm"
+    ACCOUNT_EXISTS = "account_exists"
+    ACCOUNT_MISSING = "account_missing"
+    ACCOUNT_CHANGED = "account_changed"
+    PASSWORD_LINK = "password_link"  # noqa: S105 - the word, not one
 
 
 class Outgoing(Base):

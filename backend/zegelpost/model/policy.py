@@ -49,6 +49,8 @@ class Policy:
         "+1", "+597", "+599", "+297", "+61", "+90", "+212", "+380",
     )  # fmt: skip
     is_scanning: bool = False
+    # Of staff, besides the password (BIO2, ASVS 5.0 6.3.3). Without it a stolen password is enough.
+    requires_second_factor: bool = True
 
     def is_staff_address(self, address: EmailAddress) -> bool:
         return address.domain in self.staff_domains

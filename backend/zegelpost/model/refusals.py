@@ -104,6 +104,22 @@ class VerificationMethodNotAllowed(Refusal): ...
 class DepartmentNotFound(Refusal): ...
 
 
+class EmailAddressNotStaff(Refusal):
+    """Accounts are for the organisation's own mail domains."""
+
+
+class PasswordTooShort(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class PasswordTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class PasswordGuessable(Refusal):
+    """A list of common passwords, a pattern, or what others know of the person leads to it."""
+
+
 class InputInvalid(Refusal):
     """The shape of the input is wrong; fact `problems`, a list of places and kinds."""
 
@@ -119,6 +135,38 @@ class SignInRequired(Refusal): ...
 
 
 class SignInIncorrect(Refusal): ...
+
+
+class PasswordIncorrect(Refusal):
+    """The password of someone who is signed in, asked again before something that matters."""
+
+
+class SecondFactorRequired(Refusal):
+    """The password is right; a code of the authenticator app, or a recovery code, has to come with it."""
+
+
+class SecondFactorIncorrect(Refusal):
+    """Not the code of this moment, or one that was used before."""
+
+
+class SecondFactorNotSetUp(Refusal):
+    """The organisation asks for a second factor and this person has none yet; it is set up in the portal."""
+
+
+class SecondFactorNeeded(Refusal):
+    """The last one cannot be removed as long as the organisation asks for one."""
+
+
+class PasskeyRefused(Refusal):
+    """What the browser sent is not signed by the right passkey, or not for this question."""
+
+
+class TooManySecondFactors(Refusal):
+    """Fact: `limit`."""
+
+
+class AccountLinkWrong(Refusal):
+    """Never made, used before, or too old. One answer for all three."""
 
 
 class TooManyAttempts(Refusal):

@@ -10,10 +10,11 @@ from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
-from zegelpost.model.identifiers import StaffUserId
+from zegelpost.model.identifiers import SignInId, StaffUserId
 
 SIGN_IN_IDLE: Final = timedelta(hours=2)
 SIGN_IN_LONGEST: Final = timedelta(hours=12)
+HALF_SIGN_IN_LONGEST: Final = timedelta(minutes=20)  # long enough to find, or even to install, an authenticator app
 
 
 class StaffUser(Base):
@@ -40,6 +41,8 @@ class SignIn(Base):
     __tablename__ = "sign_in"
 
     digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
+    # Names the sign-in on its owner's page, where a token's digest does not belong.
+    id: Mapped[SignInId] = mapped_column(IDENTIFIER, unique=True)
     user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
     kind: Mapped[SignInKind] = mapped_column(text_of(SignInKind))
     created_at: Mapped[datetime]
@@ -51,8 +54,24 @@ class SignIn(Base):
         return now < self.expires_at and now - self.last_seen_at < SIGN_IN_IDLE
 
 
+class HalfSignIn(Base):
+    """Someone who knew the password and has yet to show a second factor, or to set one up.
+
+    A table of its own, and not a mark on `SignIn`: a check that is forgotten somewhere then refuses instead of letting in.
+    """
+
+    __tablename__ = "half_sign_in"
+
+    digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
+    user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
+    created_at: Mapped[datetime]
+
+    def is_live(self, now: datetime) -> bool:
+        return now - self.created_at < HALF_SIGN_IN_LONGEST
+
+
 class SignInAttempt(Base):
-    """A refused password, kept for a while so that guessing slows down for all web processes together."""
+    """A try that was not right (yet), kept for a while so that guessing slows down for all web processes together."""
 
     __tablename__ = "sign_in_attempt"
 

@@ -13,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
-from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId, UploadId, is_identifier
+from zegelpost.model.identifiers import DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
+from zegelpost.model.second_factor import AuthenticatorApp, Passkey
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import SignIn, SignInKind, StaffUser
+from zegelpost.model.staff_user import HalfSignIn, SignIn, SignInKind, StaffUser
 from zegelpost.model.transfer import Transfer, TransferState
 from zegelpost.services.recording import Subject
 
@@ -61,6 +62,57 @@ async def staff_actor(session: AsyncSession, token: SecretToken, kind: SignInKin
     if user.is_switched_off:
         raise SignInRequired
     return StaffActor(user, token)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfActor:
+    """Someone who knew the password and has yet to show a second factor, or to set one up. Opens nothing."""
+
+    user: StaffUser
+    token: SecretToken = field(repr=False)
+
+    def subject(self) -> Subject:
+        """Who, for the record."""
+        return Subject(actor=ActorKind.STAFF, staff_user_id=self.user.id)
+
+
+async def half_actor(session: AsyncSession, token: SecretToken, now: datetime) -> HalfActor:
+    """Who is halfway signing in with this token. Raises `SignInRequired`."""
+    half = await session.get(HalfSignIn, token.digest)
+    if half is None:
+        raise SignInRequired
+    if not half.is_live(now):
+        raise SignInRequired
+    user = await session.get_one(StaffUser, half.user_id)
+    if user.is_switched_off:
+        raise SignInRequired
+    return HalfActor(user, token)
+
+
+async def own_sign_in(session: AsyncSession, actor: StaffActor, sign_in_id: str) -> SignIn:
+    """A sign-in of this very person, in any browser or program."""
+    if not is_identifier(sign_in_id):
+        raise NotFound
+    sign_in = await session.scalar(select(SignIn).where(SignIn.id == sign_in_id))
+    if sign_in is None:
+        raise NotFound
+    if sign_in.user_id != actor.user.id:
+        raise NotFound
+    return sign_in
+
+
+async def own_factor(session: AsyncSession, actor: StaffActor, factor_id: str) -> AuthenticatorApp | Passkey:
+    """A second factor of this very person."""
+    if not is_identifier(factor_id):
+        raise NotFound
+    factor: AuthenticatorApp | Passkey | None = await session.get(AuthenticatorApp, FactorId(factor_id))
+    if factor is None:
+        factor = await session.get(Passkey, FactorId(factor_id))
+    if factor is None:
+        raise NotFound
+    if factor.user_id != actor.user.id:
+        raise NotFound
+    return factor
 
 
 async def own_transfer(session: AsyncSession, actor: StaffActor, transfer_id: str, *, lock: bool = False) -> Transfer:

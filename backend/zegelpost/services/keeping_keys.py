@@ -11,10 +11,11 @@ from typing import Final
 
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
-from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId
+from zegelpost.model.identifiers import DocumentId, FactorId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
+from zegelpost.model.second_factor import AuthenticatorApp
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
 from zegelpost.ports import KeyDestroyedError, KeyRing
@@ -220,6 +221,22 @@ class KeepingKeys:
     def code_hash(self, challenge_id: str, code: str) -> bytes:
         """Keyed hash of a verification code. The pepper is not in the database, so the million codes cannot be tried there."""
         return blind_index(self._ring.installation("codes"), f"code/{challenge_id}", code)
+
+    # Second factors of staff
+
+    def seal_app_secret(self, secret: str, user_id: StaffUserId, app_id: FactorId) -> bytes:
+        """Bound to the person and the app, so that one person's secret cannot be put in another's place."""
+        return seal_text(self._ring.installation("factors"), f"staff/{user_id}/app/{app_id}", secret)
+
+    def open_app_secret(self, sealed: bytes, user_id: StaffUserId, app_id: FactorId) -> str:
+        return open_text(self._ring.installation("factors"), f"staff/{user_id}/app/{app_id}", sealed)
+
+    def app_secret(self, app: AuthenticatorApp) -> str:
+        return self.open_app_secret(app.sealed_secret, app.user_id, app.id)
+
+    def recovery_code_digest(self, user_id: StaffUserId, code: str) -> bytes:
+        """Keyed, as codes by SMS are: whoever has the database alone has nothing to compare guesses with."""
+        return blind_index(self._ring.installation("codes"), f"recovery/{user_id}", code)
 
     def _wrap_draft(self, key: MessageKey, transfer_id: TransferId, token: SecretToken) -> bytes:
         return wrap_under_secret(

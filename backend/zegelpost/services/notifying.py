@@ -75,11 +75,12 @@ class Notifying:
         to: EmailAddress,
         language: str,
         *,
-        transfer: Transfer,
-        recipient: Recipient,
+        transfer: Transfer | None = None,
+        recipient: Recipient | None = None,
+        lifetime: timedelta = GIVE_UP_AFTER,
         **facts: Any,
     ) -> None:
-        """Render a notice to its final bytes and seal it in the outbox."""
+        """Render a notice to its final bytes and seal it in the outbox. After `lifetime` it is of no use to anyone."""
         now = self._clock()
         outgoing_id = OutgoingId(new_identifier())
         message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
@@ -90,9 +91,9 @@ class Notifying:
                 id=outgoing_id,
                 kind=OutgoingKind.MAIL,
                 purpose=purpose,
-                transfer_id=transfer.id,
-                recipient_id=recipient.id,
-                useless_after=now + GIVE_UP_AFTER,
+                transfer_id=transfer.id if transfer else None,
+                recipient_id=recipient.id if recipient else None,
+                useless_after=now + lifetime,
             ),
             envelope,
             now,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,10 +24,10 @@ from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_transfer
 from zegelpost.services.addressing import Addressee
+from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.recording import record
-from zegelpost.services.signing_in import hash_password
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +200,4 @@ async def _require_content(session: AsyncSession, transfer: Transfer, text: Tran
 
 
 async def _access_code_hashes(addressees: Sequence[Addressee]) -> list[str | None]:
-    return [
-        await asyncio.to_thread(hash_password, addressee.access_code) if addressee.access_code else None
-        for addressee in addressees
-    ]
+    return [await hash_password(addressee.access_code) if addressee.access_code else None for addressee in addressees]

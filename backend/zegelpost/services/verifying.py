@@ -47,10 +47,10 @@ from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.access import RecipientActor, link_holder, link_of
 from zegelpost.services.composing import Composing
+from zegelpost.services.hashing_passwords import is_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.recording import Subject, record
-from zegelpost.services.signing_in import is_password
 
 _HELP_EVERY: Final = timedelta(hours=1)
 

@@ -65,7 +65,13 @@ def _operations() -> list[Operation]:
             is_open=True,
             body=SignInInput,
             answers=[Answer(description="Signed in.", models=[SignInView])],
-            refusals=[r.SignInIncorrect, r.TooManyAttempts],
+            refusals=[
+                r.SignInIncorrect,
+                r.SecondFactorRequired,
+                r.SecondFactorIncorrect,
+                r.SecondFactorNotSetUp,
+                r.TooManyAttempts,
+            ],
         ),
         Operation(
             method="DELETE",

@@ -108,7 +108,11 @@ async def _transfer(request: Request, actor: StaffActor, transfer_id: str) -> Tr
 async def sign_in(request: Request) -> Response:
     wanted = await _parsed(request, SignInInput)
     signed_in = await _services(request).signing_in.sign_in(
-        email=wanted.email, password=wanted.password, network=client_network(request), kind=SignInKind.API
+        email=wanted.email,
+        password=wanted.password,
+        network=client_network(request),
+        kind=SignInKind.API,
+        second_factor=wanted.second_factor,
     )
     return _json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
 

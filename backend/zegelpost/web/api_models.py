@@ -51,8 +51,10 @@ class View(BaseModel):
 class SignInInput(Input):
     email: Annotated[_Printable, Field(max_length=320)]
     password: Annotated[str, Field(max_length=1000)]
-    # Accounts with a password alone have no second factor to compare this with.
-    second_factor: Annotated[str | None, Field(max_length=100)] = None
+    second_factor: Annotated[
+        str | None,
+        Field(max_length=100, description="Code of the authenticator app, or a recovery code; refused as missing when needed."),
+    ] = None
 
 
 class RecipientInput(Input):

@@ -54,10 +54,24 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.AccessCodeTooShort: _a(422, translatable("The access code is too short: at least %(limit)s characters.")),
     r.VerificationMethodNotAllowed: _a(422, translatable("This way of verifying is not possible here.")),
     r.DepartmentNotFound: _a(422, translatable("There is no such department.")),
+    r.EmailAddressNotStaff: _a(422, translatable("Use your e-mail address of the organisation. Only colleagues get an account.")),
+    r.PasswordTooShort: _a(422, translatable("This password is too short: at least %(limit)s characters.")),
+    r.PasswordTooLong: _a(422, translatable("This password is too long: %(limit)s characters at most.")),
+    r.PasswordGuessable: _a(422, translatable("This password is easy to guess. Use a few words that do not belong together.")),
     r.InputInvalid: _a(422, translatable("The request is not in the right form.")),
     r.NotFound: _a(404, translatable("This page does not exist, or it is not for you.")),
     r.SignInRequired: _a(401, translatable("Sign in first.")),
     r.SignInIncorrect: _a(401, translatable("The e-mail address or the password is wrong.")),
+    r.PasswordIncorrect: _a(422, translatable("This password is not right.")),
+    r.SecondFactorRequired: _a(401, translatable("Enter the code of your authenticator app, or a recovery code.")),
+    r.SecondFactorIncorrect: _a(
+        401, translatable("This code is not right, or it has been used before. Wait for the next code in your app.")
+    ),
+    r.SecondFactorNotSetUp: _a(403, translatable("Sign in to the portal first, to set up a second step.")),
+    r.SecondFactorNeeded: _a(409, translatable("You need a second step. Add another one before you remove this one.")),
+    r.PasskeyRefused: _a(422, translatable("The passkey did not work. Try again, or choose another way.")),
+    r.TooManySecondFactors: _a(409, translatable("You have %(limit)s ways to sign in already. Remove one first.")),
+    r.AccountLinkWrong: _a(410, translatable("This link does not work any more. Ask for a new one.")),
     r.TooManyAttempts: _a(429, translatable("There were too many attempts. Try again later.")),
     r.CrossSiteRequest: _a(403, translatable("This request came from another website. Go back and try again.")),
     r.TransferNotDraft: _a(409, translatable("This transfer has been sent already.")),
@@ -144,7 +158,7 @@ class ProblemResponse(JSONResponse):
 
 def _headers(refusal: r.Refusal) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
-    if isinstance(refusal, (r.SignInRequired, r.SignInIncorrect)):
+    if isinstance(refusal, (r.SignInRequired, r.SignInIncorrect, r.SecondFactorRequired, r.SecondFactorIncorrect)):
         headers["WWW-Authenticate"] = "Bearer"
     if "retry_after_seconds" in refusal.facts:
         headers["Retry-After"] = str(refusal.facts["retry_after_seconds"])

@@ -11,10 +11,11 @@ from starlette.responses import Response
 from zegelpost.model.identifiers import is_identifier
 from zegelpost.model.refusals import CrossSiteRequest, SignInRequired
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import SIGN_IN_LONGEST, SignInKind
-from zegelpost.services.access import StaffActor
+from zegelpost.model.staff_user import HALF_SIGN_IN_LONGEST, SIGN_IN_LONGEST, SignInKind
+from zegelpost.services.access import HalfActor, StaffActor
 
 _STAFF: Final = "zegelpost-staff"
+_HALF: Final = "zegelpost-half"
 _RECIPIENT: Final = "zegelpost-open"
 
 
@@ -60,12 +61,31 @@ def end_portal(request: Request, response: Response) -> None:
     response.delete_cookie(_cookie_name(request, _STAFF), path="/", secure=request.app.state.services.settings.has_tls)
 
 
-def csrf_token(actor: StaffActor) -> str:
+async def half_actor(request: Request) -> tuple[HalfActor, bool]:
+    """Who is halfway signing in with this browser, and whether they have a second factor. Raises `SignInRequired`."""
+    token = _get(request, _HALF)
+    if token is None:
+        raise SignInRequired
+    found: tuple[HalfActor, bool] = await request.app.state.services.signing_in.half_actor(token)
+    return found
+
+
+def start_half(request: Request, response: Response, token: SecretToken) -> None:
+    _set(request, response, _HALF, token, int(HALF_SIGN_IN_LONGEST.total_seconds()))
+
+
+def end_half(request: Request, response: Response) -> None:
+    if _get(request, _HALF) is None:
+        return
+    response.delete_cookie(_cookie_name(request, _HALF), path="/", secure=request.app.state.services.settings.has_tls)
+
+
+def csrf_token(actor: StaffActor | HalfActor) -> str:
     """Proves that a form came from a page of this very sign-in; a second lock behind `SameSite`."""
     return hmac.new(actor.token.key_material, b"csrf", "sha256").hexdigest()
 
 
-def require_csrf(actor: StaffActor, typed: str) -> None:
+def require_csrf(actor: StaffActor | HalfActor, typed: str) -> None:
     if not hmac.compare_digest(csrf_token(actor).encode(), typed.encode()):
         raise CrossSiteRequest
 

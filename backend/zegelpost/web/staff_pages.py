@@ -1,4 +1,4 @@
-"""Pages for staff: sign in, home, making and sending a transfer, following it up, and what colleagues sent."""
+"""Pages for staff: home, making and sending a transfer, following it up, and what colleagues sent."""
 
 from __future__ import annotations
 
@@ -9,98 +9,25 @@ from typing import Any, Final
 
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal, SignInIncorrect, SignInRequired, TooManyAttempts
-from zegelpost.model.staff_user import SignInKind
+from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.transfer import TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address
 from zegelpost.services.overseeing import PAGE, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.downloads import archive_response, document_response
-from zegelpost.web.forms import TypedTransfer, fields, sentences, spoken, typed_transfer
-from zegelpost.web.network import client_network
+from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
+from zegelpost.web.pages import page as _page
+from zegelpost.web.pages import signed_in as _signed_in
+from zegelpost.web.pages import staff_form as _form
 from zegelpost.web.plain_upload import take_documents
-from zegelpost.web.sessions import csrf_token, end_portal, portal_actor, require_csrf, start_portal
 from zegelpost.web.translation import Language
 
 _ON_HOME: Final = 5
 _DONE: Final = frozenset({"sent", "revoked", "extended", "reissued", "reminded", "blocked"})
-StaffHandler = Callable[[Request, StaffActor], Awaitable[Response]]
-
-
-def _page(request: Request, name: str, actor: StaffActor | None, status: int = 200, /, **context: object) -> Response:
-    services = request.app.state.services
-    if actor is not None:
-        context |= {"user": actor.user, "csrf": csrf_token(actor)}
-    context.setdefault("now", services.clock())
-    return HTMLResponse(services.templates.render(name, request.state.language, **context), status)
-
-
-def _signed_in(handler: StaffHandler) -> Callable[[Request], Awaitable[Response]]:
-    """For pages: whoever is not signed in goes to sign in first, and comes back to where they were going."""
-
-    @functools.wraps(handler)
-    async def wrapped(request: Request) -> Response:
-        try:
-            actor = await portal_actor(request)
-        except SignInRequired:
-            # Only our own path, never an address: nothing to redirect elsewhere with.
-            path = request.scope["path"] if request.method == "GET" else "/"
-            return RedirectResponse(f"/sign-in?next={path}" if path != "/" else "/sign-in", 303)
-        return await handler(request, actor)
-
-    return wrapped
-
-
-def _form(
-    handler: Callable[[Request, StaffActor, Mapping[str, str]], Awaitable[Response]],
-) -> Callable[[Request], Awaitable[Response]]:
-    """For forms: signed in, and from a page of this sign-in."""
-
-    async def checked(request: Request, actor: StaffActor) -> Response:
-        form = await fields(request)
-        require_csrf(actor, form.get("csrf", ""))
-        return await handler(request, actor, form)
-
-    return _signed_in(checked)
-
-
-# Signing in
-
-
-async def sign_in_page(request: Request) -> Response:
-    return _page(request, "sign_in.html", None, next=request.query_params.get("next", ""), email="", error="")
-
-
-async def sign_in(request: Request) -> Response:
-    form = await fields(request)
-    email, wanted = form.get("email", ""), form.get("next", "")
-    try:
-        signed_in = await request.app.state.services.signing_in.sign_in(
-            email=email, password=form.get("password", ""), network=client_network(request), kind=SignInKind.PORTAL
-        )
-    except (SignInIncorrect, TooManyAttempts) as refusal:
-        status = 429 if isinstance(refusal, TooManyAttempts) else 401
-        return _page(request, "sign_in.html", None, status, next=wanted, email=email, error=spoken(request, refusal))
-    response = RedirectResponse(_own_path(wanted), 303)
-    start_portal(request, response, signed_in.token)
-    return response
-
-
-def _own_path(wanted: str) -> str:
-    """A path of ours, or home. Two slashes, or a slash and a backslash, are addresses of others to a browser."""
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isascii() and wanted.isprintable()
-    return wanted if is_ours else "/"
-
-
-async def sign_out(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
-    await request.app.state.services.signing_in.sign_out(actor)
-    response = RedirectResponse("/sign-in", 303)
-    end_portal(request, response)
-    return response
 
 
 # Overviews
@@ -431,9 +358,6 @@ def routes() -> list[Route]:
         return request.path_params["transfer_id"], request.path_params["recipient_id"]
 
     return [
-        Route("/sign-in", sign_in_page, methods=get),
-        Route("/sign-in", sign_in, methods=post),
-        Route("/sign-out", _form(sign_out), methods=post),
         Route("/", _signed_in(home), methods=get),
         Route("/sent", _signed_in(sent), methods=get),
         Route("/received", _signed_in(received), methods=get),

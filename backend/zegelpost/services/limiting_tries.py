@@ -1,0 +1,59 @@
+"""Limiting tries: counting guesses in the database, so that all web processes count together and a restart forgets nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.model.refusals import TooManyAttempts
+from zegelpost.model.staff_user import SignInAttempt
+
+WINDOW: Final = timedelta(minutes=15)
+LONGEST_WINDOW: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many tries of one kind, about one thing, within a time."""
+
+    kind: str
+    value: str
+    most: int
+    within: timedelta = WINDOW
+
+    @property
+    def key(self) -> bytes:
+        """What is stored instead of addresses and networks."""
+        return hashlib.sha256(f"{self.kind}\x00{self.value}".encode()).digest()
+
+
+async def count_try(session: AsyncSession, limits: Sequence[Limit], now: datetime) -> list[SignInAttempt]:
+    """Count one try against every limit; raise `TooManyAttempts` where there is no room.
+
+    The caller commits before judging the try: what is let through counts until it turns out right, so that many tries at
+    once are not one.
+    """
+    for limit in limits:
+        count = await session.scalar(
+            select(func.count()).where(SignInAttempt.key == limit.key, SignInAttempt.at > now - limit.within)
+        )
+        if (count or 0) >= limit.most:
+            raise TooManyAttempts(retry_after_seconds=int(limit.within.total_seconds()))
+    tries = [SignInAttempt(key=key, at=now) for key in dict.fromkeys(limit.key for limit in limits)]
+    session.add_all(tries)
+    return tries
+
+
+async def forget_tries(session: AsyncSession, *keys: bytes) -> None:
+    """A right answer takes the wrong ones before it away."""
+    await session.execute(delete(SignInAttempt).where(SignInAttempt.key.in_(keys)))
+
+
+async def forget_old_tries(session: AsyncSession, now: datetime) -> None:
+    await session.execute(delete(SignInAttempt).where(SignInAttempt.at <= now - LONGEST_WINDOW))
