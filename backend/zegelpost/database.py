@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import event
@@ -25,12 +26,14 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _set_up_sqlite)
             event.listen(self.engine.sync_engine, "begin", _begin_sqlite)
+        # SQLite has one writer at a time, and lets the others knock in vain; here they queue, first come first served.
+        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[AsyncSession]:
         """A unit of work: commits when the block ends, rolls back when it raises."""
-        async with self._sessions() as session, session.begin():
+        async with self._turn, self._sessions() as session, session.begin():
             yield session
 
     @asynccontextmanager

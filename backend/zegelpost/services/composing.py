@@ -7,10 +7,13 @@ class of injections in which Python's own library turns a crafted name into anot
 from __future__ import annotations
 
 import re
+from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.header import Header
+from email.message import Message
+from email.policy import compat32
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +27,9 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
 
+# The older of Python's mail policies: it takes headers as they are, and ours are made of parsed values. The newer one parses each
+# again, which took three quarters of the time of sending.
+_POLICY: Final = compat32.clone(linesep="\r\n", mangle_from_=False)
 _MAILS: Final = Path(__file__).parent / "mails"
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
 _GSM_7: Final = re.compile(  # 3GPP TS 23.038, section 6.2.1: the characters that cost one seventh less than an octet
@@ -64,22 +70,25 @@ class Composing:
         values = {"organisation": self.organisation, "language": language, **facts}
         text = self._text.get_template(name)
         subject = " ".join("".join(text.blocks["subject"](text.new_context(values))).split())
-        message = EmailMessage(policy=SMTP)
+        values["mail_subject"] = subject
+        message = Message(policy=_POLICY)
         message["From"] = str(self.organisation.mail_from)
         message["To"] = str(to)
-        message["Subject"] = subject
-        message["Date"] = now
+        message["Subject"] = subject if subject.isascii() else Header(subject, "utf-8").encode()
+        message["Date"] = format_datetime(now)
         message["Message-ID"] = f"<{outgoing_id}@{self.organisation.host or 'zegelpost'}>"
         # RFC 3834, section 5: keeps holiday answers from coming back.
         message["Auto-Submitted"] = "auto-generated"
-        values["mail_subject"] = subject
-        # Quoted-printable keeps every line below 998 octets (RFC 5322, section 2.1.1) whatever people typed.
-        message.set_content(text.render(values, layout="layout.txt.j2"), cte="quoted-printable")
-        message.add_alternative(
-            self._html.get_template(name).render(values, layout="layout.html.j2"), subtype="html", cte="quoted-printable"
-        )
-        # Last, because setting content drops every Content- header before it.
+        message["MIME-Version"] = "1.0"
+        # From the identifier, so that nothing is searched for it; quoted-printable never writes `=_` (RFC 2045, section 6.7).
+        message["Content-Type"] = f'multipart/alternative; boundary="=_{outgoing_id}"'
         message["Content-Language"] = language
+        message.set_payload(
+            [
+                _part("plain", text.render(values, layout="layout.txt.j2")),
+                _part("html", self._html.get_template(name).render(values, layout="layout.html.j2")),
+            ]
+        )
         return message.as_bytes()
 
     def code_sms(self, code: str, language: str) -> str:
@@ -111,6 +120,15 @@ _CODE_TEXTS: Final = {
 }
 
 
+def _part(subtype: str, content: str) -> Message:
+    """Quoted-printable keeps every line below 998 octets (RFC 5322, section 2.1.1) whatever people typed."""
+    part = Message(policy=_POLICY)
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable"
+    part.set_payload(b2a_qp(content.encode(), istext=True).decode("ascii"))
+    return part
+
+
 def _gsm_7(text: str) -> str:
     """The text with what GSM-7 lacks left out: one `ï` would make the message twice as expensive."""
     replaced = text.translate(_NEAREST)
@@ -129,6 +147,7 @@ def _environment(*, is_html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=False,
+        auto_reload=False,
     )
     environment.filters["paragraphs"] = _html_paragraphs if is_html else _text_paragraphs
     environment.filters["day"] = _day
