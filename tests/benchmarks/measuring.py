@@ -118,6 +118,9 @@ def _read_answer(line: socket.socket) -> Answer:
     length = int(headers.get("content-length", -1))
     while body_bytes != length and (count := line.recv_into(buffer)):
         body_bytes += count
+    # Let the server hang up first: a Node server whose client is gone a moment too early does not survive it.
+    while line.recv_into(buffer):
+        pass
     return Answer(int(first.split()[1]), headers, body_bytes)
 
 
