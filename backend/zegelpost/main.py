@@ -119,7 +119,7 @@ def build_services(
         registering=Registering(database, notifying, signing_in, policy, organisation, clock),
         changing_password=ChangingPassword(database, notifying, signing_in, policy, organisation, clock),
         adding_second_factor=AddingSecondFactor(
-            database, keeping_keys, notifying, signing_in, proving, policy, organisation, party, clock
+            database, keeping_keys, notifying, signing_in, policy, organisation, party, clock
         ),
         sending=sending,
         following_up=FollowingUp(database, keeping_keys, notifying, sending, policy, clock),

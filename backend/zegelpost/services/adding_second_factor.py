@@ -56,7 +56,6 @@ from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.proving_second_factor import (
     MALFORMED,
-    ProvingSecondFactor,
     RelyingParty,
     descriptor,
     has_second_factor,
@@ -113,7 +112,6 @@ class AddingSecondFactor:
         keeping_keys: KeepingKeys,
         notifying: Notifying,
         signing_in: SigningIn,
-        proving: ProvingSecondFactor,
         policy: Policy,
         organisation: Organisation,
         party: RelyingParty,
@@ -123,7 +121,6 @@ class AddingSecondFactor:
         self._keys = keeping_keys
         self._notifying = notifying
         self._signing_in = signing_in
-        self._proving = proving
         self._policy = policy
         self._organisation = organisation
         self._party = party
@@ -159,8 +156,7 @@ class AddingSecondFactor:
         name = _named(name)
         await self._require_password(holder, password)
         now = self._clock()
-        async with self._database.work() as session:
-            await self._proving.count_try(session, holder.user, now)
+        # Not counted as a try: whoever asks has the secret, so there is nothing to guess.
         step = matching_step(secret, plain_code(code), now)
         if step is None:
             raise FormRefused({"code": SecondFactorIncorrect()})

@@ -98,7 +98,7 @@ class ChangingPassword:
     async def reset(self, secret: SecretToken, password: str) -> None:
         """Choose a new password with a link, which ends every sign-in and every other link. The second factor stays.
 
-        Raises `AccountLinkWrong`, or what is wrong with the password.
+        Raises `AccountLinkWrong` or `FormRefused`.
         """
         async with self._database.reading() as session:
             user = await self._owner_of(session, secret)
@@ -123,11 +123,7 @@ class ChangingPassword:
             await self._signing_in.require_password(actor, old)
         except PasswordIncorrect as refusal:
             raise FormRefused({"old_password": refusal}) from None
-        try:
-            new_password = self._parse(new, actor.user)
-        except Refusal as refusal:
-            raise FormRefused({"new_password": refusal}) from None
-        password_hash = await hash_password(new_password.text)
+        password_hash = await hash_password(self._parse(new, actor.user).text)
         async with self._database.work() as session:
             await end_sign_ins(session, actor.user.id, but=actor.token)
             await self._set(session, actor.user, password_hash, by="password")
@@ -142,7 +138,10 @@ class ChangingPassword:
             await session.execute(delete(PasswordLink).where(PasswordLink.created_at <= unused))
 
     def _parse(self, password: str, user: StaffUser) -> NewPassword:
-        return NewPassword.parse(password, context=(user.name, user.email, self._organisation.name))
+        try:
+            return NewPassword.parse(password, context=(user.name, user.email, self._organisation.name))
+        except Refusal as refusal:
+            raise FormRefused({"new_password": refusal}) from None
 
     async def _set(self, session: AsyncSession, user: StaffUser, password_hash: str, *, by: str) -> None:
         await session.execute(update(StaffUser).where(StaffUser.id == user.id).values(password_hash=password_hash))
