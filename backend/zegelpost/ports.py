@@ -82,7 +82,10 @@ class BlobWriter(Protocol):
         """Append. The buffer may be reused by the caller as soon as this returns. Raises `BlobSpaceError`, `BlobError`."""
 
     def commit(self) -> None:
-        """Make the blob durable and visible under its name. After this returns, a power cut does not lose it."""
+        """Make the blob durable and visible under its name. After this returns, a power cut does not lose it.
+
+        Raises what `write` raises: bytes may have waited until now.
+        """
 
     def abort(self) -> None:
         """Leave nothing behind. Also safe after an error and after another abort."""
@@ -99,6 +102,9 @@ class Blobs(Protocol):
 
     def read(self, name: BlobName, start: int, length: int) -> bytes:
         """`length` bytes from `start`, fewer only at the end. Raises `BlobMissingError`."""
+
+    def read_into(self, name: BlobName, start: int, view: memoryview) -> int:
+        """The same into the caller's buffer; returns how many bytes came, fewer than fit only at the end."""
 
     def size(self, name: BlobName) -> int:
         """Bytes stored. Raises `BlobMissingError`."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from zegelpost.services.sealing_stream import BodyCut
 
 BODY_EXTENSION: Final = "zegelpost.body"
+REPLY_EXTENSION: Final = "zegelpost.reply"
+_HEADERS_LEFT_SECONDS: Final = 0.01  # hardly ever needed: the headers of an answer fit the kernel's buffer
 _WORTH_IT_BYTES: Final = 256 * 1024  # below this the ordinary way is as fast
 _SCRATCH_BYTES: Final = 256 * 1024
 
@@ -50,6 +53,8 @@ class UploadProtocol(HttpToolsProtocol):
         if length is not None:
             self._direct = DirectBody(self, length)
             self.scope["extensions"] = {BODY_EXTENSION: {"body": self._direct}}
+        elif self.scope.get("method") == "GET" and self.scheme == "http":
+            self.scope["extensions"] = {REPLY_EXTENSION: {"reply": DirectReply(self.cycle)}}
 
     def on_body(self, body: bytes) -> None:
         if self._direct is not None:
@@ -81,6 +86,35 @@ class UploadProtocol(HttpToolsProtocol):
         if b"transfer-encoding" in headers or not length.isdigit() or int(length) < _WORTH_IT_BYTES:
             return None
         return int(length)
+
+
+class DirectReply:
+    """The body of one answer whose length was announced, handed to the kernel as it is.
+
+    The transport copies what the kernel did not take at once into a buffer of its own, and again for each try.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._line: socket.socket | None = None
+
+    async def send(self, piece: memoryview) -> None:
+        """Returns when the kernel has all of it. Raises `OSError` when the line drops."""
+        cycle = self._cycle
+        if self._line is None:
+            while cycle.transport.get_write_buffer_size() and not cycle.disconnected:  # noqa: ASYNC110 - the transport tells in no other way
+                await asyncio.sleep(_HEADERS_LEFT_SECONDS)
+            # A handle of our own: the event loop lets nobody else at the transport's.
+            self._line = cycle.transport.get_extra_info("socket").dup()
+            self._line.setblocking(False)
+        if cycle.disconnected:
+            raise BrokenPipeError
+        cycle.expected_content_length -= len(piece)
+        await asyncio.get_running_loop().sock_sendall(self._line, piece)
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
 
 
 class DirectBody(asyncio.BufferedProtocol):

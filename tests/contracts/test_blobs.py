@@ -60,6 +60,8 @@ def test_any_range_can_be_read(blobs: Blobs, start: int, length: int, expected: 
     name = stored(blobs, b"01234", b"56789")
 
     assert blobs.read(name, start, length) == expected
+    view = memoryview(bytearray(length))
+    assert view[: blobs.read_into(name, start, view)] == expected
     assert blobs.size(name) == 10
 
 
@@ -71,6 +73,8 @@ def test_blobs_of_any_length_come_back_as_they_were(blobs: Blobs, length: int) -
 
     assert blobs.size(name) == length
     assert blobs.read(name, 0, length) == content
+    view = memoryview(bytearray(length))
+    assert (blobs.read_into(name, 0, view), bytes(view)) == (length, content)
     border = max(0, PIECE - 5)
     assert blobs.read(name, border, 10) == content[border : border + 10]
 

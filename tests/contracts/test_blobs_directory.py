@@ -63,13 +63,24 @@ def files_of_at_most(length: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_nothing_of_the_blob(root: Path) -> None:
+@pytest.mark.parametrize("limit", [100_000, 400_000])
+def test_a_full_disk_leaves_nothing_of_the_blob(root: Path, limit: int) -> None:
     blobs = DirectoryBlobs(root)
     writer = blobs.create(fresh())
-    with files_of_at_most(100_000):
-        writer.write(bytes(90_000))
+    with files_of_at_most(limit):
+        for _ in range(2):
+            writer.write(bytes(limit - 10_000))
         with pytest.raises(BlobSpaceError):
-            writer.write(bytes(90_000))
+            writer.commit()
+    writer.abort()
+
+    assert files(root) == []
+
+
+def test_a_disk_that_fills_up_under_a_large_blob_is_told_while_it_is_written(root: Path) -> None:
+    writer = DirectoryBlobs(root).create(fresh())
+    with files_of_at_most(5_000_000), pytest.raises(BlobSpaceError):
+        writer.write(bytes(10_000_000))
     writer.abort()
 
     assert files(root) == []

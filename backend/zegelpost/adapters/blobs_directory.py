@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import mmap
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from zegelpost.model.identifiers import BlobName, is_identifier
 from zegelpost.ports import BlobError, BlobMissingError, BlobSpaceError
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BUFFER_BYTES: Final = 1024 * 1024  # a segment of the sealed format, so that most writes are one call
+_READ_AHEAD_BYTES: Final = 4 * 1024 * 1024
 _PREPARING: Final = "preparing"
 _FOLDER: Final = re.compile(r"[a-z2-7]{2}\Z")
 
@@ -36,10 +40,22 @@ class DirectoryBlobs:
         return DirectoryBlobWriter(self._root / _PREPARING / _checked(name), self._path(name), self._durable)
 
     def read(self, name: BlobName, start: int, length: int) -> bytes:
+        with self._reading(name) as handle:
+            return os.pread(handle, length, start)
+
+    def read_into(self, name: BlobName, start: int, view: memoryview) -> int:
+        with self._reading(name) as handle:
+            count = os.preadv(handle, [view], start)
+            # Whoever reads goes forward: let the disk be at it while we unseal.
+            os.posix_fadvise(handle, start + count, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+            return count
+
+    @contextmanager
+    def _reading(self, name: BlobName) -> Iterator[int]:
         with _as_blob_errors():
             handle = os.open(self._path(name), os.O_RDONLY)
             try:
-                return os.pread(handle, length, start)
+                yield handle
             finally:
                 os.close(handle)
 
@@ -63,24 +79,48 @@ class DirectoryBlobs:
 
 
 class DirectoryBlobWriter:
-    """Writes beside the final place and renames, so that a torn blob is never visible under its name."""
+    """Writes beside the final place and renames, so that a torn blob is never visible under its name.
+
+    Bytes go to the disk itself and not through the page cache (open(2), O_DIRECT), where the file system can do that: large
+    documents would push everything else out, and filling fresh pages cost more processor time than all our other work together.
+    """
 
     def __init__(self, preparing: Path, final: Path, durable: set[Path]) -> None:
         self._preparing = preparing
         self._final = final
         self._durable = durable
+        self._filled = 0
         with _as_blob_errors():
-            self._handle: int | None = os.open(preparing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            self._handle: int | None = _open_new(preparing)
+            # Anonymous memory is page-aligned, as the disk wants it, and costs nothing until it is filled.
+            self._buffer = mmap.mmap(-1, _BUFFER_BYTES)
 
     def write(self, data: bytes | memoryview) -> None:
-        assert self._handle is not None
         rest = memoryview(data)
-        with _as_blob_errors():
-            while rest:
-                rest = rest[os.write(self._handle, rest) :]
+        while rest:
+            count = min(len(rest), _BUFFER_BYTES - self._filled)
+            self._buffer[self._filled : self._filled + count] = rest[:count]
+            self._filled += count
+            rest = rest[count:]
+            if self._filled == _BUFFER_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        assert self._handle is not None
+        with _as_blob_errors(), memoryview(self._buffer) as buffer:
+            written = 0
+            while written < self._filled:
+                try:
+                    written += os.write(self._handle, buffer[written : self._filled])
+                except OSError as error:
+                    # The end of a blob, or what a short write left, does not fit the disk's blocks.
+                    if error.errno != errno.EINVAL or not _stop_direct(self._handle):
+                        raise
+        self._filled = 0
 
     def commit(self) -> None:
         assert self._handle is not None
+        self._flush()
         with _as_blob_errors():
             os.fsync(self._handle)
             self._close()
@@ -102,6 +142,26 @@ class DirectoryBlobWriter:
         handle, self._handle = self._handle, None
         if handle is not None:
             os.close(handle)
+            self._buffer.close()
+
+
+def _open_new(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        return os.open(path, flags | os.O_DIRECT, 0o600)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # A file system that lives in memory; it may have made the file before it refused.
+    path.unlink(missing_ok=True)
+    return os.open(path, flags, 0o600)
+
+
+def _stop_direct(handle: int) -> bool:
+    """Write through the page cache from now on; returns whether that changes anything."""
+    flags = fcntl.fcntl(handle, fcntl.F_GETFL)
+    fcntl.fcntl(handle, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+    return bool(flags & os.O_DIRECT)
 
 
 def _checked(name: BlobName) -> str:

@@ -72,6 +72,11 @@ class ObjectStoreBlobs:
                     raise
                 return b""
 
+    def read_into(self, name: BlobName, start: int, view: memoryview) -> int:
+        data = self.read(name, start, len(view))
+        view[: len(data)] = data
+        return len(data)
+
     def size(self, name: BlobName) -> int:
         import obstore  # noqa: PLC0415
 

@@ -20,6 +20,7 @@ def reader_of(blobs: Blobs, key: MessageKey, manifest: Manifest, names: list[Blo
         manifest,
         lambda number, start, length: blobs.read(names[number], start, length),
         lambda number: _stored_bytes(blobs, names[number]),
+        lambda number, start, view: blobs.read_into(names[number], start, view),
     )
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
 
 from zegelpost.model.refusals import RangeNotSatisfiable
+from zegelpost.server import REPLY_EXTENSION, DirectReply
 from zegelpost.services.downloading import OpenDocument, archive
 
 OnWhole = Callable[[], Awaitable[None]]
+_Piece = TypeVar("_Piece", bytes, memoryview)
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 # Nothing that was uploaded is ever shown by us, only saved; should a browser show it all the same, it may do nothing.
 _HEADERS: Final = {
@@ -43,10 +46,32 @@ async def document_response(request: Request, document: OpenDocument, *, on_whol
     headers["Content-Length"] = str(stop - start)
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    pieces = document.reader.read_range(start, stop)
     # A download that was broken off and resumed is whole with its last byte.
     whole = on_whole if stop == total else None
-    return StreamingResponse(_ahead(pieces, whole), status, headers=headers, media_type="application/octet-stream")
+    extension = request.scope.get("extensions", {}).get(REPLY_EXTENSION)
+    if extension:
+        # The kernel has a piece before the next is asked for, so no piece needs memory of its own.
+        return _DirectResponse(extension["reply"], _ahead(document.reader.view_range(start, stop), whole), status, headers)
+    pieces = _ahead(document.reader.read_range(start, stop), whole)
+    return StreamingResponse(pieces, status, headers=headers, media_type="application/octet-stream")
+
+
+class _DirectResponse(StreamingResponse):
+    """A document, handed to the kernel without a stop on the way (see `server.py`)."""
+
+    def __init__(self, reply: DirectReply, pieces: AsyncIterator[memoryview], status: int, headers: dict[str, str]) -> None:
+        super().__init__(pieces, status, headers=headers, media_type="application/octet-stream")
+        self._pieces = pieces
+        self._reply = reply
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for piece in self._pieces:
+                await self._reply.send(piece)
+        finally:
+            self._reply.close()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def archive_response(documents: list[OpenDocument], name: str, *, on_whole: OnWhole) -> Response:
@@ -81,7 +106,7 @@ def _wanted(header: str, total: int) -> tuple[int, int] | None:
     return start, stop
 
 
-async def _ahead(pieces: Iterator[bytes], on_whole: OnWhole | None) -> AsyncIterator[bytes]:
+async def _ahead(pieces: Iterator[_Piece], on_whole: OnWhole | None) -> AsyncIterator[_Piece]:
     """Unseal one piece ahead in a thread, while the one before it travels."""
     coming = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
     try:
