@@ -21,11 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"model"},
     "ports": {"model"},
     "adapters": {"adapters", "ports", "model"},
-    "services": {"services", "model", "sealing", "ports", "database"},
+    "services": {"services", "model", "sealing", "ports", "database", "process"},
     # The server hands bodies over straight from the socket; uploads know how to take them.
     "web": {"web", "server", "services", "model", "sealing", "ports"},
     "migrations": {"migrations", "model", "database"},
     "database": set(),
+    "process": set(),
     "settings": {"model"},
     "logs": set(),
     "server": {"services"},

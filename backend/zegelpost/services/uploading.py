@@ -37,6 +37,7 @@ from zegelpost.model.refusals import (
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferState
 from zegelpost.ports import Blobs, Scanner
+from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.sealing.parts import PartContext
@@ -47,7 +48,8 @@ from zegelpost.services.recording import record
 from zegelpost.services.scanning import StreamScan
 from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, SealedPart, seal_stream
 
-# Short, because after a crash nobody can go on before it is over; losing it costs one PATCH, never a byte that was acknowledged.
+# Short, because when another machine crashed nobody can go on before it is over; losing it costs one PATCH, never a byte that
+# was acknowledged.
 _WRITER_LEASE: Final = timedelta(seconds=15)
 _RENEW_EVERY_SECONDS: Final = 4
 _ORPHAN_AFTER: Final = timedelta(days=1)  # after the last sign of life of its writer
@@ -245,7 +247,7 @@ class Uploading:
 
     async def _claim(self, actor: StaffActor, upload_id: str, offset_bytes: int) -> _Writing:
         now = self._clock()
-        writer = new_identifier()
+        writer = new_writer()
         blob = BlobName(new_identifier())
         async with self._database.work() as session:
             upload, document, transfer = await own_upload(session, actor, upload_id)
@@ -253,13 +255,12 @@ class Uploading:
             self._require_alive(upload, document)
             if upload.part_count >= MOST_PARTS and upload.offset_bytes < upload.length_bytes:
                 raise UploadTooManyParts(limit=MOST_PARTS)
+            is_free = (Upload.writer.is_(None)) | (Upload.writer_until < now)
+            if upload.writer is not None and await asyncio.to_thread(is_gone, upload.writer):
+                is_free |= Upload.writer == upload.writer
             claimed = await session.scalar(
                 update(Upload)
-                .where(
-                    Upload.id == upload.id,
-                    Upload.offset_bytes == offset_bytes,
-                    (Upload.writer.is_(None)) | (Upload.writer_until < now),
-                )
+                .where(Upload.id == upload.id, Upload.offset_bytes == offset_bytes, is_free)
                 .values(writer=writer, writer_until=now + _WRITER_LEASE)
                 .returning(Upload.id)
                 .execution_options(synchronize_session=False)
