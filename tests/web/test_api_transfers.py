@@ -183,13 +183,34 @@ async def test_recipients_are_replaced_as_a_whole(anna: httpx2.AsyncClient) -> N
     assert (changed["subject"], changed["reference"]) == ("Rapport", "")
 
 
-async def test_an_access_code_is_asked_for_again_and_never_lost(anna: httpx2.AsyncClient) -> None:
+async def test_who_is_addressed_again_stays_the_same_recipient(anna: httpx2.AsyncClient) -> None:
+    draft = await drafted(anna, recipients=[ROSA, KEES])
+    changed = (await anna.patch(f"{API}/{draft['id']}", json={"recipients": [KEES | {"name": "K. Bos"}, BRAM]})).json()
+    kees, bram = changed["recipients"]
+    assert (kees["id"], kees["name"]) == (draft["recipients"][1]["id"], "K. Bos")
+    assert bram["id"] not in {each["id"] for each in draft["recipients"]}
+
+
+async def test_an_agreed_access_code_outlives_a_change(
+    anna: httpx2.AsyncClient, client: httpx2.AsyncClient, outbox: Outbox
+) -> None:
     draft = await drafted(anna, recipients=[KEES])
     answer = await anna.patch(f"{API}/{draft['id']}", json={"subject": "Ander rapport"})
+    assert (answer.status_code, answer.json()["subject"]) == (200, "Ander rapport")
+    assert (await anna.post(f"{API}/{draft['id']}/send")).status_code == 200
+
+    path, secret = await outbox.link(KEES["email"])
+    await client.post(path, data={"link_secret": secret})
+    opened = await client.post(f"{path}/verify", data={"code": KEES["access_code"]})
+    assert "Ander rapport" in opened.text
+
+
+async def test_someone_new_needs_an_access_code_of_their_own(anna: httpx2.AsyncClient) -> None:
+    draft = await drafted(anna, recipients=[ROSA])
+    bare = {name: value for name, value in KEES.items() if name != "access_code"}
+    answer = await anna.patch(f"{API}/{draft['id']}", json={"recipients": [bare]})
     assert answer.status_code == 422
     assert list(answer.json()["fields"]) == ["recipients.0.access_code"]
-    answer = await anna.patch(f"{API}/{draft['id']}", json={"subject": "Ander rapport", "recipients": [KEES]})
-    assert answer.json()["subject"] == "Ander rapport"
 
 
 async def test_what_was_sent_does_not_change(anna: httpx2.AsyncClient) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
+import httpx2
 import pytest
 from sqlalchemy import func, select
 from starlette.applications import Starlette
@@ -355,3 +356,17 @@ async def reissue_button(portal: Portal, transfer_id: str) -> str:
     found = re.search(r'action="(/transfers/[^"]+/reissue)"', page.text)
     assert found
     return found.group(1)
+
+
+async def test_an_access_code_that_a_program_agreed_outlives_the_form(anna: httpx2.AsyncClient, anna_portal: Portal) -> None:
+    kees = {"name": "Kees Bos", "email": "kees@zorg.example", "method": "access_code", "access_code": "tulp-en-molen"}
+    made = await anna.post("/api/v1/transfers", json={"subject": "Rapport", "recipients": [kees]})
+    transfer_id = made.json()["id"]
+
+    answer = await anna_portal.press(
+        f"/transfers/{transfer_id}/edit", **form_of(Row("Kees Bos", "Kees@zorg.example"), subject="Ander rapport")
+    )
+
+    assert answer.url.path == f"/transfers/{transfer_id}/documents"
+    (recipient,) = (await anna.get(f"/api/v1/transfers/{transfer_id}")).json()["recipients"]
+    assert (recipient["method"], recipient["id"]) == ("access_code", made.json()["recipients"][0]["id"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.phone_number import PhoneNumber
@@ -34,6 +35,8 @@ class TypedRecipient:
     mobile: str = ""
     method: str = ""
     access_code: str = field(default="", repr=False)
+    # The draft has their access code already, as a hash; typing it again is not needed.
+    has_access_code: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -42,7 +45,7 @@ class TypedRecipient:
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """A recipient-to-be: who, and how they will prove it."""
+    """A recipient-to-be: who, and how they will prove it. Without an access code, the one that the draft has stays."""
 
     person: Person
     method: VerificationMethod
@@ -73,6 +76,27 @@ def address(typed: Sequence[TypedRecipient], policy: Policy) -> list[Addressee]:
     return addressees
 
 
+class Known(Protocol):
+    """A recipient that the draft has."""
+
+    @property
+    def person(self) -> Person: ...
+
+    @property
+    def method(self) -> VerificationMethod: ...
+
+
+def keep_access_codes(typed: Sequence[TypedRecipient], known: Sequence[Known]) -> list[TypedRecipient]:
+    """For forms that ask for numbers only: an access code that was agreed stays until a number takes its place."""
+    coded = {each.person.email.comparable for each in known if each.method == VerificationMethod.ACCESS_CODE}
+    return [
+        replace(row, method=VerificationMethod.ACCESS_CODE, has_access_code=True)
+        if row.email.strip().lower() in coded and not row.mobile.strip()
+        else row
+        for row in typed
+    ]
+
+
 def _addressee(typed: TypedRecipient, policy: Policy) -> Addressee:
     refused: dict[str, Refusal] = {}
     name = " ".join(typed.name.split())
@@ -95,12 +119,15 @@ def _addressee(typed: TypedRecipient, policy: Policy) -> Addressee:
     except Refusal as refusal:
         refused["mobile"] = refusal
     access_code = typed.access_code.strip()
-    if method == VerificationMethod.ACCESS_CODE and len(access_code) < SHORTEST_ACCESS_CODE:
+    is_kept = typed.has_access_code and not access_code
+    if method == VerificationMethod.ACCESS_CODE and len(access_code) < SHORTEST_ACCESS_CODE and not is_kept:
         refused["access_code"] = AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)
     if refused:
         raise FormRefused(refused)
     assert email is not None
-    return Addressee(Person(name, email, mobile), method, access_code if method == VerificationMethod.ACCESS_CODE else None)
+    return Addressee(
+        Person(name, email, mobile), method, access_code or None if method == VerificationMethod.ACCESS_CODE else None
+    )
 
 
 def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -17,8 +17,15 @@ from zegelpost.model.identifiers import LinkId, RecipientId, TransferId, new_ide
 from zegelpost.model.link import LinkSecret, link_address
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
-from zegelpost.model.recipient import Link, Person, Recipient, VerificationMethod
-from zegelpost.model.refusals import ContentMissing, MalwareFound, RecipientsMissing, UploadsUnfinished
+from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Person, Recipient, VerificationMethod
+from zegelpost.model.refusals import (
+    AccessCodeTooShort,
+    ContentMissing,
+    FormRefused,
+    MalwareFound,
+    RecipientsMissing,
+    UploadsUnfinished,
+)
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
@@ -68,7 +75,7 @@ class Sending:
             self._write(transfer, key, content)
             session.add(transfer)
             await session.flush()
-            self._add_recipients(session, transfer, content.addressees, hashes)
+            await self._write_recipients(session, transfer, content.addressees, hashes, {})
             record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
         return transfer.id
 
@@ -80,8 +87,10 @@ class Sending:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
             self._write(transfer, self._keys.message_key(transfer, actor.token), content)
-            await session.execute(delete(Recipient).where(Recipient.transfer_id == transfer.id))
-            self._add_recipients(session, transfer, content.addressees, hashes)
+            known = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
+            await self._write_recipients(
+                session, transfer, content.addressees, hashes, {each.email_index: each for each in known}
+            )
             record(session, EventTag.TRANSFER_CHANGED, actor.subject(transfer), self._clock())
 
     async def send(self, actor: StaffActor, transfer_id: str) -> None:
@@ -168,24 +177,32 @@ class Sending:
         transfer.expires_in_days = content.expires_in_days
         transfer.language = content.language
 
-    def _add_recipients(
-        self, session: AsyncSession, transfer: Transfer, addressees: Sequence[Addressee], hashes: Sequence[str | None]
+    async def _write_recipients(
+        self,
+        session: AsyncSession,
+        transfer: Transfer,
+        addressees: Sequence[Addressee],
+        hashes: Sequence[str | None],
+        known: dict[bytes, Recipient],
     ) -> None:
+        """Who is addressed again stays the same recipient, with the access code that was agreed; the others go."""
         for position, (addressee, access_code_hash) in enumerate(zip(addressees, hashes, strict=True)):
-            recipient_id = RecipientId(new_identifier())
             person = addressee.person
-            session.add(
-                Recipient(
-                    id=recipient_id,
-                    transfer_id=transfer.id,
-                    position=position,
-                    method=addressee.method,
-                    sealed_person=self._keys.seal_person(person, recipient_id),
-                    email_index=self._keys.index("email", person.email.comparable),
-                    number_index=self._keys.index("number", person.mobile.e164) if person.mobile else None,
-                    access_code_hash=access_code_hash,
-                )
-            )
+            index = self._keys.index("email", person.email.comparable)
+            recipient = known.pop(index, None)
+            if recipient is None:
+                recipient = Recipient(id=RecipientId(new_identifier()), transfer_id=transfer.id, email_index=index)
+                session.add(recipient)
+            recipient.position = position
+            recipient.sealed_person = self._keys.seal_person(person, recipient.id)
+            recipient.number_index = self._keys.index("number", person.mobile.e164) if person.mobile else None
+            is_kept = addressee.method == VerificationMethod.ACCESS_CODE and access_code_hash is None
+            if is_kept and recipient.access_code_hash is None:
+                raise FormRefused({f"recipients.{position}.access_code": AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)})
+            recipient.access_code_hash = recipient.access_code_hash if is_kept else access_code_hash
+            recipient.method = addressee.method
+        for recipient in known.values():
+            await session.delete(recipient)
 
 
 async def _require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:

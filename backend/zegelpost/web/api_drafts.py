@@ -97,6 +97,7 @@ def _typed(recipient: RecipientInput) -> TypedRecipient:
 
 
 def _retyped(recipient: RecipientOverview) -> TypedRecipient:
-    """A recipient as they stand. Their access code is only there as a hash, so `address` will ask for it again."""
+    """A recipient as they stand, their access code included, which is only there as a hash."""
     person = recipient.person
-    return TypedRecipient(person.name, str(person.email), person.mobile.e164 if person.mobile else "", recipient.method)
+    mobile = person.mobile.e164 if person.mobile else ""
+    return TypedRecipient(person.name, str(person.email), mobile, recipient.method, has_access_code=True)

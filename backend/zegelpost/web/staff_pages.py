@@ -15,7 +15,7 @@ from starlette.routing import Route
 from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.transfer import TransferState, TransferText
 from zegelpost.services.access import StaffActor
-from zegelpost.services.addressing import TypedRecipient, address
+from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
 from zegelpost.services.overseeing import PAGE, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.downloads import archive_response, document_response
@@ -110,11 +110,12 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
     # Rows that were left empty go before anything is checked, so that each sentence stands at the row it is about.
     typed = replace(typed, recipients=[row for row in typed.recipients if not row.is_empty] or [TypedRecipient("", "")])
     try:
-        content = _content(request, typed)
         if transfer_id is None:
-            transfer_id = await services.sending.create(actor, content)
+            transfer_id = await services.sending.create(actor, _content(request, typed))
         else:
-            await services.sending.change(actor, transfer_id, content)
+            known = (await services.overseeing.transfer(actor, transfer_id)).recipients
+            typed = replace(typed, recipients=keep_access_codes(typed.recipients, known))
+            await services.sending.change(actor, transfer_id, _content(request, typed))
     except FormRefused as refused:
         return _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
     return RedirectResponse(f"/transfers/{transfer_id}/documents", 303)
