@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -82,18 +85,37 @@ def settings(tmp_path: Path, database_url: str) -> Settings:
     )
 
 
-@pytest.fixture
-def services(settings: Settings, clock: MovableClock, policy: Policy) -> Services:
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+async def _open_accounts(services: Services) -> None:
+    for email, name in CAST.items():
+        await services.registering.create_account(email=email, name=name, password=PASSWORD)
+    await services.database.close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_cast(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once and copied for each test: migrating and hashing passwords took most of the suite's time."""
+    folder = tmp_path_factory.mktemp("cast")
+    environment = {"ZEGELPOST_DEMO": "1", "ZEGELPOST_BASE_URL": BASE_URL, "ZEGELPOST_DATA_DIR": str(folder)}
+    settings = Settings.from_environment(environment)
     migrate_database(settings.database_url)
+    asyncio.run(_open_accounts(build_services(settings, clock=MovableClock())))
+    return folder / "database.sqlite3"
+
+
+@pytest.fixture
+def services(settings: Settings, clock: MovableClock, policy: Policy, sqlite_with_cast: Path) -> Services:
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.database_url.startswith("sqlite"):
+        shutil.copyfile(sqlite_with_cast, urlsplit(settings.database_url).path)
+    else:
+        migrate_database(settings.database_url)
     return build_services(settings, clock=clock, policy=policy)
 
 
 @pytest.fixture
 async def app(services: Services) -> AsyncIterator[Starlette]:
     """The application without its worker: tests deliver when they want to, with `deliver`."""
-    for email, name in CAST.items():
-        await services.registering.create_account(email=email, name=name, password=PASSWORD)
+    await _open_accounts(services)  # nobody gets a second account
     yield build_app(services, has_worker=False)
     await services.database.close()
 

@@ -92,10 +92,18 @@ class Anna:
             document = Document(content, made.headers["location"])
             transfer.documents.append(document)
             self._upload(document)
+        self._remove_unknown(transfer)
         sent = self.client.post(f"{self.demo.base_url}/transfers/{transfer.id}/send", data={"csrf": self.csrf})
         # Killed after the commit and before the answer, it was sent all the same.
         assert "done=sent" in str(sent.url) or str(sent.url).endswith(transfer.id), sent.text
         transfer.is_sent = True
+
+    def _remove_unknown(self, transfer: Transfer) -> None:
+        """What was announced when the answer got lost stands unfinished on the page; a person removes it there."""
+        arriving = f"SELECT upload.id FROM upload JOIN document ON document.id = document_id WHERE upload.transfer_id = '{transfer.id}' AND state = 'arriving'"  # noqa: E501
+        for (upload_id,) in _rows(self.demo.data_dir, arriving):
+            removed = self.client.delete(f"{self.demo.base_url}/uploads/{upload_id}", headers=TUS)
+            assert removed.status_code == 204, removed.text
 
     def _upload(self, document: Document) -> None:
         while not document.is_finished:
