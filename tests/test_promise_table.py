@@ -1,12 +1,18 @@
-"""The promise table of `backend/docs/threat-model.md`, row by row: a thief with just that tries every key."""
+"""The promise table of `backend/docs/threat-model.md`, row by row: a thief with just that tries every key on every lock."""
 
 from __future__ import annotations
 
-import dataclasses
+import base64
+import email
 import itertools
+import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,56 +23,87 @@ from tests.web import acts
 from tests.web.tus import directory_of
 
 from zegelpost.adapters.blobs_directory import DirectoryBlobs
-from zegelpost.main import Services
+from zegelpost.main import Services, build_worker
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.policy import Policy
-from zegelpost.sealing.document import DocumentReader
+from zegelpost.model.transfer import week_of
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.sealing.keys import MessageKey, blind_index
 from zegelpost.sealing.manifest import manifest_digest, open_manifest
-from zegelpost.sealing.text import open_bytes
+from zegelpost.sealing.text import open_bytes, open_text
 from zegelpost.sealing.wrapping import WrapPurpose, unwrap_under_secret
+from zegelpost.services.unsealing import reader_of
 
 PAGE = Path(__file__).parents[1] / "backend/docs/threat-model.md"
-CONTENT = acts.DOCUMENT + b"% the patient is well\n"
+DOCUMENT = acts.DOCUMENT + b"% the patient is well\n"
+NOTE = "The patient is well"
+EXPIRY = timedelta(days=28)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Promise:
+    """One row: what the thief has, and what that opens."""
+
     has: str
     sender_copy: str
     link_only: str
 
     @property
-    def has_database(self) -> bool:
-        return "the database" in self.has or "all of that" in self.has
+    def has_documents(self) -> bool:
+        return "documents" in self.has
 
     @property
-    def has_web_secrets(self) -> bool:
-        return "own secrets" in self.has or "all of that" in self.has
-
-    @property
-    def has_week_keys(self) -> bool:
-        return "the week keys" in self.has or "all of that" in self.has
+    def key_folders(self) -> set[str]:
+        """Folders of the key ring that were stolen."""
+        if "the whole key ring" in self.has:
+            return {"installation", "weeks", "outbox"}
+        return {
+            folder
+            for folder, words in (("installation", "the web process's own secrets"), ("weeks", "the week keys"))
+            if words in self.has
+        }
 
     @property
     def has_link(self) -> bool:
-        return " a link" in self.has
+        return "and a link" in self.has
+
+    @property
+    def is_mail_waiting(self) -> bool:
+        return "while the mail waits" in self.has
+
+    @property
+    def has_colleague(self) -> bool:
+        return "a colleague among the recipients" in self.has
 
     @property
     def is_after_the_week(self) -> bool:
         return "after the week was destroyed" in self.has
 
+    def opens(self, kind: str) -> bool:
+        return {"open": True, "closed": False}[self.sender_copy if kind == "sender copy" else self.link_only]
+
 
 def promises() -> list[Promise]:
-    table = PAGE.read_text().partition("| An attacker has |")[2].partition("\n\n")[0]
+    table = PAGE.read_text(encoding="utf-8").partition("| An attacker has |")[2].partition("\n\n")[0]
     return [Promise(*(cell.strip() for cell in line.strip("|").split("|"))) for line in table.splitlines()[2:]]
 
 
-def test_the_table_has_its_rows() -> None:
-    assert len(promises()) == 8
-    assert {verdict for promise in promises() for verdict in (promise.sender_copy, promise.link_only)} == {"open", "closed"}
-    assert all(promise.has_database for promise in promises())
+def test_the_words_of_the_table_are_all_understood() -> None:
+    assert [
+        (len(row.key_folders), row.has_documents, row.has_link, row.is_mail_waiting, row.has_colleague, row.is_after_the_week)
+        for row in promises()
+    ] == [
+        (0, False, False, False, False, False),
+        (0, True, False, False, False, False),
+        (1, True, False, False, False, False),
+        (2, True, False, False, False, False),
+        (0, True, True, False, False, False),
+        (1, True, True, False, False, False),
+        (3, True, False, False, False, False),
+        (3, True, False, True, False, False),
+        (3, True, False, False, True, False),
+        (3, True, True, False, False, True),
+    ]
 
 
 @pytest.fixture(params=["sender copy", "link-only"])
@@ -88,82 +125,157 @@ async def test_what_a_thief_gets(
     outbox: Outbox,
     services: Services,
     clock: MovableClock,
+    tmp_path: Path,
 ) -> None:
-    await acts.send(anna_portal, documents={"brief.pdf": CONTENT})
-    secret = (await outbox.link(acts.ROSA.email))[1]
-    await acts.open_link(client, outbox)  # a grant is in the database too
+    rows = (acts.ROSA, acts.BRAM) if promise.has_colleague else (acts.ROSA,)
+    await acts.send(anna_portal, *rows, documents={"brief.pdf": DOCUMENT}, note=NOTE)
+    copies = [copy_of(services, tmp_path / "waiting")]
+    if not promise.is_mail_waiting:
+        _, secret = await outbox.link(acts.ROSA.email)
+        await acts.open_link(client, outbox)  # so that a grant is there to be tried too
+        copies.append(copy_of(services, tmp_path / "opened"))
     if promise.is_after_the_week:
         clock.forward(days=80)
-        assert (await services.erasing.run()).erased_count
-        await services.erasing.run()
+        await build_worker(services).sweep()
+        assert list((services.settings.keys_dir / "weeks").glob("*.destroyed"))
+        copies.append(copy_of(services, tmp_path / "afterwards"))
 
-    keys = services.settings.keys_dir
-    stolen = [*_keys(keys / "weeks", promise.has_week_keys), *_keys(keys / "installation", promise.has_web_secrets)]
+    thief = Thief(
+        # Old backups come with the destroyed week only: a promise about what still lives is about the database of today.
+        copies=copies if promise.is_after_the_week else copies[-1:],
+        has_documents=promise.has_documents,
+        keys=[
+            path.read_bytes()
+            for folder in promise.key_folders
+            for path in (services.settings.keys_dir / folder).iterdir()
+            if path.suffix != ".destroyed"
+        ],
+    )
     if promise.has_link:
-        stolen.append(LinkSecret.parse(secret).value)
-    found = set(_contents(services, stolen))
+        thief.keys.append(LinkSecret.parse(secret).value)
 
-    promised = promise.sender_copy if kind == "sender copy" else promise.link_only
-    assert found == ({CONTENT} if promised == "open" else set())
-
-
-def _keys(folder: Path, is_stolen: bool) -> list[bytes]:
-    return [path.read_bytes() for path in folder.iterdir() if path.stat().st_size] if is_stolen else []
+    everything = {NOTE.encode(), DOCUMENT} if promise.has_documents else {NOTE.encode()}
+    assert set(thief.loot()) == (everything if promise.opens(kind) else set())
 
 
-def _contents(services: Services, stolen: list[bytes]) -> Iterator[bytes]:
-    """Every document that opens with the stolen keys, tried as key and as salt, on every wrap in the database."""
-    database = sqlite3.connect(urlsplit(services.settings.database_url).path)
-    database.row_factory = sqlite3.Row
-    blobs = DirectoryBlobs(directory_of(services))
-    for document in database.execute("select * from document where sealed_manifest is not null").fetchall():
+async def test_an_extended_link_outlives_the_week_it_was_made_for(
+    anna_portal: Portal, client: httpx2.AsyncClient, outbox: Outbox, services: Services, clock: MovableClock
+) -> None:
+    transfer_id = await acts.send(anna_portal, documents={"brief.pdf": DOCUMENT})
+    link = await outbox.link(acts.ROSA.email)
+    first_week = week_of(clock() + EXPIRY)
+    assert (services.settings.keys_dir / f"weeks/{first_week}.link").exists()
+    for days in (40, 90):
+        answer = await anna_portal.press(f"/transfers/{transfer_id}/extend", days=str(days))
+        assert "available longer" in acts.words(answer)
+
+    clock.forward(days=60)
+    await build_worker(services).sweep()
+
+    assert (services.settings.keys_dir / f"weeks/{first_week}.destroyed").exists()
+    assert not (services.settings.keys_dir / f"weeks/{first_week}.link").exists()
+    assert (await acts.recognise(client, link)).status_code == 200
+    assert (await acts.open_link(client, outbox)) == link[0]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A database and the sealed documents, as they were at one moment."""
+
+    database: Path
+    documents: Path
+
+
+def copy_of(services: Services, folder: Path) -> Copy:
+    folder.mkdir()
+    with (
+        closing(sqlite3.connect(urlsplit(services.settings.database_url).path)) as source,
+        closing(sqlite3.connect(folder / "database.sqlite3")) as target,
+    ):
+        source.backup(target)
+    shutil.copytree(directory_of(services), folder / "documents")
+    return Copy(folder / "database.sqlite3", folder / "documents")
+
+
+@dataclass
+class Thief:
+    """Tries each key that was stolen, as key and as salt, on everything in each copy of the database."""
+
+    copies: list[Copy]
+    has_documents: bool
+    keys: list[bytes] = field(default_factory=list)
+
+    def loot(self) -> Iterator[bytes]:
+        for copy in self.copies:
+            with closing(sqlite3.connect(copy.database)) as database:
+                database.row_factory = sqlite3.Row
+                self.keys += [secret for secret in self._mailed_secrets(database) if secret not in self.keys]
+                for transfer in database.execute("select * from transfer").fetchall():
+                    for key in self._message_keys(database, transfer):
+                        note = open_text(key.metadata_key(), f"transfer/{transfer['id']}/note", transfer["sealed_note"])
+                        yield note.encode()
+                        if self.has_documents:
+                            yield from _documents(database, DirectoryBlobs(copy.documents), transfer["id"], key)
+
+    def _mailed_secrets(self, database: sqlite3.Connection) -> Iterator[bytes]:
+        """Link secrets in mail that waits to be handed over."""
+        for row in database.execute("select * from outgoing where sealed_payload is not null").fetchall():
+            for payload in self._opened(f"outgoing/{row['id']}", row["sealed_payload"]):
+                mail = email.message_from_bytes(base64.b64decode(json.loads(payload)["message"]))
+                for part in mail.walk():
+                    text = b"" if part.is_multipart() else part.get_payload(decode=True)
+                    assert isinstance(text, bytes)
+                    for secret in re.findall(rb"/o/[a-z2-7]{26}#([a-z2-7]{32})", text):
+                        yield LinkSecret.parse(secret.decode()).value
+
+    def _message_keys(self, database: sqlite3.Connection, transfer: sqlite3.Row) -> Iterator[MessageKey]:
+        wraps: list[tuple[WrapPurpose, bytes | None, str, str]] = [
+            (WrapPurpose.SENDER, transfer["sender_wrap"], "sender", transfer["week"]),
+            (WrapPurpose.DRAFT, transfer["draft_wrap"], "sender", "token"),
+        ]
+        salts = [b"", b"zegelpost token wrap v1", *self.keys]
+        for recipient in database.execute("select * from recipient where transfer_id = ?", [transfer["id"]]).fetchall():
+            wraps.append((WrapPurpose.SENDER, recipient["staff_wrap"], recipient["id"], transfer["week"]))
+            for link in database.execute("select * from link where recipient_id = ?", [recipient["id"]]).fetchall():
+                wraps.append((WrapPurpose.LINK, link["wrap"], recipient["id"], link["id"]))
+                salts += [blind_index(key, "link-salt", link["id"]) for key in self.keys]
+                salts += self._opened(f"link/{link['id']}/salt", link["carried_salt"])
+            grants = database.execute('select * from "grant" where recipient_id = ?', [recipient["id"]]).fetchall()
+            wraps += [(WrapPurpose.GRANT, grant["wrap"], recipient["id"], "cookie") for grant in grants]
+        for (purpose, wrap, holder_id, key_id), secret, salt in itertools.product(wraps, self.keys, salts):
+            if wrap is None:
+                continue
+            try:
+                yield unwrap_under_secret(
+                    wrap,
+                    purpose=purpose,
+                    secret=secret,
+                    salt=salt,
+                    transfer_id=transfer["id"],
+                    holder_id=holder_id,
+                    key_id=key_id,
+                )
+            except SealBroken:
+                continue
+
+    def _opened(self, context: str, sealed: bytes | None) -> Iterator[bytes]:
+        for key in self.keys if sealed is not None else []:
+            try:
+                yield open_bytes(key, context, sealed or b"")
+            except SealBroken:
+                continue
+
+
+def _documents(database: sqlite3.Connection, blobs: DirectoryBlobs, transfer_id: str, key: MessageKey) -> Iterator[bytes]:
+    query = "select * from document where transfer_id = ? and sealed_manifest is not null"
+    for document in database.execute(query, [transfer_id]).fetchall():
         parts = database.execute("select blob from part where document_id = ? order by number", [document["id"]]).fetchall()
-        for key in _message_keys(database, document["transfer_id"], stolen):
-            manifest = open_manifest(
-                key,
-                transfer_id=document["transfer_id"],
-                document_id=document["id"],
-                sealed=document["sealed_manifest"],
-                expected_digest=manifest_digest(document["sealed_manifest"]),
-            )
-            names = [part["blob"] for part in parts]
-            reader = DocumentReader(
-                key,
-                manifest,
-                lambda number, start, length, names=names: blobs.read(names[number], start, length),  # type: ignore[misc]
-                lambda number, names=names: blobs.size(names[number]),  # type: ignore[misc]
-            )
-            yield b"".join(reader.read_range(0, reader.total_bytes))
-
-
-def _message_keys(database: sqlite3.Connection, transfer_id: str, stolen: list[bytes]) -> Iterator[MessageKey]:
-    wraps: list[tuple[WrapPurpose, bytes | None, str, str]] = []
-    salts = [b"", b"zegelpost token wrap v1", *stolen]
-    for transfer in database.execute("select * from transfer where id = ?", [transfer_id]):
-        week = transfer["week"] or ""
-        wraps += [(purpose, transfer["sender_wrap"], "sender", week) for purpose in WrapPurpose]
-        wraps += [(WrapPurpose.DRAFT, transfer["draft_wrap"], "sender", "token")]
-    links = "select link.* from link join recipient on recipient.id = link.recipient_id where recipient.transfer_id = ?"
-    for link in database.execute(links, [transfer_id]):
-        wraps += [(WrapPurpose.LINK, link["wrap"], link["recipient_id"], link["id"])]
-        salts += [blind_index(key, "link-salt", link["id"]) for key in stolen]
-        salts += _opened(stolen, f"link/{link['id']}/salt", link["carried_salt"])
-    for grant in database.execute('select * from "grant"'):
-        wraps += [(WrapPurpose.GRANT, grant["wrap"], grant["recipient_id"], "cookie")]
-    for (purpose, wrap, holder_id, key_id), secret, salt in itertools.product(wraps, stolen, salts):
-        if wrap is None:
-            continue
-        try:
-            yield unwrap_under_secret(
-                wrap, purpose=purpose, secret=secret, salt=salt, transfer_id=transfer_id, holder_id=holder_id, key_id=key_id
-            )
-        except SealBroken:
-            continue
-
-
-def _opened(stolen: list[bytes], context: str, sealed: bytes | None) -> Iterator[bytes]:
-    for key in stolen if sealed else []:
-        try:
-            yield open_bytes(key, context, sealed or b"")
-        except SealBroken:
-            continue
+        manifest = open_manifest(
+            key,
+            transfer_id=transfer_id,
+            document_id=document["id"],
+            sealed=document["sealed_manifest"],
+            expected_digest=manifest_digest(document["sealed_manifest"]),
+        )
+        reader = reader_of(blobs, key, manifest, [part["blob"] for part in parts])
+        yield b"".join(reader.read_range(0, reader.total_bytes))
