@@ -17,12 +17,12 @@ import psycopg
 
 
 @contextmanager
-def database_urls(kind: str, folder: Path) -> Iterator[str]:
-    """The address of an empty database, removed afterwards."""
+def database_urls(kind: str, folder: Path, *, is_durable: bool = False) -> Iterator[str]:
+    """The address of an empty database, removed afterwards. Tests need none that outlives a power cut; benchmarks do."""
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'database.sqlite3'}"
         return
-    socket_folder = _postgresql()
+    socket_folder = _postgresql(is_durable=is_durable)
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(host=socket_folder, dbname="postgres", user="zegelpost", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0".encode())
@@ -33,7 +33,7 @@ def database_urls(kind: str, folder: Path) -> Iterator[str]:
 
 
 @functools.cache
-def _postgresql() -> str:
+def _postgresql(*, is_durable: bool) -> str:
     """Start a server of our own on a Unix socket; returns the socket's folder. It refuses root, so it runs as postgres."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     folder = Path(tempfile.mkdtemp(prefix="zegelpost-postgresql-"))
@@ -49,7 +49,8 @@ def _postgresql() -> str:
         )
 
     run(str(programs / "initdb"), "-D", str(data), "-U", "zegelpost", "--auth=trust", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200"
+    options += "" if is_durable else " -c fsync=off"
     run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
 
     def stop() -> None:

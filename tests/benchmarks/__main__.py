@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.measuring import PeakMemory, Series
+from tests.benchmarks.sending import sent_a_second
 from tests.benchmarks.servers import Nginx, NodeTus, Server, Zegelpost
 
 MEBIBYTE = 1024**2
@@ -117,17 +118,32 @@ def resume(ours: Zegelpost, size_bytes: int) -> None:
     print(f"resume after a cut at half of {size_bytes / GIBIBYTE:.1f} GiB: {half - kept} bytes sent twice")
 
 
-def sending(ours: Zegelpost, count: int) -> None:
-    """Transfers of five recipients and five small documents: how many can be sent in a second."""
-    drafts = [ours.draft(5) for _ in range(count)]
-    for draft in drafts:
-        for number in range(5):
-            assert ours.patch(ours.begin(draft, 1000, f"{number}.dcm"), 1000).status == 204
+def two_processes(ours: Zegelpost, size_bytes: int) -> None:
+    """Eight clients at once over two web processes on the same data, against one client alone."""
     start = time.perf_counter()
-    with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda draft: ours.api.post(f"/transfers/{draft}/send").status_code, drafts))
-    assert set(answers) == {200}
-    print(f"sending to 5 recipients with 5 documents, SQLite: {count / (time.perf_counter() - start):.0f} a second")
+    alone = ours.upload(size_bytes)
+    single = size_bytes / 1e6 / (time.perf_counter() - start)
+    ours.forget(alone)
+    uploads = [ours.begin(ours.draft(), size_bytes) for _ in range(8)]
+    group, port = ours.second_process()
+    seconds: list[float] = []
+
+    def upload(number: int) -> None:
+        begun = time.perf_counter()
+        assert ours.patch(uploads[number], size_bytes, port=port if number % 2 else None).status == 204
+        seconds.append(time.perf_counter() - begun)
+
+    try:
+        start = time.perf_counter()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(upload, range(8)))
+        together = 8 * size_bytes / 1e6 / (time.perf_counter() - start)
+    finally:
+        group.stop()
+    print(
+        f"8 uploads of {size_bytes / GIBIBYTE:.2f} GiB over two web processes: {together:.0f} MB/s together,"
+        f" {together / single:.2f} x one client's, slowest client {statistics.median(seconds) / max(seconds):.2f} of the median"
+    )
 
 
 def main() -> None:
@@ -147,7 +163,11 @@ def main() -> None:
             eight_clients(ours, big)
             archive(ours, 200, 2 * size)
             resume(ours, big)
-            sending(ours, 20 if arguments.quick else 100)
+            two_processes(ours, size)
+            count = 50 if arguments.quick else 200
+            for kind, processes in (("sqlite", 1), ("postgresql", 1), ("postgresql", 2)):
+                rate = sent_a_second(kind, count, processes)
+                print(f"sending to 5 recipients with 5 documents, {kind}, {processes} process(es): {rate:.0f} a second")
         finally:
             for server in servers:
                 server.group.stop()

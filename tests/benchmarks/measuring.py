@@ -82,10 +82,21 @@ class Answer:
     body_bytes: int
 
 
-def exchange(method: str, url: str, headers: Mapping[str, str], body_bytes: int = 0, *, cut_after: int | None = None) -> Answer:
-    """One request with a body of noise; counts what comes back. `cut_after` drops the line after so many bytes."""
+def exchange(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body_bytes: int = 0,
+    *,
+    cut_after: int | None = None,
+    port: int | None = None,
+) -> Answer:
+    """One request with a body of noise; counts what comes back. `cut_after` drops the line after so many bytes.
+
+    `port` takes it to another process than the address names.
+    """
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=300) as line:
+    with socket.create_connection((parts.hostname, port or parts.port), timeout=300) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         lines = [f"{method} {target} HTTP/1.1", f"Host: {parts.netloc}", "Connection: close"]

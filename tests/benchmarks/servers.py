@@ -89,9 +89,18 @@ class Zegelpost:
         headers = {**TUS, "Upload-Length": str(size_bytes), "Upload-Metadata": metadata}
         return str(self.api.post("/uploads", headers=headers).raise_for_status().headers["location"])
 
-    def patch(self, upload: str, size_bytes: int, *, offset: int = 0, cut_after: int | None = None) -> Answer:
+    def second_process(self) -> tuple[Group, int]:
+        """Another web process on the same data; returns it and its port."""
+        port = free_port()
+        environment = {"ZEGELPOST_DEMO": "1", "ZEGELPOST_BASE_URL": self.base, "ZEGELPOST_DATA_DIR": str(self.folder / "data")}
+        program = Path(sys.executable).with_name("zegelpost")
+        return _start([str(program), "serve", "--port", str(port)], port, self.folder, environment), port
+
+    def patch(
+        self, upload: str, size_bytes: int, *, offset: int = 0, cut_after: int | None = None, port: int | None = None
+    ) -> Answer:
         headers = {**_PATCH, **self.bearer, "Upload-Offset": str(offset)}
-        return exchange("PATCH", upload, headers, size_bytes, cut_after=cut_after)
+        return exchange("PATCH", upload, headers, size_bytes, cut_after=cut_after, port=port)
 
     def offset(self, upload: str) -> int:
         return int(self.api.head(upload, headers=TUS).headers["upload-offset"])
