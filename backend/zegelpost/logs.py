@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any, Final
 
 import structlog
+
+_transform: Final = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+
+
+def _kinds_and_places(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+    """What went wrong and where. Locals and messages stay out: they may hold what people typed."""
+    return [_without_message(stack) for stack in _transform(exc_info)]
+
+
+def _without_message(stack: dict[str, Any]) -> dict[str, Any]:
+    nested = [[_without_message(each) for each in group] for group in stack.get("exceptions", [])]
+    return {**stack, "exc_value": "", "exc_notes": [], "exceptions": nested}
 
 
 def set_up_logs() -> None:
@@ -13,8 +26,7 @@ def set_up_logs() -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Only types and places of what went wrong: locals and messages may hold what people typed.
-        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)),
+        structlog.processors.ExceptionRenderer(_kinds_and_places),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
