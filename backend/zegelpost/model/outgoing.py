@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.base import IDENTIFIER, Base, text_of
 from zegelpost.model.identifiers import ChallengeId, OutgoingId, RecipientId, TransferId
 
 # Back-off between attempts. A mail server that is down for a weekend is not the sender's problem.
@@ -65,7 +65,6 @@ class Outgoing(Base):
     # Address and finished bytes, sealed under that day's outbox secret, blanked once accepted: they hold links and codes.
     sealed_payload: Mapped[bytes | None] = mapped_column(LargeBinary)
     day: Mapped[str] = mapped_column(String(10))
-    digest: Mapped[bytes] = mapped_column(DIGEST)
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
     useless_after: Mapped[datetime]

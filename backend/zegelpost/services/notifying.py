@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -170,7 +169,6 @@ class Notifying:
         payload = json.dumps(envelope).encode()
         outgoing.day = now.date().isoformat()
         outgoing.sealed_payload = seal_bytes(self._ring.outbox_day(now.date()), f"outgoing/{outgoing.id}", payload)
-        outgoing.digest = hashlib.sha256(payload).digest()
         outgoing.state = OutgoingState.WAITING
         outgoing.created_at = outgoing.due_at = now
         outgoing.attempt_count = 0
