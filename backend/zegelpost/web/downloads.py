@@ -18,7 +18,8 @@ from zegelpost.services.downloading import OpenDocument, archive
 
 OnWhole = Callable[[], Awaitable[None]]
 _Piece = TypeVar("_Piece", bytes, memoryview)
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
+# Eighteen digits as for lengths of uploads; Python refuses to read numbers of thousands of digits.
+_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
 # Nothing that was uploaded is ever shown by us, only saved; should a browser show it all the same, it may do nothing.
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.recipient import VerificationMethod
-from zegelpost.model.refusals import Refusal, VerificationRequired
+from zegelpost.model.refusals import RangeNotSatisfiable, Refusal, VerificationRequired
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
 from zegelpost.web.sessions import end_recipient, recipient_cookie, start_recipient
@@ -57,6 +57,8 @@ def _kindly(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
             return await handler(request)
         except VerificationRequired:
             return RedirectResponse(f"/o/{_link_id(request)}?again=1", 303)
+        except RangeNotSatisfiable:
+            raise  # for programs that fetch; they need its header, and the link is as open as before
         except Refusal as refusal:
             return await _refused(request, refusal)
 
