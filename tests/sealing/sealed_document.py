@@ -100,3 +100,8 @@ class SealedDocument:
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         reader = self.reader()
         return reader.read_range(start, reader.total_bytes if stop is None else stop)
+
+    def view(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The same from buffers that are used again."""
+        reader = self.reader()
+        return map(bytes, reader.view_range(start, reader.total_bytes if stop is None else stop))

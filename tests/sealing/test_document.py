@@ -63,6 +63,7 @@ class TestReading:
     def test_every_pair_of_borders(self, untouched: SealedDocument) -> None:
         for start, stop in itertools.combinations_with_replacement(BORDERS, 2):
             assert b"".join(untouched.read(start, stop)) == untouched.plain[start:stop]
+            assert b"".join(untouched.view(start, stop)) == untouched.plain[start:stop]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.data())
@@ -70,11 +71,22 @@ class TestReading:
         stop = data.draw(st.integers(0, len(untouched.plain)))
         start = data.draw(st.integers(0, stop))
         assert b"".join(untouched.read(start, stop)) == untouched.plain[start:stop]
+        assert b"".join(untouched.view(start, stop)) == untouched.plain[start:stop]
 
     @pytest.mark.parametrize(("start", "stop"), [(-1, 5), (5, 4), (0, sum(map(len, PIECES)) + 1)])
     def test_a_range_outside_the_document_is_misuse(self, untouched: SealedDocument, start: int, stop: int) -> None:
         with pytest.raises(ValueError, match="not a range"):
             untouched.read(start, stop)
+        with pytest.raises(ValueError, match="not a range"):
+            untouched.view(start, stop)
+
+    def test_a_view_lasts_until_the_next_but_one(self, untouched: SealedDocument) -> None:
+        views = untouched.reader().view_range(0, len(untouched.plain))
+        previous = next(views)
+        expected = bytes(previous)
+        for view in views:
+            assert previous == expected
+            previous, expected = view, bytes(view)
 
     def test_pieces_are_segments(self, untouched: SealedDocument) -> None:
         assert [len(piece) for piece in untouched.read()] == [20, 20, FIRST_CAPACITY, SEGMENT_CAPACITY, SEGMENT_CAPACITY, 100]
@@ -248,14 +260,17 @@ HOSTILE = {
 
 
 class TestHostileStore:
+    @pytest.mark.parametrize("way", [SealedDocument.read, SealedDocument.view], ids=["pieces", "views"])
     @pytest.mark.parametrize("name", HOSTILE)
-    def test_each_tampering_is_refused_by_its_name(self, document: SealedDocument, name: str) -> None:
+    def test_each_tampering_is_refused_by_its_name(
+        self, document: SealedDocument, name: str, way: Callable[[SealedDocument], Iterator[bytes]]
+    ) -> None:
         damage, refusal = HOSTILE[name]
         damage(document)
 
         pieces: list[bytes] = []
         with pytest.raises(SealBroken) as refused:
-            pieces.extend(document.read())
+            pieces.extend(way(document))
         received = b"".join(pieces)
         assert type(refused.value) is refusal
         # What left before the refusal is genuine and in its place.
@@ -302,6 +317,8 @@ class TestHostileStore:
         reader = DocumentReader(KEY, untouched.manifest, read, lambda number: len(untouched.part(number)))
         with pytest.raises(refusal):
             list(reader.read_range(60, 61))
+        with pytest.raises(refusal):
+            list(reader.view_range(60, 61))
 
     def test_parts_are_not_checked_by_the_key_alone(self, document: SealedDocument) -> None:
         """The replayed orphan is genuine to whoever does not ask the manifest; that is why there is one."""

@@ -53,7 +53,9 @@ def open_document(vector: Vector) -> bytes:
         part = stored[number]
         return None if part is None else len(part)
 
-    plain = b"".join(DocumentReader(message_key, manifest, read, size).read_range(0, manifest.total_bytes))
+    reader = DocumentReader(message_key, manifest, read, size)
+    plain = b"".join(reader.read_range(0, manifest.total_bytes))
+    assert b"".join(map(bytes, reader.view_range(0, manifest.total_bytes))) == plain
     assert hashlib.sha256(plain).digest() == manifest.sha256
     return plain
 
