@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import httpx2
 import pytest
 import tusclient.client
 from tests.journeys.running import RunningDemo
-from tusclient.exceptions import TusCommunicationError
+from tusclient.exceptions import TusCommunicationError, TusUploadFailed
+from tusclient.storage.filestorage import FileStorage
 
 SCRIPT = Path(__file__).with_name("tus_js_client.mjs")
 SIZE = 30_000_001
@@ -71,7 +74,9 @@ def tus_js(anna: httpx2.Client, transfer_id: str, document: Path, **wish: Any) -
 
 
 @pytest.mark.parametrize(
-    "wish", [{}, {"chunkSize": CHUNK}, {"withCreation": True, "chunkSize": CHUNK}], ids=["one", "chunks", "creation"]
+    "wish",
+    [{}, {"chunkSize": CHUNK}, {"withCreation": True, "chunkSize": CHUNK}, {"withCreation": True}],
+    ids=["one", "chunks", "creation", "creation-with-all"],
 )
 def test_tus_js_client_uploads(
     anna: httpx2.Client, transfer_id: str, document: Path, content: bytes, wish: dict[str, Any]
@@ -87,6 +92,11 @@ def test_tus_js_client_goes_on_where_it_stopped(anna: httpx2.Client, transfer_id
     assert done["first"] > 0
     assert done["sha256"] == hashlib.sha256(content).hexdigest()
     assert stored(anna, transfer_id) == content
+
+
+def test_tus_js_client_takes_an_upload_back(anna: httpx2.Client, transfer_id: str, document: Path) -> None:
+    tus_js(anna, transfer_id, document, abortAfter=SIZE // 2, chunkSize=CHUNK, forget=True)
+    assert anna.get(f"/transfers/{transfer_id}").json()["documents"] == []
 
 
 def test_tus_js_client_outlives_the_server(
@@ -128,3 +138,66 @@ def test_tuspy_uploads_and_goes_on_where_it_stopped(
         going_on.upload()
 
     assert stored(anna, transfer_id) == content
+
+
+class KeptOpen(io.BytesIO):
+    """tuspy closes what it has looked at to recognise it, though it still has to send it."""
+
+    def close(self) -> None:
+        """Python frees memory by itself."""
+
+
+def test_tuspy_goes_on_from_the_address_it_kept(
+    anna: httpx2.Client, transfer_id: str, content: bytes, demo: RunningDemo, tmp_path: Path
+) -> None:
+    """The server dies in the middle of a part, and so does the program; both start anew, and each part has a checksum."""
+    client: Any = tusclient.client.TusClient(f"{anna.base_url}uploads", headers={"Authorization": anna.headers["Authorization"]})
+    file_storage: Any = FileStorage
+    options: dict[str, Any] = {"chunk_size": CHUNK, "store_url": True, "upload_checksum": True}
+    options["metadata"] = {"transfer_id": transfer_id, "filename": "beeld.dcm"}
+    storage = file_storage(str(tmp_path / "addresses.json"))
+    begun = client.uploader(file_stream=KeptOpen(content), url_storage=storage, **options)
+    killing = threading.Thread(target=_kill_when_stored, args=(demo, 5 * CHUNK // 2))
+    killing.start()
+    with pytest.raises((TusCommunicationError, TusUploadFailed)):
+        begun.upload()
+    killing.join()
+    storage.close()
+    demo.start()
+
+    storage = file_storage(str(tmp_path / "addresses.json"))
+    going_on = client.uploader(file_stream=KeptOpen(content), url_storage=storage, **options)
+    assert going_on.url == begun.url
+    assert (going_on.offset > 0, going_on.offset % CHUNK) == (True, 0)  # only whole parts: a checksum covers the rest
+    going_on.upload()
+    storage.close()
+
+    assert stored(anna, transfer_id) == content
+
+
+def _kill_when_stored(demo: RunningDemo, more_bytes: int) -> None:
+    before = _stored_bytes(demo)
+    while _stored_bytes(demo) < before + more_bytes:
+        time.sleep(0.001)
+    demo.kill()
+
+
+def _stored_bytes(demo: RunningDemo) -> int:
+    paths = (path for path in (demo.data_dir / "blobs").rglob("*") if path.is_file())
+    total = 0
+    for path in paths:
+        with suppress(FileNotFoundError):  # just renamed
+            total += path.stat().st_size
+    return total
+
+
+def test_tuspy_learns_why_not(anna: httpx2.Client, transfer_id: str) -> None:
+    client: Any = tusclient.client.TusClient(f"{anna.base_url}uploads", headers={"Authorization": anna.headers["Authorization"]})
+    for pairs, status in (
+        ({"transfer_id": "a" * 26, "filename": "beeld.dcm"}, 404),
+        ({"transfer_id": transfer_id, "filename": "beeld.exe"}, 415),
+    ):
+        with pytest.raises(TusCommunicationError) as caught:
+            client.uploader(file_stream=KeptOpen(b"abc"), metadata=pairs).upload()
+        assert caught.value.status_code == status
+    assert anna.get(f"/transfers/{transfer_id}").json()["documents"] == []

@@ -1,5 +1,5 @@
 // tus-js-client as its README shows it, driven by JSON on the command line:
-// {endpoint, token, metadata, path, chunkSize?, withCreation?, url?, abortAfter?} prints {url, sent, sha256} at the end.
+// {endpoint, token, metadata, path, chunkSize?, withCreation?, url?, abortAfter?, forget?} prints {url, sent, sha256} at the end.
 import { createReadStream, statSync } from "node:fs";
 import { createRequire } from "node:module";
 
@@ -26,7 +26,7 @@ const upload = new tus.Upload(createReadStream(wish.path), {
   onProgress: (sent) => {
     if (wish.abortAfter && sent >= wish.abortAfter) {
       delete wish.abortAfter;
-      void upload.abort().then(() => console.log(JSON.stringify({ url: upload.url, first })));
+      void upload.abort(wish.forget ?? false).then(() => console.log(JSON.stringify({ url: upload.url, first })));
     }
   },
   onSuccess: () => console.log(JSON.stringify({ url: upload.url, first, sha256 })),
