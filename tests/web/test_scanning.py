@@ -16,7 +16,7 @@ from zegelpost.main import Services, build_app
 from zegelpost.model.document import ScanVerdict
 from zegelpost.ports import ScannerError
 
-CONTENT = os.urandom(3_500_000)
+CONTENT = os.urandom(6_500_000)
 
 
 class WatchfulScanner:
@@ -63,9 +63,9 @@ async def test_a_document_in_one_request_is_seen_as_it_arrives(program: httpx2.A
     url = await announced(program, len(CONTENT), transfer_id=transfer_id)
 
     async def body() -> AsyncIterator[bytes]:
-        yield CONTENT[:2_000_000]
+        yield CONTENT[:3_000_000]
         await scanner.has_begun.wait()  # or the test hangs: the scanner sees the start before the end has left
-        yield CONTENT[2_000_000:]
+        yield CONTENT[3_000_000:]
 
     answer = await patch(program, url, 0, body(), **{"Content-Length": str(len(CONTENT))})
 
@@ -95,7 +95,7 @@ async def test_what_it_finds_on_the_stream_is_removed(program: httpx2.AsyncClien
     assert await documents_of(program, transfer_id) == []
 
 
-@pytest.mark.parametrize("breaks_off_after", [0, 1_500_000, 3_400_000])
+@pytest.mark.parametrize("breaks_off_after", [0, 1_500_000, 6_400_000])
 async def test_a_scanner_that_breaks_off_blocks_and_nothing_is_lost(
     program: httpx2.AsyncClient, scanner: WatchfulScanner, breaks_off_after: int
 ) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from zegelpost.ports import BlobWriter
 from zegelpost.sealing.keys import DocumentKey
 from zegelpost.sealing.parts import SEGMENT_BYTES, TAG_BYTES, PartContext, PartSealer, capacity
 from zegelpost.services.scanning import StreamScan
+
+_TOGETHER: Final = 2  # segments that change hands at once; one makes more hops between threads, four need more memory
 
 
 class BodyCut(Exception):
@@ -56,6 +58,11 @@ class PiecewiseBody:
         return count
 
 
+def _room(index: int) -> int:
+    """Bytes of plaintext in the buffer of this index."""
+    return sum(capacity(index * _TOGETHER + each) for each in range(_TOGETHER))
+
+
 class _SegmentPipeline:
     """Two buffers: one is filled from the network while a thread seals and stores the other, and another one hashes it.
 
@@ -68,8 +75,8 @@ class _SegmentPipeline:
         self._blob = blob
         self._hashers = hashers
         self._scan = scan
-        self._current = memoryview(bytearray(SEGMENT_BYTES))
-        self._other = memoryview(bytearray(SEGMENT_BYTES))
+        self._current = memoryview(bytearray(_TOGETHER * SEGMENT_BYTES))
+        self._other = memoryview(bytearray(_TOGETHER * SEGMENT_BYTES))
         self._sealed = memoryview(bytearray(SEGMENT_BYTES))
         self._running: asyncio.Future[list[None]] | None = None
         self.length_bytes = 0
@@ -77,13 +84,13 @@ class _SegmentPipeline:
     async def run(self, body: Body, most_bytes: int) -> bool:
         """Seal the body to its end, or until the line drops; returns whether it was longer than it may be.
 
-        Only when a byte of the next segment is there is it certain that a full one was not the last.
+        Only when a byte of what comes next is there is it certain that a full buffer was not the last.
         """
         filled = room = 0
         index = 0
         is_cut = False
         while True:
-            room = capacity(index)
+            room = _room(index)
             try:
                 while filled < room and (count := await body.readinto(self._current[filled:room])):
                     filled += count
@@ -93,7 +100,8 @@ class _SegmentPipeline:
                 if filled < room:
                     break
                 await self._wait()  # the other buffer is free again
-                ahead = await body.readinto(self._other[: capacity(index + 1)])
+                # One byte, for a body may fill what it is given before it returns, and sealing waits for the answer.
+                ahead = await body.readinto(self._other[:1])
             except BodyCut:
                 is_cut = True
                 break
@@ -131,9 +139,11 @@ class _SegmentPipeline:
             self._running = None
 
     def _seal(self, plain: memoryview, *, is_last: bool) -> None:
-        out = self._sealed[: len(plain) + TAG_BYTES]
-        self._sealer.seal_segment_into(plain, out, is_last=is_last)
-        self._blob.write(out)
+        while plain:
+            segment, plain = plain[: self._sealer.next_capacity], plain[self._sealer.next_capacity :]
+            out = self._sealed[: len(segment) + TAG_BYTES]
+            self._sealer.seal_segment_into(segment, out, is_last=is_last and not plain)
+            self._blob.write(out)
 
     def _hash(self, plain: memoryview) -> None:
         for hasher in self._hashers:
