@@ -50,7 +50,7 @@ class NewPassword:
 
 
 def normalised(typed: str) -> str:
-    """One form for the spellings that keyboards give the same letters (NIST SP 800-63B-4, section 3.1.1.2: NFC)."""
+    """One form (NFC, UAX 15) for the spellings that keyboards give the same letters (NIST SP 800-63B-4, section 3.1.1.2)."""
     return unicodedata.normalize("NFC", typed)
 
 
