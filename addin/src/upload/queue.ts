@@ -1,6 +1,6 @@
 /** The uploads of one transfer: a few at a time, and on again by themselves when the connection returns. */
 import { UploadMemory } from './memory'
-import { refusal, type Limits } from './reason'
+import { refusal, type Limits, type Reason } from './reason'
 import type { Surroundings } from './surroundings'
 import { DocumentUpload, terminate, type Transport } from './upload'
 
@@ -31,6 +31,14 @@ export class UploadQueue {
   /** Whether leaving now would cut something off. */
   get isBusy(): boolean {
     return this.items.some(({ state }) => ['waiting', 'uploading', 'offline'].includes(state.kind))
+  }
+
+  /** Whether something was chosen that is not whole on the server, and won't be by itself. */
+  get isLeftOver(): boolean {
+    return this.items.some(
+      ({ state }) =>
+        state.kind === 'paused' || (state.kind === 'failed' && (state.mayRetry || isUnsound(state.reason))),
+    )
   }
 
   /** Take a file in. The same file picked again goes on where it was. */
@@ -90,16 +98,29 @@ export class UploadQueue {
     if (next && active < AT_ONCE) void next.start()
   }
 
-  /** tus-js-client gives up at once when the browser is offline, and phones cut uploads of hidden pages. */
+  /**
+   * tus-js-client gives up at once when the browser is offline, and phones cut uploads of hidden pages. Whoever comes back
+   * from another tab may have signed in there.
+   */
   private goOn(): void {
     if (!this.surroundings.isOnline()) return
     for (const upload of this.items) {
       const { state } = upload
-      if (state.kind === 'offline' || (state.kind === 'failed' && state.reason.kind === 'outage')) this.resume(upload)
+      if (state.kind === 'offline' || (state.kind === 'failed' && mayHavePassed(state.reason))) this.resume(upload)
+      else upload.hurry()
     }
   }
 }
 
 function isSame(one: File, other: File): boolean {
   return one.name === other.name && one.size === other.size && one.lastModified === other.lastModified
+}
+
+function mayHavePassed(reason: Reason): boolean {
+  return reason.kind === 'outage' || (reason.kind === 'problem' && reason.problem.status === 401)
+}
+
+/** The server holds something of it that must not be sent. */
+function isUnsound(reason: Reason): boolean {
+  return reason.kind === 'damaged' || reason.kind === 'unreadable'
 }

@@ -15,6 +15,8 @@ export type Reason =
   | { readonly kind: 'extensionNotAllowed'; readonly extension: string }
   /** What the server stored is not what this device holds. */
   | { readonly kind: 'damaged' }
+  /** The file on this device was changed, moved or removed meanwhile. */
+  | { readonly kind: 'unreadable' }
   /** The server said no. */
   | { readonly kind: 'problem'; readonly problem: Problem }
   /** No usable answer, also after trying again. */

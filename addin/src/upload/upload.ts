@@ -7,7 +7,13 @@ import type { Surroundings } from './surroundings'
 
 export type UploadState =
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'uploading'; readonly sentBytes: number; readonly secondsLeft: number | undefined }
+  /** `isStalled`: the server can't be reached at the moment, and is tried again by itself. */
+  | {
+      readonly kind: 'uploading'
+      readonly sentBytes: number
+      readonly secondsLeft: number | undefined
+      readonly isStalled: boolean
+    }
   | { readonly kind: 'paused'; readonly sentBytes: number }
   /** Goes on by itself when the connection is back. */
   | { readonly kind: 'offline'; readonly sentBytes: number }
@@ -31,7 +37,9 @@ export interface Transport {
 }
 
 const CHUNK_BYTES = 64 * 1024 * 1024
-const RETRY_DELAYS = [500, 1_000, 3_000, 5_000, 10_000, 20_000, 30_000] as const
+const RETRY_DELAYS = [500, 1_000, 3_000, 5_000, 10_000, 20_000, 30_000]
+// A server that is away may be restarting or updating, and nobody sits beside a large upload: half an hour more.
+const PATIENT_DELAYS = [...RETRY_DELAYS, ...Array<number>(60).fill(30_000)]
 // Larger files would have to be read into memory as a whole to compare; the server's own checks cover those.
 const COMPARED_BYTES = 64 * 1024 * 1024
 
@@ -71,13 +79,20 @@ export class DocumentUpload {
   /** Begin or go on. Finds an upload of this very file that an earlier page left unfinished. */
   async start(): Promise<void> {
     this.isHalted = false
-    this.enter({ kind: 'uploading', sentBytes: this.sentBytes, secondsLeft: undefined })
+    this.enter({ kind: 'uploading', sentBytes: this.sentBytes, secondsLeft: undefined, isStalled: false })
     if (this.isCreating) return
     const turn = (this.turn += 1)
     this.address ??= await this.memory.recall(this.file)
     if (this.isHalted || turn !== this.turn) return
     this.attempt = this.newAttempt()
     this.attempt.start()
+  }
+
+  /** The connection may be back: try now, not when the wait is over. */
+  hurry(): void {
+    if (this.current.kind !== 'uploading' || !this.current.isStalled) return
+    void this.attempt?.abort()
+    void this.start()
   }
 
   /** Let it wait for its turn. */
@@ -125,7 +140,7 @@ export class DocumentUpload {
       uploadUrl: this.address ?? null,
       metadata: { transfer_id: this.transport.transferId, filename: this.file.name },
       chunkSize: this.transport.chunkBytes ?? CHUNK_BYTES,
-      retryDelays: [...(this.transport.retryDelays ?? RETRY_DELAYS)],
+      retryDelays: [...(this.transport.retryDelays ?? PATIENT_DELAYS)],
       ...(this.transport.httpStack && { httpStack: this.transport.httpStack }),
       // The library would keep file names in the browser's storage; UploadMemory keeps hashes.
       storeFingerprintForResuming: false,
@@ -135,7 +150,7 @@ export class DocumentUpload {
         this.isCreating = request.getMethod() === 'POST'
         for (const [name, value] of Object.entries(this.transport.headers())) request.setHeader(name, value)
       },
-      onShouldRetry: (error) => mayGoOn() && this.surroundings.isOnline() && isPassing(error),
+      onShouldRetry: (error, tries) => mayGoOn() && this.surroundings.isOnline() && this.mayWait(error, tries),
       onUploadUrlAvailable: () => this.created(attempt),
       onProgress: (sentBytes) => {
         if (mayGoOn()) this.progressed(sentBytes)
@@ -165,7 +180,32 @@ export class DocumentUpload {
   private progressed(sentBytes: number): void {
     this.sentBytes = sentBytes
     this.pace.note(sentBytes, this.surroundings.now())
-    this.enter({ kind: 'uploading', sentBytes, secondsLeft: this.pace.secondsFor(this.file.size - sentBytes) })
+    const secondsLeft = this.pace.secondsFor(this.file.size - sentBytes)
+    this.enter({ kind: 'uploading', sentBytes, secondsLeft, isStalled: false })
+  }
+
+  /** Whether to try again after a while, for which people see why nothing moves. */
+  private mayWait(error: DetailedError, tries: number): boolean {
+    const isAway = [0, 502, 503, 504].includes(statusOf(error))
+    if (!isPassing(error) || (!isAway && tries >= RETRY_DELAYS.length)) return false
+    this.creationEnded()
+    if (isAway) this.stalled()
+    return true
+  }
+
+  private stalled(): void {
+    this.enter({ kind: 'uploading', sentBytes: this.sentBytes, secondsLeft: undefined, isStalled: true })
+    // A file that was changed, moved or unplugged looks the same to a browser as a lost connection.
+    const { attempt } = this
+    const isMine = (): boolean => !this.isHalted && this.attempt === attempt
+    this.file
+      .slice(0, 1)
+      .arrayBuffer()
+      .catch(() => {
+        if (!isMine()) return
+        this.halt()
+        this.fail({ kind: 'unreadable' }, false)
+      })
   }
 
   private async finished(answer: HttpResponse): Promise<void> {
@@ -221,6 +261,11 @@ export async function terminate(address: string, transport: Transport, isOnline:
 
 /** Failures that pass by themselves within seconds: no answer, an overloaded server, an upload still locked or moved on. */
 function isPassing(error: DetailedError): boolean {
-  const status = error.originalResponse?.getStatus() ?? 0
+  const status = statusOf(error)
   return status !== 507 && (status === 0 || status >= 500 || [408, 409, 423, 425, 429].includes(status))
+}
+
+/** 0 when there was no answer. */
+function statusOf(error: DetailedError): number {
+  return error.originalResponse?.getStatus() ?? 0
 }

@@ -86,6 +86,13 @@ function reach<K extends UploadState['kind']>(upload: DocumentUpload, kind: K): 
   })
 }
 
+/** Resolves when the upload waits for a server that is away. */
+function stalled(upload: DocumentUpload): Promise<void> {
+  return new Promise((resolve) =>
+    watchers.push(() => upload.state.kind === 'uploading' && upload.state.isStalled && resolve()),
+  )
+}
+
 /** Lets the first request that matches wait until it is released. */
 function hold(matches: (asked: Asked) => boolean): { readonly arrived: Promise<void>; release(): void } {
   let arrive = (): void => undefined
@@ -280,6 +287,76 @@ test('without a connection it waits, and goes on by itself where it was', async 
   await reach(upload, 'done')
   assert.deepEqual(server.only().bytes, Buffer.from(await content.arrayBuffer()))
   assert.equal(server.methods().filter((method) => method === 'POST').length, 1)
+})
+
+test('a server that is away is waited for and said so, and tried at once when the page is looked at again', async () => {
+  let isDown = true
+  server.intercept = ({ method }, response) => {
+    if (method === 'POST' || !isDown) return false
+    response.socket?.destroy()
+    return true
+  }
+  const queue = open(ANYTHING, [60_000])
+  const upload = queue.add(file())
+  await stalled(upload)
+  assert.equal(queue.isBusy, true)
+  isDown = false
+  device.comeBack()
+  await reach(upload, 'done')
+  assert.equal(server.uploads.size, 1)
+})
+
+test('what waits for the server is taken back at once', async () => {
+  server.intercept = (_, response) => {
+    response.socket?.destroy()
+    return true
+  }
+  const queue = open(ANYTHING, [60_000])
+  const upload = queue.add(file())
+  await stalled(upload)
+  await queue.remove(upload)
+  assert.equal(queue.uploads.length, 0)
+})
+
+test('a file that can not be read any more is said so, not taken for a lost connection', async () => {
+  server.intercept = ({ method }, response) => {
+    if (method !== 'PATCH') return false
+    response.socket?.destroy()
+    return true
+  }
+  const content = file()
+  let isGone = false
+  content.slice = new Proxy(content.slice.bind(content), {
+    apply: (slice, _, range: [number?, number?]) => {
+      const piece = slice(...range)
+      if (isGone) piece.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotReadableError'))
+      isGone = true
+      return piece
+    },
+  })
+  const queue = open(ANYTHING, [60_000])
+  const { reason, mayRetry } = await reach(queue.add(content), 'failed')
+  assert.deepEqual(reason, { kind: 'unreadable' })
+  assert.equal(mayRetry, false)
+  assert.equal(queue.isLeftOver, true)
+})
+
+test('whoever was signed out and comes back signed in goes on where it was', async () => {
+  server.intercept = ({ method }, response) => {
+    if (method !== 'PATCH' || server.only().bytes.length < CHUNK) return false
+    response.writeHead(401, { 'Content-Type': 'application/problem+json' }).end('{"title":"Log in","code":"sign_in_required"}')
+    return true
+  }
+  const content = file()
+  const queue = open()
+  const upload = queue.add(content)
+  await reach(upload, 'failed')
+  assert.equal(queue.isLeftOver, true)
+  server.intercept = () => false
+  device.comeBack()
+  await reach(upload, 'done')
+  assert.deepEqual(server.only().bytes, Buffer.from(await content.arrayBuffer()))
+  assert.equal(queue.isLeftOver, false)
 })
 
 test('paused means nothing travels; going on asks the server where it was', async () => {

@@ -4,9 +4,10 @@ import { readLabels, Wording } from '../src/islands/document-wording'
 
 const LABELS = {
   waiting: 'Wacht', uploading: 'Bezig: {percent}', minutesLeft: 'Bezig: {percent}, nog {minutes} min.', paused: 'Gepauzeerd bij {percent}',
-  offline: 'Geen verbinding', done: 'Ontvangen', damaged: 'Beschadigd', failed: 'Mislukt', tooLarge: 'Maximaal {limit}', empty: 'Leeg',
+  offline: 'Geen verbinding', done: 'Ontvangen', damaged: 'Beschadigd', unreadable: 'Onleesbaar', signedOut: 'Uitgelogd', failed: 'Mislukt', tooLarge: 'Maximaal {limit}', empty: 'Leeg',
   extensionNotAllowed: 'Geen .{extension}', noExtension: 'Geen soort', resume: 'Ga verder', retry: 'Opnieuw',
   announceDone: '{name} is ontvangen.', announceFailed: '{name}: {reason}', removeFailed: 'Niet verwijderd',
+  onItsWay: 'Onderweg', leftOver: 'Niet alles',
 }
 const wording = new Wording(readLabels(JSON.stringify(LABELS)), 'nl')
 
@@ -23,10 +24,11 @@ for (const [bytes, expected] of [
 }
 
 test('progress is told in whole percents, never 100 before it is done', () => {
-  assert.equal(wording.status({ kind: 'uploading', sentBytes: 999, secondsLeft: undefined }, 1000), 'Bezig: 99%')
-  assert.equal(wording.status({ kind: 'uploading', sentBytes: 620, secondsLeft: 230 }, 1000), 'Bezig: 62%, nog 4 min.')
-  assert.equal(wording.status({ kind: 'uploading', sentBytes: 620, secondsLeft: 40 }, 1000), 'Bezig: 62%')
+  assert.equal(wording.status({ kind: 'uploading', sentBytes: 999, secondsLeft: undefined, isStalled: false }, 1000), 'Bezig: 99%')
+  assert.equal(wording.status({ kind: 'uploading', sentBytes: 620, secondsLeft: 230, isStalled: false }, 1000), 'Bezig: 62%, nog 4 min.')
+  assert.equal(wording.status({ kind: 'uploading', sentBytes: 620, secondsLeft: 40, isStalled: false }, 1000), 'Bezig: 62%')
   assert.equal(wording.status({ kind: 'paused', sentBytes: 0 }, 0), 'Gepauzeerd bij 0%')
+  assert.equal(wording.status({ kind: 'uploading', sentBytes: 620, secondsLeft: undefined, isStalled: true }, 1000), 'Geen verbinding')
 })
 
 test("the server's own sentence goes before ours", () => {
@@ -38,6 +40,6 @@ test("the server's own sentence goes before ours", () => {
 
 test('only endings are read out', () => {
   assert.equal(wording.announcement('a.pdf', { kind: 'done', sha256: undefined }), 'a.pdf is ontvangen.')
-  assert.equal(wording.announcement('a.pdf', { kind: 'uploading', sentBytes: 1, secondsLeft: 1 }), '')
+  assert.equal(wording.announcement('a.pdf', { kind: 'uploading', sentBytes: 1, secondsLeft: 1, isStalled: false }), '')
   assert.equal(wording.announcement('a.pdf', { kind: 'paused', sentBytes: 1 }), '')
 })

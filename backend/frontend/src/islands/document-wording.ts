@@ -3,8 +3,9 @@ import type { Reason } from '@zegelpost/upload/reason'
 import type { UploadState } from '@zegelpost/upload/upload'
 
 const NAMES = [
-  'waiting', 'uploading', 'minutesLeft', 'paused', 'offline', 'done', 'damaged', 'failed', 'tooLarge', 'empty',
+  'waiting', 'uploading', 'minutesLeft', 'paused', 'offline', 'done', 'damaged', 'unreadable', 'signedOut', 'failed', 'tooLarge', 'empty',
   'extensionNotAllowed', 'noExtension', 'resume', 'retry', 'announceDone', 'announceFailed', 'removeFailed',
+  'onItsWay', 'leftOver',
 ] as const
 
 export type Labels = Readonly<Record<(typeof NAMES)[number], string>>
@@ -48,6 +49,7 @@ export class Wording {
       case 'waiting':
         return this.labels.waiting
       case 'uploading': {
+        if (state.isStalled) return this.labels.offline
         const minutes = state.secondsLeft === undefined ? 0 : Math.ceil(state.secondsLeft / 60)
         // "About one minute" would stand there from the first second to the last.
         const sentence = minutes > 1 ? this.labels.minutesLeft : this.labels.uploading
@@ -89,7 +91,11 @@ export class Wording {
         return fill(this.labels.extensionNotAllowed, { extension: reason.extension })
       case 'damaged':
         return this.labels.damaged
+      case 'unreadable':
+        return this.labels.unreadable
       case 'problem':
+        // The server's sentence says what is wrong; here people need to know how to go on without losing the page.
+        if (reason.problem.status === 401) return this.labels.signedOut
         return reason.problem.detail || reason.problem.title
       case 'outage':
         return this.labels.failed

@@ -5,6 +5,7 @@ import type { DocumentUpload } from '@zegelpost/upload/upload'
 import { part } from './element'
 import { readLabels, Wording } from './document-wording'
 import { DocumentRow } from './document-row'
+import { Onward, type Standing } from './onward'
 
 export function documents(root: HTMLElement): void {
   const list = part(root, '[data-list]', HTMLElement)
@@ -35,6 +36,7 @@ export function documents(root: HTMLElement): void {
     adopt(upload, row)
     row.show(upload.state)
     announce(upload)
+    onward?.look()
   }
 
   function newRow(upload: DocumentUpload): DocumentRow {
@@ -82,12 +84,31 @@ export function documents(root: HTMLElement): void {
     row.remove()
     // An empty list is a list without items to screen readers.
     list.hidden = list.childElementCount === 0
+    onward?.look()
     if (next instanceof HTMLElement) next.focus()
     else input.focus()
   }
 
   function take(files: Iterable<File>): void {
     for (const file of files) queue.add(file)
+  }
+
+  const link = document.querySelector(`a[href="${CSS.escape(root.dataset.onward ?? '')}"]`)
+  const onward =
+    link instanceof HTMLAnchorElement
+      ? new Onward(link, standing, (why) => tellWhy(part(root, '[data-why]', HTMLElement), why))
+      : undefined
+
+  function standing(): Standing {
+    if (queue.isBusy) return 'onItsWay'
+    return queue.isLeftOver || list.querySelector('[data-unfinished]') ? 'leftOver' : 'whole'
+  }
+
+  function tellWhy(alert: HTMLElement, why: Exclude<Standing, 'whole'> | undefined): void {
+    const sentence = why === undefined ? '' : labels[why]
+    alert.hidden = sentence === ''
+    part(alert, 'p', HTMLElement).textContent = sentence
+    if (sentence !== '') say(sentence)
   }
 
   part(root, '[data-script]', HTMLElement).hidden = false
