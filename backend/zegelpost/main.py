@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -40,12 +41,13 @@ from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
+from zegelpost.services.reporting import Reporting
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.settings import Settings
-from zegelpost.web import account_pages, demo, health, recipient_pages, sign_in_pages, staff_pages
+from zegelpost.web import account_pages, demo, health, recipient_pages, report_pages, sign_in_pages, staff_pages
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
@@ -72,6 +74,7 @@ class Services:
     sending: Sending
     following_up: FollowingUp
     overseeing: Overseeing
+    reporting: Reporting
     receiving: Receiving
     verifying: Verifying
     uploading: Uploading
@@ -124,6 +127,7 @@ def build_services(
         sending=sending,
         following_up=FollowingUp(database, keeping_keys, notifying, sending, policy, clock),
         overseeing=Overseeing(database, keeping_keys, clock),
+        reporting=Reporting(database, keeping_keys, settings.organisation, f"Zegelpost {version('zegelpost')}", clock),
         receiving=Receiving(database, keeping_keys, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
@@ -202,6 +206,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *sign_in_pages.routes(),
             *account_pages.routes(),
             *staff_pages.routes(),
+            *report_pages.routes(),
             *recipient_pages.routes(),
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),

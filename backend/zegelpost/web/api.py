@@ -33,8 +33,11 @@ from zegelpost.web.api_models import (
 )
 from zegelpost.web.api_uploads import upload_operations
 from zegelpost.web.openapi import PREFIX, Answer, Header, Operation, document
+from zegelpost.web.report_pages import report_json
+from zegelpost.web.report_views import ReportView
 
 _DOCUMENT_HEADERS: Final = {"ETag": "Changes with the content.", "Content-Disposition": "The document's name."}
+_REPORT_HEADERS: Final = {"Content-Disposition": "A name for the file."}
 _RANGE_HEADERS: Final = {**_DOCUMENT_HEADERS, "Content-Range": "Which bytes of how many."}
 
 
@@ -207,6 +210,15 @@ def _operations() -> list[Operation]:
             summary="Shut out one recipient.",
             handler=signed_in(handlers.block),
             answers=transfer,
+            refusals=sent_refusals,
+        ),
+        Operation(
+            method="GET",
+            path=f"{one}/report.json",
+            name="get_report",
+            summary="The evidence of a transfer of one's own: who got it, who fetched what and when. Also after it was erased.",
+            handler=signed_in(report_json),
+            answers=[Answer(description="The report.", models=[ReportView], headers=_REPORT_HEADERS)],
             refusals=sent_refusals,
         ),
         Operation(

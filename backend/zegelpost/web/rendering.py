@@ -85,6 +85,10 @@ class Formats:
         """`23 november 2026 om 14:05`."""
         return self._written(at, _AT[self.language])
 
+    def local_exactly(self, at: datetime) -> str:
+        """`23 nov. 2026 14:05:09 (CET)`: to the second, and unambiguous in the hour that comes twice."""
+        return f"{self._written(at, 'd MMM y HH:mm:ss')} ({at.astimezone(TIME_ZONE):%Z})"
+
     def day(self, at: datetime) -> str:
         """`23 november 2026`."""
         return self._written(at, "d MMMM y")
@@ -133,6 +137,11 @@ def _rounded(number: float, power: int) -> float:
 def _iso(at: datetime) -> str:
     """The moment for a machine, for `<time datetime>`."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _utc_exactly(at: datetime) -> str:
+    """`2026-11-23 13:05:09 UTC`, the same in every language."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +193,8 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "filesize": formats.filesize,
         "remaining": formats.remaining,
         "iso": _iso,
+        "local_exactly": formats.local_exactly,
+        "utc_exactly": _utc_exactly,
     }
     environment.globals |= {
         "asset": assets.asset,
