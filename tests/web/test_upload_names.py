@@ -80,13 +80,15 @@ async def test_an_extension_that_is_not_allowed_hides_behind_nothing(anna: httpx
     transfer_id = await new_draft(anna)
     names = (
         "brief.exe", "brief.EXE", "brief.pdf.exe", "brief.exe.", "brief.exe ", "brief.exe. .", "brief.exe\u200b",
-        "brief.\u202eexe", "brief.ex\x00e", "brief.pdf/brief.exe", "brief.pdf\\brief.exe", "brief.exe:.pdf\x00/a.exe", "brief",
-        ".pdf", "pdf", "brief.", "brief.docm", "brief.html", "brief.svg", "brief.js", "brief.lnk", "brief.pdf;.hta",
+        "brief.\u202eexe", "brief.ex\x00e", "brief.pdf/brief.exe", "brief.pdf\\brief.exe", "brief.exe:.pdf\x00/a.exe",
+        "brief.docm", "brief.html", "brief.svg", "brief.js", "brief.lnk", "brief.pdf;.hta",
         "brief.\uff50\uff44\uff46",
     )  # fmt: skip
 
     for given in names:
         assert await is_refused(await create(anna, transfer_id, given, 4), 415, "extension_not_allowed"), given
+    for given in ("brief", ".pdf", "pdf", "brief."):
+        assert await is_refused(await create(anna, transfer_id, given, 4), 415, "extension_missing"), given
     assert await documents_of(anna, transfer_id) == []
 
 

@@ -483,3 +483,17 @@ async def test_a_part_that_takes_days_is_not_swept_while_it_arrives(
     clock.forward(days=2)
     await services.uploading.sweep()
     assert len(stored_blobs(services)) == 1
+
+
+async def test_a_body_that_announces_too_much_is_refused_before_it_comes(anna: httpx2.AsyncClient, services: Services) -> None:
+    url = await announced(anna, 20)
+
+    async def never() -> AsyncIterator[bytes]:
+        await asyncio.Event().wait()
+        yield b""
+
+    answer = await asyncio.wait_for(patch(anna, url, 0, never(), **{"Content-Length": "21"}), 5)
+
+    assert await is_refused(answer, 413, "upload_length_exceeded")
+    assert stored_blobs(services) == []
+    assert (await patch(anna, url, 0, bytes(20))).status_code == 204

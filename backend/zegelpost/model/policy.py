@@ -11,6 +11,7 @@ from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import (
     DocumentTooLarge,
     ExpiryOutOfRange,
+    ExtensionMissing,
     ExtensionNotAllowed,
     QuotaExceeded,
     TooManyDocuments,
@@ -56,6 +57,8 @@ class Policy:
         return address.domain in self.staff_domains
 
     def require_document(self, name: FileName, length_bytes: int) -> None:
+        if not name.extension:
+            raise ExtensionMissing
         if name.extension not in self.extensions:
             raise ExtensionNotAllowed(extension=name.extension)
         if length_bytes > self.largest_document_bytes:

@@ -274,6 +274,10 @@ class TooManyDocuments(Refusal):
     """Fact: `limit`."""
 
 
+class ExtensionMissing(Refusal):
+    """A name that does not say what the document is."""
+
+
 class ExtensionNotAllowed(Refusal):
     """Fact: `extension`."""
 

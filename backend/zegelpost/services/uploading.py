@@ -279,6 +279,9 @@ class Uploading:
         """Seal the body and commit it; returns the running digest if this process has seen the document from its start."""
         upload = writing.upload
         room = upload.length_bytes - upload.offset_bytes
+        if body.announced_bytes is not None and body.announced_bytes > room:
+            await self._drop_blob(writing)
+            raise UploadLengthExceeded
         digest = self._digest_at(upload)
         if room == 0:
             await self._drop_blob(writing)

@@ -30,8 +30,8 @@ _WRITING: Final[Sequence[type[Refusal]]] = (
     r.UploadOffsetMismatch, r.UploadExpired, r.TransferExpired,
 )  # fmt: skip
 _CREATING: Final[Sequence[type[Refusal]]] = (
-    r.UploadLengthMissing, r.UploadLengthInvalid, r.UploadMetadataInvalid, r.FileNameInvalid, r.ExtensionNotAllowed,
-    r.DocumentTooLarge, r.TransferTooLarge, r.QuotaExceeded, r.TooManyDocuments,
+    r.UploadLengthMissing, r.UploadLengthInvalid, r.UploadMetadataInvalid, r.FileNameInvalid, r.ExtensionMissing,
+    r.ExtensionNotAllowed, r.DocumentTooLarge, r.TransferTooLarge, r.QuotaExceeded, r.TooManyDocuments,
 )  # fmt: skip
 
 

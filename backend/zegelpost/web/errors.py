@@ -98,6 +98,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.TransferTooLarge: _a(413, translatable("All files together are too large: %(limit_bytes)s GB at most.")),
     r.QuotaExceeded: _a(413, translatable("Your space is full: %(limit_bytes)s GB at most. Withdraw old transfers first.")),
     r.TooManyDocuments: _a(422, translatable("There are too many documents: %(limit)s at most.")),
+    r.ExtensionMissing: _a(415, translatable("This file has no type in its name, such as .pdf.")),
     r.ExtensionNotAllowed: _a(415, translatable("Files that end in .%(extension)s are not allowed.")),
     r.ContentMismatch: _a(415, translatable("The content of this file does not fit its name (.%(extension)s).")),
     r.MacroDocument: _a(415, translatable("This document holds macros. Save it without macros first.")),
