@@ -117,7 +117,7 @@ function isSame(one: File, other: File): boolean {
 }
 
 function mayHavePassed(reason: Reason): boolean {
-  return reason.kind === 'outage' || (reason.kind === 'problem' && reason.problem.status === 401)
+  return reason.kind === 'outage' || reason.kind === 'signedOut'
 }
 
 /** The server holds something of it that must not be sent. */

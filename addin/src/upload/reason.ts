@@ -17,6 +17,8 @@ export type Reason =
   | { readonly kind: 'damaged' }
   /** The file on this device was changed, moved or removed meanwhile. */
   | { readonly kind: 'unreadable' }
+  /** Nobody is signed in any more. Told apart by its status: an answer to HEAD has no body to say so. */
+  | { readonly kind: 'signedOut' }
   /** The server said no. */
   | { readonly kind: 'problem'; readonly problem: Problem }
   /** No usable answer, also after trying again. */

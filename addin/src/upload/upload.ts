@@ -84,6 +84,8 @@ export class DocumentUpload {
     const turn = (this.turn += 1)
     this.address ??= await this.memory.recall(this.file)
     if (this.isHalted || turn !== this.turn) return
+    // Who follows this learns which upload it is, before the server answers.
+    if (this.address !== undefined) this.changed(this)
     this.attempt = this.newAttempt()
     this.attempt.start()
   }
@@ -232,6 +234,8 @@ export class DocumentUpload {
       void this.memory.forget(this.file).then(() => this.start())
     } else if (status === 0 && !this.surroundings.isOnline()) {
       this.enter({ kind: 'offline', sentBytes: this.sentBytes })
+    } else if (status === 401) {
+      this.fail({ kind: 'signedOut' }, true)
     } else {
       const problem = answer ? problemOf(status, answer.getHeader('Content-Type'), answer.getBody()) : undefined
       this.fail(problem ? { kind: 'problem', problem } : { kind: 'outage' }, mayTryAgain(status))

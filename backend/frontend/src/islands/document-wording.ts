@@ -93,9 +93,9 @@ export class Wording {
         return this.labels.damaged
       case 'unreadable':
         return this.labels.unreadable
+      case 'signedOut':
+        return this.labels.signedOut
       case 'problem':
-        // The server's sentence says what is wrong; here people need to know how to go on without losing the page.
-        if (reason.problem.status === 401) return this.labels.signedOut
         return reason.problem.detail || reason.problem.title
       case 'outage':
         return this.labels.failed
