@@ -48,12 +48,16 @@ export class UploadQueue {
       if (known.state.kind === 'paused' || known.state.kind === 'failed') this.resume(known)
       return known
     }
-    const upload = new DocumentUpload(file, this.transport, this.memory, this.surroundings, (item) => this.moved(item))
-    this.items.push(upload)
+    const upload = this.take(file)
     const reason = refusal(file, this.limits)
     if (reason) upload.refuse(reason)
     else upload.queue()
     return upload
+  }
+
+  /** List something that can't be sent, with the reason. */
+  refuse(file: File, reason: Reason): void {
+    this.take(file).refuse(reason)
   }
 
   /** Go on with a paused upload, or try a failed one again where that may help. */
@@ -79,6 +83,12 @@ export class UploadQueue {
   close(): void {
     this.stopListening()
     for (const upload of this.items) upload.pause()
+  }
+
+  private take(file: File): DocumentUpload {
+    const upload = new DocumentUpload(file, this.transport, this.memory, this.surroundings, (item) => this.moved(item))
+    this.items.push(upload)
+    return upload
   }
 
   private moved(upload: DocumentUpload): void {

@@ -10,6 +10,8 @@ export interface Problem {
 
 export type Reason =
   | { readonly kind: 'empty' }
+  /** Dragged in as a whole, which browsers can't send. */
+  | { readonly kind: 'folder' }
   | { readonly kind: 'tooLarge'; readonly limitBytes: number }
   | { readonly kind: 'noExtension' }
   | { readonly kind: 'extensionNotAllowed'; readonly extension: string }

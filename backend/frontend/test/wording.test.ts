@@ -4,7 +4,7 @@ import { readLabels, Wording } from '../src/islands/document-wording'
 
 const LABELS = {
   waiting: 'Wacht', uploading: 'Bezig: {percent}', minutesLeft: 'Bezig: {percent}, nog {minutes} min.', paused: 'Gepauzeerd bij {percent}',
-  offline: 'Geen verbinding', done: 'Ontvangen', damaged: 'Beschadigd', unreadable: 'Onleesbaar', signedOut: 'Uitgelogd', failed: 'Mislukt', tooLarge: 'Maximaal {limit}', empty: 'Leeg',
+  offline: 'Geen verbinding', done: 'Ontvangen', damaged: 'Beschadigd', unreadable: 'Onleesbaar', signedOut: 'Uitgelogd', failed: 'Mislukt', tooLarge: 'Maximaal {limit}', empty: 'Leeg', folder: 'Map',
   extensionNotAllowed: 'Geen .{extension}', noExtension: 'Geen soort', resume: 'Ga verder', retry: 'Opnieuw',
   announceDone: '{name} is ontvangen.', announceFailed: '{name}: {reason}', removeFailed: 'Niet verwijderd',
   onItsWay: 'Onderweg', leftOver: 'Niet alles',

@@ -41,7 +41,7 @@ export class DocumentRow {
     name.textContent = file.name
     name.id = `upload-name-${(count += 1)}`
     this.progress.setAttribute('aria-labelledby', name.id)
-    part(this.element, '[data-size]', HTMLElement).textContent = wording.size(file.size)
+    part(this.element, '[data-size]', HTMLElement).textContent = file.size > 0 ? wording.size(file.size) : ''
     this.pauseButton = this.button('pause', () => actions.pause())
     this.resumeButton = this.button('resume', () => actions.resume())
     this.button('remove', () => actions.remove())

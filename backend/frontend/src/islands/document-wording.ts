@@ -3,7 +3,7 @@ import type { Reason } from '@zegelpost/upload/reason'
 import type { UploadState } from '@zegelpost/upload/upload'
 
 const NAMES = [
-  'waiting', 'uploading', 'minutesLeft', 'paused', 'offline', 'done', 'damaged', 'unreadable', 'signedOut', 'failed', 'tooLarge', 'empty',
+  'waiting', 'uploading', 'minutesLeft', 'paused', 'offline', 'done', 'damaged', 'unreadable', 'signedOut', 'failed', 'tooLarge', 'empty', 'folder',
   'extensionNotAllowed', 'noExtension', 'resume', 'retry', 'announceDone', 'announceFailed', 'removeFailed',
   'onItsWay', 'leftOver',
 ] as const
@@ -83,6 +83,8 @@ export class Wording {
     switch (reason.kind) {
       case 'empty':
         return this.labels.empty
+      case 'folder':
+        return this.labels.folder
       case 'tooLarge':
         return fill(this.labels.tooLarge, { limit: this.size(reason.limitBytes) })
       case 'noExtension':

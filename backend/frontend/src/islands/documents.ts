@@ -129,14 +129,14 @@ export function documents(root: HTMLElement): void {
     })
   }
 
-  acceptDrops(part(root, '[data-drop]', HTMLElement), take)
+  acceptDrops(part(root, '[data-drop]', HTMLElement), take, (folder) => queue.refuse(new File([], folder), { kind: 'folder' }))
 
   window.addEventListener('beforeunload', (event) => {
     if (queue.isBusy) event.preventDefault()
   })
 }
 
-function acceptDrops(zone: HTMLElement, take: (files: Iterable<File>) => void): void {
+function acceptDrops(zone: HTMLElement, take: (files: Iterable<File>) => void, refuse: (folder: string) => void): void {
   const hasFiles = (event: DragEvent): boolean => event.dataTransfer?.types.includes('Files') ?? false
   // A file dropped beside the zone would open in place of the page.
   for (const name of ['dragover', 'drop'] as const) {
@@ -151,8 +151,9 @@ function acceptDrops(zone: HTMLElement, take: (files: Iterable<File>) => void): 
   zone.addEventListener('drop', (event) => {
     zone.classList.remove('zp-drop--over')
     const items = Array.from(event.dataTransfer?.items ?? [])
-    // A folder looks like a file that can't be read.
-    const files = items.filter((item) => !item.webkitGetAsEntry()?.isDirectory).map((item) => item.getAsFile())
-    take(files.filter((file) => file !== null))
+    // A folder looks like a file that can't be read. What is asked later than in this event gets no answer.
+    const found = items.map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }))
+    take(found.flatMap(({ entry, file }) => (file === null || entry?.isDirectory ? [] : [file])))
+    for (const { entry } of found) if (entry?.isDirectory) refuse(entry.name)
   })
 }
