@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
-import re
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from tests.journeys.conftest import CHROMIUM, QUIET
 from tests.journeys.line import Line
 from tests.journeys.running import RunningDemo
-from tests.journeys.test_send_and_open import Watched
+from tests.journeys.upload_area import MEGABYTE, WORDS, Anna, download, image, rosa_opens, sha256_of, until_quiet
 
-PASSWORD = "demo-zegelpost-2026"
-LINK = re.compile(r"^http://127\.0\.0\.1:\d+/o/[a-z2-7]{26}#[a-z2-7]{32}$", re.MULTILINE)
-MEGABYTE = 1_000_000
 # What the browser and the operating system had taken in, and the line had not carried, when it broke.
 IN_FLIGHT = 8 * MEGABYTE
-WORDS = {
-    "nl": {
-        "done": "Ontvangen",
-        "uploading": "Bezig: ",
-        "waiting": "Wacht",
-        "paused": "Gepauzeerd bij ",
-        "unfinished": "Nog niet klaar. Kies hetzelfde bestand om verder te gaan.",
-        "offline": "Geen verbinding. Het uploaden gaat straks vanzelf verder.",
-        "exe": "Bestanden die eindigen op .exe zijn niet toegestaan.",
-        "large": "Dit bestand is te groot: maximaal 20 GB.",
-        "folder": "Een map kan niet mee.",
-        "fake": "De inhoud van dit bestand past niet bij de naam (.pdf).",
-        "signed_out": "U bent uitgelogd.",
-        "changed": "Dit bestand is gewijzigd of weg.",
-        "on_its_way": "Sommige documenten zijn nog onderweg.",
-        "left_over": "Nog niet alle documenten zijn binnen.",
-    },
-    "en": {
-        "done": "Received",
-        "uploading": "Uploading: ",
-        "waiting": "Waiting",
-        "paused": "Paused at ",
-        "unfinished": "Not finished. Choose the same file to go on.",
-        "offline": "No connection. Uploading goes on by itself.",
-        "exe": "Files that end in .exe are not allowed.",
-        "large": "This file is too large: 20 GB at most.",
-        "folder": "A folder cannot be sent.",
-        "fake": "The content of this file does not fit its name (.pdf).",
-        "signed_out": "You are signed out.",
-        "changed": "This file has changed or is gone.",
-        "on_its_way": "Some documents are still on their way.",
-        "left_over": "Not all documents have arrived yet.",
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -76,84 +35,8 @@ def chromium(demo: RunningDemo, line: Line) -> Iterator[Browser]:
         browser.close()
 
 
-@dataclass
-class Anna:
-    """Anna with a draft before her, on the page where documents are added."""
-
-    demo: RunningDemo
-    page: Page
-    words: dict[str, str]
-    to: str
-    mobile: str
-    requests: list[Request] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.watched = Watched(self.page)
-        self.page.on("request", self._on_request)
-        self.page.on("dialog", lambda dialog: dialog.accept())
-        self.page.goto(self.demo.base_url + "/sign-in")
-        self.sign_in(self.page)
-        self.page.goto(self.demo.base_url + "/transfers/new")
-        self.page.fill("#subject", "Beelden")
-        self.page.fill("#recipient-0-name", "Rosa")
-        self.page.fill("#recipient-0-email", self.to)
-        self.page.fill("#recipient-0-mobile", self.mobile)
-        self.page.locator("main form .zp-actions button").last.click()
-        self.page.wait_for_url("**/documents")
-
-    def _on_request(self, request: Request) -> None:
-        if "/uploads" in request.url:
-            self.requests.append(request)
-
-    def sign_in(self, page: Page) -> None:
-        page.fill("#email", "anna@zegelpost.example")
-        page.fill("#password", PASSWORD)
-        page.locator("main form button").click()
-        expect(page.locator("form[action='/sign-out']")).to_be_visible()
-
-    def choose(self, *paths: Path) -> None:
-        self.page.set_input_files("#documents", list(paths))
-
-    def drag(self, *paths: Path) -> None:
-        """As from a folder on the desktop, by the browser's own events."""
-        zone = self.page.locator("[data-drop]")
-        box = zone.bounding_box()
-        assert box
-        session = self.page.context.new_cdp_session(self.page)
-        for kind in ("dragEnter", "dragOver", "drop"):
-            data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-            at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 20}
-            session.send("Input.dispatchDragEvent", {"type": kind, **at, "data": data})
-            expect(zone).to_have_class(re.compile(r"zp-drop--over" if kind == "dragOver" else r"zp-drop"))
-        expect(zone).not_to_have_class(re.compile(r"zp-drop--over"))
-
-    def row(self, name: str) -> Locator:
-        return self.page.locator("[data-list] > li", has_text=name)
-
-    def press(self, name: str, action: str) -> None:
-        self.row(name).locator(f"[data-action={action}]").click()
-
-    def sees(self, name: str, word: str) -> None:
-        expect(self.row(name)).to_contain_text(self.words[word], timeout=20_000)
-
-    def percent(self, name: str) -> float:
-        return float(self.row(name).locator("progress").evaluate("bar => bar.value"))
-
-    def wait_for_percent(self, name: str, percent: float) -> None:
-        _until(lambda: self.percent(name) >= percent, self.page)
-
-    def send(self) -> None:
-        self.page.locator("a[href$='/check']").click()
-        self.page.wait_for_url("**/check")
-        self.page.locator("form[action$='/send'] button").click()
-        self.page.wait_for_url("**done=sent")
-
-    def offsets(self) -> list[int]:
-        return [int(each.headers["upload-offset"]) for each in self.requests if each.method == "PATCH"]
-
-
 @pytest.fixture
-def anna_in(demo: RunningDemo, chromium: Browser, line: Line, request: pytest.FixtureRequest) -> Iterator[Callable[..., Anna]]:
+def anna_in(demo: RunningDemo, chromium: Browser, line: Line) -> Iterator[Callable[..., Anna]]:
     """Anna in a language and at a width; afterwards nothing may stand on her console."""
     made: list[Anna] = []
 
@@ -166,51 +49,16 @@ def anna_in(demo: RunningDemo, chromium: Browser, line: Line, request: pytest.Fi
 
     line.bytes_per_second = None
     yield open_page
-    for anna in made:
-        assert anna.watched.complaints == []
-        anna.page.context.close()
     line.mend()
+    for anna in made:
+        anna.page.context.close()
+    assert [anna.watched.complaints for anna in made] == [[] for _ in made]
 
 
-def _until(is_so: Callable[[], bool], page: Page, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline
-        page.wait_for_timeout(30)
-
-
-def _image(path: Path, megabytes: int, seed: int = 0) -> Path:
-    """As a scanner writes them: a preamble, and noise that nothing can shrink."""
-    path.write_bytes(bytes(128) + b"DICM" + random.Random(seed).randbytes(megabytes * MEGABYTE))
-    return path
-
-
-def _sha(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _rosa_opens(anna: Anna, chromium: Browser) -> Page:
-    """Link, code, documents."""
-    demo = anna.demo
-    found = LINK.search(demo.wait_for("mail", anna.to)["text"])
-    assert found
-    page = chromium.new_context(accept_downloads=True).new_page()
-    page.goto(found.group())
-    page.locator("[data-island=open] button").click()
-    page.locator("main form .zp-actions button, main form button").first.click()
-    code = re.search(r"#(\d{6})$", demo.wait_for("sms", "+31" + anna.mobile[1:])["text"])
-    assert code
-    page.fill("#code", code.group(1))
-    page.locator("form:has(#code) button").first.click()
-    expect(page.locator("a[download]").first).to_be_visible()
-    return page
-
-
-def _download(page: Page, name: str) -> Path:
-    with page.expect_download() as download:
-        page.locator("li", has_text=name).locator("a[download]").click()
-    return Path(download.value.path())
+def _picture(anna: Anna, name: str) -> None:
+    """Kept when `ZEGELPOST_TEST_PICTURES` names a folder, to look at."""
+    if folder := os.environ.get("ZEGELPOST_TEST_PICTURES"):
+        anna.page.screenshot(path=Path(folder) / f"uploading-{name}.png", full_page=True)
 
 
 @pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
@@ -226,7 +74,7 @@ def test_many_at_once_and_every_state(
     letters = [tmp_path / f"brief {number}.txt" for number in range(6)]
     for letter in letters:
         letter.write_text(f"Beste Rosa, dit is {letter.name}.\n" * 50)
-    scan, second, third = (_image(tmp_path / f"scan {n}.dcm", 12, n) for n in range(3))
+    scan, second, third = (image(tmp_path / f"scan {n}.dcm", 12, n) for n in range(3))
     folder = tmp_path / "Beelden.zip"
     folder.mkdir()
 
@@ -266,28 +114,22 @@ def test_many_at_once_and_every_state(
     for name in kept:
         anna.sees(name, "done")
     anna.send()
-    rosa = _rosa_opens(anna, chromium)
+    rosa = rosa_opens(anna, chromium)
     expect(rosa.locator("a[download]:not([href$='.zip'])")).to_have_count(len(kept))
-    assert _download(rosa, letters[5].name).read_bytes() == letters[5].read_bytes()
-
-
-def _picture(anna: Anna, name: str) -> None:
-    """Kept when `ZEGELPOST_TEST_PICTURES` names a folder, to look at."""
-    if folder := os.environ.get("ZEGELPOST_TEST_PICTURES"):
-        anna.page.screenshot(path=Path(folder) / f"uploading-{name}.png", full_page=True)
+    assert download(rosa, letters[5].name).read_bytes() == letters[5].read_bytes()
 
 
 def test_paused_halfway_the_bytes_are_the_same(
     anna_in: Callable[..., Anna], chromium: Browser, line: Line, tmp_path: Path
 ) -> None:
     anna = anna_in("en", 1280)
-    scan = _image(tmp_path / "MRI.dcm", 60)
+    scan = image(tmp_path / "MRI.dcm", 60)
     line.bytes_per_second = 30 * MEGABYTE
     anna.choose(scan)
     anna.wait_for_percent(scan.name, 30)
     anna.press(scan.name, "pause")
     anna.sees(scan.name, "paused")
-    _until_quiet(line, anna.page)
+    until_quiet(line, anna.page)
     at_rest = line.sent_bytes
     anna.page.wait_for_timeout(300)
     assert line.sent_bytes == at_rest
@@ -300,24 +142,16 @@ def test_paused_halfway_the_bytes_are_the_same(
     assert len(anna.offsets()) == 2
     assert anna.offsets()[1] > 15 * MEGABYTE
     anna.send()
-    assert _sha(_download(_rosa_opens(anna, chromium), scan.name)) == _sha(scan)
-
-
-def _until_quiet(line: Line, page: Page) -> None:
-    """Until what was under way has gone over the line, or is given up."""
-    before = -1
-    while before != line.sent_bytes:
-        before = line.sent_bytes
-        page.wait_for_timeout(150)
+    assert sha256_of(download(rosa_opens(anna, chromium), scan.name)) == sha256_of(scan)
 
 
 def test_after_a_reload_the_same_file_goes_on(
     anna_in: Callable[..., Anna], chromium: Browser, line: Line, tmp_path: Path
 ) -> None:
     anna = anna_in("nl", 390)
-    scan = _image(tmp_path / "MRI.dcm", 40)
+    scan = image(tmp_path / "MRI.dcm", 40)
     (tmp_path / "ander").mkdir()
-    other = _image(tmp_path / "ander" / "MRI.dcm", 2, seed=7)
+    other = image(tmp_path / "ander" / "MRI.dcm", 2, seed=7)
     line.bytes_per_second = 15 * MEGABYTE
     start = line.sent_bytes
     anna.choose(scan)
@@ -327,7 +161,7 @@ def test_after_a_reload_the_same_file_goes_on(
     anna.sees("MRI.dcm", "unfinished")
     anna.watched.look()
     _picture(anna, "reloaded")
-    _until_quiet(line, anna.page)
+    until_quiet(line, anna.page)
     anna.page.goto(anna.page.url.replace("/documents", "/check"))
     expect(anna.page.locator("main")).to_contain_text(anna.words["left_over"])
     anna.watched.look()
@@ -348,16 +182,16 @@ def test_after_a_reload_the_same_file_goes_on(
     assert anna.offsets()[0] > 15 * MEGABYTE
     assert line.sent_bytes - start < scan.stat().st_size + other.stat().st_size + IN_FLIGHT
     anna.send()
-    rosa = _rosa_opens(anna, chromium)
-    got = {_sha(_download(rosa, size)) for size in ("40 MB", "2 MB")}
-    assert got == {_sha(scan), _sha(other)}
+    rosa = rosa_opens(anna, chromium)
+    got = {sha256_of(download(rosa, size)) for size in ("40 MB", "2 MB")}
+    assert got == {sha256_of(scan), sha256_of(other)}
 
 
 def test_a_lost_line_and_a_dead_server_pass_by_themselves(
     anna_in: Callable[..., Anna], chromium: Browser, line: Line, tmp_path: Path
 ) -> None:
     anna = anna_in("nl", 390)
-    scan = _image(tmp_path / "MRI.dcm", 50)
+    scan = image(tmp_path / "MRI.dcm", 50)
     line.bytes_per_second = 12 * MEGABYTE
     anna.choose(scan)
 
@@ -393,12 +227,12 @@ def test_a_lost_line_and_a_dead_server_pass_by_themselves(
     anna.sees(scan.name, "done")
     assert [each.method for each in anna.requests].count("POST") == 1
     anna.send()
-    assert _sha(_download(_rosa_opens(anna, chromium), scan.name)) == _sha(scan)
+    assert sha256_of(download(rosa_opens(anna, chromium), scan.name)) == sha256_of(scan)
 
 
 def test_going_on_waits_until_all_is_there(anna_in: Callable[..., Anna], line: Line, tmp_path: Path) -> None:
     anna = anna_in("nl", 390)
-    scan, second = _image(tmp_path / "MRI.dcm", 9), _image(tmp_path / "CT.dcm", 9, seed=3)
+    scan, second = image(tmp_path / "MRI.dcm", 9), image(tmp_path / "CT.dcm", 9, seed=3)
     line.bytes_per_second = 5 * MEGABYTE
     anna.choose(scan, second)
     anna.wait_for_percent(second.name, 3)
@@ -429,12 +263,12 @@ def test_going_on_waits_until_all_is_there(anna_in: Callable[..., Anna], line: L
 
 def test_nothing_is_lost_when_the_sign_in_ends(anna_in: Callable[..., Anna], line: Line, tmp_path: Path) -> None:
     anna = anna_in("nl", 390)
-    scan = _image(tmp_path / "MRI.dcm", 12)
+    scan = image(tmp_path / "MRI.dcm", 12)
     line.bytes_per_second = 6 * MEGABYTE
     anna.choose(scan)
     anna.wait_for_percent(scan.name, 30)
     anna.press(scan.name, "pause")
-    _until_quiet(line, anna.page)
+    until_quiet(line, anna.page)
     elsewhere = anna.page.context.new_page()
     elsewhere.goto(anna.demo.base_url)
     elsewhere.locator("form[action='/sign-out'] button").click()
@@ -454,13 +288,13 @@ def test_nothing_is_lost_when_the_sign_in_ends(anna_in: Callable[..., Anna], lin
 
 def test_a_file_that_changes_under_way_is_told(anna_in: Callable[..., Anna], line: Line, tmp_path: Path) -> None:
     anna = anna_in("nl", 390)
-    scan = _image(tmp_path / "MRI.dcm", 12)
+    scan = image(tmp_path / "MRI.dcm", 12)
     line.bytes_per_second = 4 * MEGABYTE
     anna.choose(scan)
     anna.wait_for_percent(scan.name, 30)
     anna.press(scan.name, "pause")
-    _until_quiet(line, anna.page)
-    _image(scan, 11, seed=9)
+    until_quiet(line, anna.page)
+    image(scan, 11, seed=9)
     anna.press(scan.name, "resume")
     anna.sees(scan.name, "changed")
     _picture(anna, "changed")
