@@ -163,8 +163,8 @@ async def test_known_and_unknown_take_as_long(app: Starlette, services: Services
         known.append(await seconds(ANNA, NEW))
         unknown.append(await seconds(f"eve{number}@zegelpost.example", NEW))
 
-    # The fastest of each says most on a busy machine. Without hashing for one of them this would be far apart.
-    assert 0.6 < min(known) / min(unknown) < 1.7, (statistics.median(known), statistics.median(unknown))
+    # The fastest of each says most on a busy machine. Without hashing for one of them this would be five times apart and more.
+    assert 0.4 < min(known) / min(unknown) < 2.5, (statistics.median(known), statistics.median(unknown))
 
 
 @pytest.mark.parametrize(
