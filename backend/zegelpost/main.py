@@ -38,6 +38,7 @@ from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
+from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
@@ -107,8 +108,9 @@ def build_services(
     scanner = _scanner(settings)
     keeping_keys = KeepingKeys(ring)
     composing = Composing(organisation)
-    notifying = Notifying(database, keeping_keys, ring, composing, gateways or _gateways(settings, outbox), clock)
-    sending = Sending(database, keeping_keys, notifying, policy, settings.base_url, clock)
+    presenting = Presenting(keeping_keys, organisation)
+    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
+    sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
@@ -125,11 +127,11 @@ def build_services(
             database, keeping_keys, notifying, signing_in, policy, organisation, party, clock
         ),
         sending=sending,
-        following_up=FollowingUp(database, keeping_keys, notifying, sending, policy, clock),
-        overseeing=Overseeing(database, keeping_keys, clock),
-        reporting=Reporting(database, keeping_keys, settings.organisation, f"Zegelpost {version('zegelpost')}", clock),
-        receiving=Receiving(database, keeping_keys, clock),
-        verifying=Verifying(database, keeping_keys, notifying, composing, clock),
+        following_up=FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock),
+        overseeing=Overseeing(database, keeping_keys, presenting, clock),
+        reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
+        receiving=Receiving(database, keeping_keys, presenting, clock),
+        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,

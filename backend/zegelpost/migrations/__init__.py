@@ -10,7 +10,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 from sqlalchemy.engine import Connection
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from zegelpost.database import Database
 
@@ -26,8 +28,16 @@ def migrate_database(url: str) -> None:
 
     async def run() -> None:
         database = Database(url)
+        if database.is_sqlite:
+            # To change a column SQLite makes the table anew (https://sqlite.org/lang_altertable.html, section 7): other tables
+            # refer to nothing in between, which is checked at the end instead.
+            event.listen(database.engine.sync_engine, "connect", _drop_references)
         async with database.engine.begin() as connection:
             await connection.run_sync(_upgrade)
+            if database.is_sqlite:
+                broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
+                if broken:
+                    raise SchemaOutdated(f"{len(broken)} rows refer to nothing after the migration; nothing was changed")
         await database.close()
 
     asyncio.run(run())
@@ -39,6 +49,12 @@ async def require_current_schema(database: Database) -> None:
         current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
     if current != ScriptDirectory(str(_HERE)).get_current_head():
         raise SchemaOutdated("the database is of another version: run `zegelpost migrate`")
+
+
+def _drop_references(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    cursor.close()
 
 
 def _upgrade(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
-from zegelpost.model.identifiers import BlobName, DocumentId, StaffUserId, TransferId, UploadId
+from zegelpost.model.identifiers import BlobName, DocumentId, TransferId, UploadId
 
 UPLOAD_LIFETIME: Final = timedelta(days=7)  # after the last part that arrived
 MOST_PARTS: Final = 10_000  # of one document; keeps the manifest and the bookkeeping of a hostile client small
@@ -54,7 +54,6 @@ class Upload(Base):
     id: Mapped[UploadId] = mapped_column(IDENTIFIER, primary_key=True)
     document_id: Mapped[DocumentId] = mapped_column(ForeignKey("document.id"), unique=True)
     transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)
-    owner_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
     length_bytes: Mapped[int] = mapped_column(BigInteger)
     offset_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     part_count: Mapped[int] = mapped_column(default=0)

@@ -59,6 +59,7 @@ class EventTag(StrEnum):
 class ActorKind(StrEnum):
     STAFF = "staff"
     RECIPIENT = "recipient"
+    GUEST = "guest"
     SYSTEM = "system"
     STRANGER = "stranger"
 

@@ -36,6 +36,7 @@ class Policy:
     largest_document_bytes: int = 20 * GIGABYTE
     largest_transfer_bytes: int = 50 * GIGABYTE
     quota_bytes: int = 500 * GIGABYTE  # of one sender, all transfers that are still kept
+    guest_quota_bytes: int = 20 * GIGABYTE  # of one guest, all answers to one transfer that are still kept
     most_documents: int = 250
     most_recipients: int = 50
     default_expiry_days: int = 28
@@ -64,14 +65,15 @@ class Policy:
         if length_bytes > self.largest_document_bytes:
             raise DocumentTooLarge(limit_bytes=self.largest_document_bytes)
 
-    def require_room(self, *, document_count: int, transfer_bytes: int, sender_bytes: int) -> None:
+    def require_room(self, *, document_count: int, transfer_bytes: int, sender_bytes: int, is_guest: bool = False) -> None:
         """Limits with the new document already counted."""
         if document_count > self.most_documents:
             raise TooManyDocuments(limit=self.most_documents)
         if transfer_bytes > self.largest_transfer_bytes:
             raise TransferTooLarge(limit_bytes=self.largest_transfer_bytes)
-        if sender_bytes > self.quota_bytes:
-            raise QuotaExceeded(limit_bytes=self.quota_bytes)
+        quota_bytes = self.guest_quota_bytes if is_guest else self.quota_bytes
+        if sender_bytes > quota_bytes:
+            raise QuotaExceeded(limit_bytes=quota_bytes)
 
     def require_expiry(self, days: int) -> None:
         if not 1 <= days <= self.longest_expiry_days:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
 from zegelpost.model.email_address import EmailAddress
-from zegelpost.model.identifiers import ChallengeId, LinkId, RecipientId, TransferId
+from zegelpost.model.identifiers import ChallengeId, DepartmentId, LinkId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.refusals import LinkLocked, RecipientBlocked
 
@@ -34,7 +34,8 @@ class VerificationMethod(StrEnum):
 
     SMS = "sms"
     ACCESS_CODE = "access_code"
-    SIGN_IN = "sign_in"  # colleagues, who have an account
+    SIGN_IN = "sign_in"  # colleagues and departments, who have accounts
+    LINK = "link"  # the link alone: for guests who only send, and whose number nobody knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Recipient(Base):
     transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)
     position: Mapped[int]
     method: Mapped[VerificationMethod] = mapped_column(text_of(VerificationMethod))
+    # A department receives it: every member, then and later, and nobody by their own address.
+    department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"), index=True)
     sealed_person: Mapped[bytes] = mapped_column(LargeBinary)
     email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
     number_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
@@ -80,6 +83,9 @@ class Recipient(Base):
     fetched_at: Mapped[datetime | None]
     reminded_at: Mapped[datetime | None]
     help_asked_at: Mapped[datetime | None]
+    # By staff, about what they received.
+    handled_at: Mapped[datetime | None]
+    handled_by_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))
 
     def require_open(self) -> None:
         if self.blocked_at is not None:

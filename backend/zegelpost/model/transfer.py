@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
-from zegelpost.model.identifiers import StaffUserId, TransferId
+from zegelpost.model.identifiers import DepartmentId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.refusals import (
     FormRefused,
     NoteTooLong,
@@ -34,6 +34,15 @@ LONGEST_REFERENCE: Final = 100
 LONGEST_NOTE: Final = 20_000
 
 
+class TransferKind(StrEnum):
+    """Who gives documents to whom, and how it began. What guests send always answers one of the other three."""
+
+    SENDING = "sending"  # staff to recipients
+    REQUEST = "request"  # staff ask one outsider; the recipient is the guest who answers
+    INTAKE = "intake"  # begun by the guest, who is its recipient
+    ANSWER = "answer"  # a guest to staff
+
+
 class TransferState(StrEnum):
     DRAFT = "draft"
     SENT = "sent"
@@ -49,7 +58,16 @@ class Transfer(Base):
     __table_args__ = (Index("ix_transfer_sender_state_sent", "sender_id", "state", "sent_at"),)
 
     id: Mapped[TransferId] = mapped_column(IDENTIFIER, primary_key=True)
-    sender_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"))
+    kind: Mapped[TransferKind] = mapped_column(text_of(TransferKind), default=TransferKind.SENDING)
+    # Missing when a guest sends, or when nobody of staff has looked at an intake yet.
+    sender_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))
+    # On whose behalf; then it is the department's, and no longer the sender's own.
+    department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"), index=True)
+    # For an answer: to what, and which of its recipients sent it.
+    answers_id: Mapped[TransferId | None] = mapped_column(ForeignKey("transfer.id"), index=True)
+    guest_id: Mapped[RecipientId | None] = mapped_column(
+        ForeignKey("recipient.id", use_alter=True, name="fk_transfer_guest_id_recipient"), index=True
+    )
     state: Mapped[TransferState] = mapped_column(text_of(TransferState), default=TransferState.DRAFT)
     language: Mapped[str] = mapped_column(String(2))
     has_sender_copy: Mapped[bool]
@@ -62,6 +80,8 @@ class Transfer(Base):
     # Wrapped under the token of the sign-in that made the draft; dropped when the transfer is sent.
     draft_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     sender_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Of an answer: wrapped under the key of what it answers, so that the guest's own link also opens what they sent.
+    guest_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     week: Mapped[str | None] = mapped_column(String(8), index=True)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

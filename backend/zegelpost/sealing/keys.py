@@ -16,6 +16,7 @@ _MOST_FIELD_BYTES: Final = 0xFFFF
 _DOCUMENT: Final = b"zegelpost/1/document"
 _MANIFEST: Final = b"zegelpost/1/manifest"
 _METADATA: Final = b"zegelpost/1/metadata"
+_ANSWERS: Final = b"zegelpost/1/answers"
 _INDEX: Final = b"zegelpost/1/index"
 
 
@@ -70,6 +71,10 @@ class MessageKey:
 
     def manifest_key(self, document_id: str) -> bytes:
         return expand(self.material, labelled(_MANIFEST, document_id))
+
+    def answers_key(self) -> bytes:
+        """The secret under which the message keys of what answers this transfer are wrapped, for the guest who sent them."""
+        return expand(self.material, labelled(_ANSWERS))
 
     def metadata_key(self) -> bytes:
         return expand(self.material, labelled(_METADATA))

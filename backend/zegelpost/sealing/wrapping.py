@@ -21,6 +21,7 @@ class WrapPurpose(Enum):
     SENDER = 2
     DRAFT = 3
     GRANT = 4
+    ANSWER = 5
 
     @property
     def head(self) -> bytes:

@@ -5,30 +5,39 @@ Absent and forbidden give the same answer, `NotFound`, so that nobody can try ou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from zegelpost.model.department import Department, DepartmentRole, Membership
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
-from zegelpost.model.identifiers import DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
+from zegelpost.model.identifiers import DepartmentId, DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
 from zegelpost.model.second_factor import AuthenticatorApp, Passkey
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import HalfSignIn, SignIn, SignInKind, StaffUser
-from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState
+from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.recording import Subject
 
 
 @dataclass(frozen=True, slots=True)
 class StaffActor:
-    """A signed-in staff user and the token they hold."""
+    """A signed-in staff user, the token they hold, and the departments they work for at this moment."""
 
     user: StaffUser
     token: SecretToken = field(repr=False)
+    departments: Mapping[DepartmentId, DepartmentRole] = field(default_factory=dict)
+
+    @property
+    def holds(self) -> SecretToken:
+        """What opens their drafts."""
+        return self.token
 
     def subject(
         self,
@@ -61,7 +70,12 @@ async def staff_actor(session: AsyncSession, token: SecretToken, kind: SignInKin
         raise SignInRequired
     if user.is_switched_off:
         raise SignInRequired
-    return StaffActor(user, token)
+    rows = await session.execute(
+        select(Membership.department_id, Membership.role)
+        .join(Department, Department.id == Membership.department_id)
+        .where(Membership.user_id == user.id, Department.closed_at.is_(None))
+    )
+    return StaffActor(user, token, {row.department_id: row.role for row in rows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +129,29 @@ async def own_factor(session: AsyncSession, actor: StaffActor, factor_id: str) -
     return factor
 
 
+def is_senders(actor: StaffActor) -> ColumnElement[bool]:
+    """The transfers that are this staff user's to see and to follow up.
+
+    Their own, and of each of their departments what its members sent. A draft is only its maker's, also for a department. Who
+    left a department has nothing to do with what they sent for it.
+    """
+    departments = list(actor.departments)
+    return or_(
+        and_(Transfer.sender_id == actor.user.id, Transfer.department_id.is_(None)),
+        and_(
+            Transfer.department_id.in_(departments),
+            or_(Transfer.sender_id == actor.user.id, Transfer.state != TransferState.DRAFT),
+        ),
+    )
+
+
 async def own_transfer(session: AsyncSession, actor: StaffActor, transfer_id: str, *, lock: bool = False) -> Transfer:
-    """A transfer this staff user sends or sent. With `lock`, no other unit of work changes it meanwhile."""
+    """A transfer this staff user or their department sends or sent. With `lock`, no other unit of work changes it meanwhile."""
     if not is_identifier(transfer_id):
         raise NotFound
-    query = select(Transfer).where(Transfer.id == transfer_id)
+    query = select(Transfer).where(Transfer.id == transfer_id, Transfer.kind != TransferKind.ANSWER, is_senders(actor))
     transfer = await session.scalar(query.with_for_update() if lock else query)
     if transfer is None:
-        raise NotFound
-    if transfer.sender_id != actor.user.id:
         raise NotFound
     return transfer
 
@@ -152,31 +180,67 @@ async def document_of(session: AsyncSession, transfer: Transfer, document_id: st
     return document
 
 
-async def own_upload(session: AsyncSession, actor: StaffActor, upload_id: str) -> tuple[Upload, Document, Transfer]:
-    """An upload this staff user started, with its document and transfer."""
+async def drafted_transfer(session: AsyncSession, actor: Sender, transfer_id: str, *, lock: bool = False) -> Transfer:
+    """A transfer of whoever is making it, staff or guest. It need not be a draft any more."""
+    if isinstance(actor, StaffActor):
+        return await own_transfer(session, actor, transfer_id, lock=lock)
+    return await own_answer(session, actor, transfer_id, lock=lock)
+
+
+async def own_answer(session: AsyncSession, actor: GuestActor, transfer_id: str, *, lock: bool = False) -> Transfer:
+    """What this very guest sends or sent as an answer to this very transfer."""
+    if not is_identifier(transfer_id):
+        raise NotFound
+    query = select(Transfer).where(
+        Transfer.id == transfer_id,
+        Transfer.kind == TransferKind.ANSWER,
+        Transfer.guest_id == actor.recipient.id,
+        Transfer.answers_id == actor.transfer.id,
+    )
+    transfer = await session.scalar(query.with_for_update() if lock else query)
+    if transfer is None:
+        raise NotFound
+    return transfer
+
+
+async def own_upload(session: AsyncSession, actor: Sender, upload_id: str) -> tuple[Upload, Document, Transfer]:
+    """An upload to a transfer of whoever is making it, with its document and transfer."""
     if not is_identifier(upload_id):
         raise NotFound
     upload = await session.get(Upload, UploadId(upload_id))
     if upload is None:
         raise NotFound
-    if upload.owner_id != actor.user.id:
-        raise NotFound
     document = await session.get_one(Document, upload.document_id)
-    return upload, document, await own_transfer(session, actor, upload.transfer_id)
+    transfer = await drafted_transfer(session, actor, upload.transfer_id)
+    if isinstance(actor, StaffActor) and transfer.sender_id != actor.user.id:
+        raise NotFound
+    return upload, document, transfer
+
+
+def is_receivers(actor: StaffActor, email_index: bytes) -> ColumnElement[bool]:
+    """The recipients that are this staff user, by `email_index`, the keyed hash of their own address, or their departments."""
+    return and_(
+        Recipient.method == VerificationMethod.SIGN_IN,
+        or_(
+            and_(Recipient.email_index == email_index, Recipient.department_id.is_(None)),
+            Recipient.department_id.in_(list(actor.departments)),
+        ),
+    )
 
 
 async def received_transfer(
-    session: AsyncSession, email_index: bytes, transfer_id: str, now: datetime
+    session: AsyncSession, actor: StaffActor, email_index: bytes, transfer_id: str, now: datetime
 ) -> tuple[Transfer, Recipient]:
-    """A transfer that names a staff user as a colleague; `email_index` is the keyed hash of their own address."""
+    """A transfer to a staff user as a colleague, or to a department of theirs; `email_index` as in `is_receivers`."""
     if not is_identifier(transfer_id):
         raise NotFound
     recipient = await session.scalar(
-        select(Recipient).where(Recipient.transfer_id == transfer_id, Recipient.email_index == email_index)
+        select(Recipient)
+        .where(Recipient.transfer_id == transfer_id, is_receivers(actor, email_index))
+        .order_by(Recipient.position)
+        .limit(1)
     )
     if recipient is None:
-        raise NotFound
-    if recipient.method != VerificationMethod.SIGN_IN:
         raise NotFound
     transfer = await session.get_one(Transfer, TransferId(transfer_id))
     if transfer.state in {TransferState.DRAFT, TransferState.ERASED}:
@@ -214,6 +278,32 @@ class RecipientActor:
             recipient_id=self.recipient.id,
             document_id=document_id,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class GuestActor:
+    """A verified recipient who sends us something back. `key` opens what they answer to, and with it what they sent before."""
+
+    recipient: Recipient
+    transfer: Transfer
+    key: MessageKey = field(repr=False)
+
+    @property
+    def holds(self) -> MessageKey:
+        """What opens their drafts."""
+        return self.key
+
+    def subject(self, transfer: Transfer | None = None, *, document_id: DocumentId | None = None) -> Subject:
+        """Who and what, for the record."""
+        return Subject(
+            actor=ActorKind.GUEST,
+            transfer_id=transfer.id if transfer else self.transfer.id,
+            recipient_id=self.recipient.id,
+            document_id=document_id,
+        )
+
+
+Sender = StaffActor | GuestActor
 
 
 async def link_holder(session: AsyncSession, link_id: str, cookie: SecretToken | None, now: datetime) -> RecipientActor:

@@ -20,6 +20,7 @@ from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
+from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
 
@@ -29,11 +30,19 @@ _BRINGS_A_WAY_IN: Final = (Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Pur
 
 class FollowingUp:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, sending: Sending, policy: Policy, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        notifying: Notifying,
+        presenting: Presenting,
+        sending: Sending,
+        policy: Policy,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._notifying = notifying
+        self._presenting = presenting
         self._sending = sending
         self._policy = policy
         self._clock = clock
@@ -46,6 +55,7 @@ class FollowingUp:
             transfer.require_sent()
             transfer.state = TransferState.REVOKED
             transfer.revoked_at = now
+            sender = await self._presenting.sender_of(session, transfer)
             recipients = await _recipients(session, transfer)
             for recipient in recipients:
                 await self._shut(session, recipient)
@@ -58,7 +68,7 @@ class FollowingUp:
                         transfer.language,
                         transfer=transfer,
                         recipient=recipient,
-                        **recipient_facts(person, actor.user, transfer),
+                        **recipient_facts(person, sender, transfer),
                     )
             record(session, EventTag.TRANSFER_REVOKED, actor.subject(transfer), now)
 
@@ -104,7 +114,7 @@ class FollowingUp:
             key = self._keys.sender_key(transfer)
             recipient.blocked_at = recipient.locked_at = None
             recipient.wrong_code_count = 0
-            await self._new_way_in(session, Purpose.NEW_LINK, actor, transfer, recipient, key, now)
+            await self._new_way_in(session, Purpose.NEW_LINK, transfer, recipient, key, now)
             record(session, EventTag.LINK_REISSUED, actor.subject(transfer, recipient_id=recipient.id), now, reason="asked")
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> int:
@@ -129,22 +139,21 @@ class FollowingUp:
                 raise RemindedRecently(retry_after_seconds=int(_REMIND_EVERY.total_seconds()))
             for recipient in due:
                 recipient.reminded_at = now
-                await self._remind_one(session, actor, transfer, recipient, now)
+                await self._remind_one(session, transfer, recipient, now)
                 record(session, EventTag.RECIPIENT_REMINDED, actor.subject(transfer, recipient_id=recipient.id), now)
             return len(due)
 
-    async def _remind_one(
-        self, session: AsyncSession, actor: StaffActor, transfer: Transfer, recipient: Recipient, now: datetime
-    ) -> None:
+    async def _remind_one(self, session: AsyncSession, transfer: Transfer, recipient: Recipient, now: datetime) -> None:
         if transfer.has_sender_copy or recipient.method == VerificationMethod.SIGN_IN:
             key = (
                 self._keys.colleague_key(transfer, recipient)
                 if recipient.method == VerificationMethod.SIGN_IN
                 else self._keys.sender_key(transfer)
             )
-            await self._new_way_in(session, Purpose.REMINDER, actor, transfer, recipient, key, now)
+            await self._new_way_in(session, Purpose.REMINDER, transfer, recipient, key, now)
             return
         person = self._keys.person(recipient)
+        sender = await self._presenting.sender_of(session, transfer)
         self._notifying.queue_mail(
             session,
             Purpose.REMINDER,
@@ -152,21 +161,21 @@ class FollowingUp:
             transfer.language,
             transfer=transfer,
             recipient=recipient,
-            **recipient_facts(person, actor.user, transfer),
+            **recipient_facts(person, sender, transfer),
         )
 
     async def _new_way_in(
         self,
         session: AsyncSession,
         purpose: Purpose,
-        actor: StaffActor,
         transfer: Transfer,
         recipient: Recipient,
         key: MessageKey,
         now: datetime,
     ) -> None:
+        sender = await self._presenting.sender_of(session, transfer)
         if recipient.method == VerificationMethod.SIGN_IN:
-            self._sending.invite_colleague(session, actor.user, transfer, recipient, self._keys.person(recipient), key)
+            self._sending.invite_colleague(session, sender, transfer, recipient, key)
             return
         await self._shut(session, recipient)
         await session.execute(
@@ -175,7 +184,7 @@ class FollowingUp:
             .values(replaced_at=now)
             .execution_options(synchronize_session=False)
         )
-        self._sending.invite(session, purpose, actor.user, transfer, recipient, key)
+        self._sending.invite(session, purpose, sender, transfer, recipient, key)
 
     async def _carry(self, session: AsyncSession, transfer: Transfer, expires_at: datetime) -> None:
         """Tie every wrap to the week of the later expiry."""

@@ -46,14 +46,48 @@ class KeepingKeys:
             self._keep_sender_copy(key, transfer, now + DRAFT_LIFETIME)
         return key
 
-    def message_key(self, transfer: Transfer, token: SecretToken) -> MessageKey:
-        """The key, for the sender. Raises `NotFound` when neither this token nor a sender copy opens it."""
+    def new_answer_key(self, transfer: Transfer, key: MessageKey) -> MessageKey:
+        """Make the key of what a guest is going to send, and wrap it under the key of what it answers."""
+        assert transfer.answers_id is not None
+        answer_key = MessageKey.generate()
+        transfer.guest_wrap = wrap_under_secret(
+            answer_key,
+            purpose=WrapPurpose.ANSWER,
+            secret=key.answers_key(),
+            salt=b"",
+            transfer_id=transfer.id,
+            holder_id="guest",
+            key_id=transfer.answers_id,
+        )
+        return answer_key
+
+    def answer_key(self, transfer: Transfer, key: MessageKey) -> MessageKey:
+        """The key of an answer, for whoever can open what it answers. Raises `NotFound`."""
+        if transfer.guest_wrap is None or transfer.answers_id is None:
+            raise NotFound
+        try:
+            return unwrap_under_secret(
+                transfer.guest_wrap,
+                purpose=WrapPurpose.ANSWER,
+                secret=key.answers_key(),
+                salt=b"",
+                transfer_id=transfer.id,
+                holder_id="guest",
+                key_id=transfer.answers_id,
+            )
+        except WrapRefused:
+            raise NotFound from None
+
+    def message_key(self, transfer: Transfer, holds: SecretToken | MessageKey) -> MessageKey:
+        """The key, for the sender, by what they hold. Raises `NotFound` when neither that nor a sender copy opens it."""
+        if isinstance(holds, MessageKey):
+            return self.answer_key(transfer, holds)
         if transfer.state == TransferState.DRAFT and transfer.draft_wrap is not None:
             try:
                 return unwrap_under_secret(
                     transfer.draft_wrap,
                     purpose=WrapPurpose.DRAFT,
-                    secret=token.key_material,
+                    secret=holds.key_material,
                     salt=_TOKEN_SALT,
                     transfer_id=transfer.id,
                     holder_id="sender",

@@ -34,12 +34,12 @@ from zegelpost.model.outgoing import (
 )
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
 from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
 from zegelpost.sealing.text import open_bytes, seal_bytes
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
 
 _LOG: Final = structlog.get_logger()
@@ -54,12 +54,20 @@ class Gateways:
 
 class Notifying:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, ring: KeyRing, composing: Composing, gateways: Gateways, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        ring: KeyRing,
+        composing: Composing,
+        presenting: Presenting,
+        gateways: Gateways,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._ring = ring
         self._composing = composing
+        self._presenting = presenting
         self._gateways = gateways
         self._clock = clock
         # Set by whoever put something in the outbox of this process, so that a code leaves at once.
@@ -125,23 +133,24 @@ class Notifying:
             self._clock(),
         )
 
-    def queue_to_sender(
+    async def queue_to_sender(
         self,
         session: AsyncSession,
         purpose: Purpose,
-        sender: StaffUser,
         *,
         transfer: Transfer,
         recipient: Recipient,
         **facts: Any,
     ) -> None:
-        """A notice to the sender about one of their recipients."""
+        """A notice to the sender, or their department, about one of their recipients."""
+        sender = await self._presenting.follower_of(session, transfer)
+        if sender is None:
+            return
         person = self._keys.person(recipient)
-        local, _, domain = sender.email.rpartition("@")
         self.queue_mail(
             session,
             purpose,
-            EmailAddress(local, domain),
+            sender.address,
             sender.language,
             transfer=transfer,
             recipient=recipient,
@@ -333,12 +342,14 @@ class Notifying:
             return
         transfer = await session.get_one(Transfer, outgoing.transfer_id)
         recipient = await session.get_one(Recipient, outgoing.recipient_id)
-        sender = await session.get_one(StaffUser, transfer.sender_id)
+        sender = await self._presenting.follower_of(session, transfer)
+        if sender is None:
+            return
         is_sms = outgoing.kind == OutgoingKind.SMS
         kind = SmsErrorKind(failure) if is_sms and failure in set(SmsErrorKind) else SmsErrorKind.OTHER
         reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASON[sender.language]
-        self.queue_to_sender(
-            session, Purpose.DELIVERY_FAILED, sender, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
+        await self.queue_to_sender(
+            session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
         )
 
     async def forget_old(self) -> None:
@@ -358,7 +369,7 @@ def _subject(outgoing: Outgoing) -> Subject:
     return Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
 
 
-def recipient_facts(person: Person, sender: StaffUser, transfer: Transfer) -> dict[str, Any]:
+def recipient_facts(person: Person, sender: Correspondent, transfer: Transfer) -> dict[str, Any]:
     """What every mail to a recipient may say."""
     return {
         "name": person.name,

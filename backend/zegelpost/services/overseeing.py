@@ -19,11 +19,11 @@ from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId, Upl
 from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
-from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer, TransferState, TransferText
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.access import StaffActor, own_transfer
+from zegelpost.services.access import StaffActor, is_receivers, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
 PAGE: Final = 20
@@ -101,19 +101,24 @@ class ReceivedOverview:
 
 
 class Overseeing:
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, clock: Clock) -> None:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, presenting: Presenting, clock: Clock) -> None:
         self._database = database
         self._keys = keeping_keys
+        self._presenting = presenting
         self._clock = clock
 
     async def sent(self, actor: StaffActor, *, page: int = 1, count: int = PAGE) -> Page:
         """Sent transfers, newest first; erased ones are gone."""
-        mine = (Transfer.sender_id == actor.user.id, Transfer.state.not_in([TransferState.DRAFT, TransferState.ERASED]))
+        mine = (
+            is_senders(actor),
+            Transfer.kind == TransferKind.SENDING,
+            Transfer.state.not_in([TransferState.DRAFT, TransferState.ERASED]),
+        )
         return await self._page(actor, mine, Transfer.sent_at.desc(), page, count)
 
     async def drafts(self, actor: StaffActor) -> Page:
         """Drafts that this sign-in can open, newest first."""
-        mine = (Transfer.sender_id == actor.user.id, Transfer.state == TransferState.DRAFT)
+        mine = (is_senders(actor), Transfer.kind == TransferKind.SENDING, Transfer.state == TransferState.DRAFT)
         page = await self._page(actor, mine, Transfer.created_at.desc(), 1, PAGE)
         return Page([draft for draft in page.items if draft.text is not None], 1, page.total_count)
 
@@ -123,12 +128,10 @@ class Overseeing:
         index = self._keys.index("email", actor.user.email)
         async with self._database.reading() as session:
             rows = await session.execute(
-                select(Transfer, Recipient, StaffUser)
+                select(Transfer, Recipient)
                 .join(Recipient, Recipient.transfer_id == Transfer.id)
-                .join(StaffUser, StaffUser.id == Transfer.sender_id)
                 .where(
-                    Recipient.email_index == index,
-                    Recipient.method == VerificationMethod.SIGN_IN,
+                    is_receivers(actor, index),
                     Recipient.blocked_at.is_(None),
                     Transfer.state == TransferState.SENT,
                     Transfer.expires_at > now,
@@ -136,7 +139,10 @@ class Overseeing:
                 .order_by(Transfer.sent_at.desc())
                 .limit(100)
             )
-            return [self._received(transfer, recipient, sender) for transfer, recipient, sender in rows.all()]
+            return [
+                self._received(transfer, recipient, await self._presenting.sender_of(session, transfer))
+                for transfer, recipient in rows.all()
+            ]
 
     async def transfer(self, actor: StaffActor, transfer_id: str) -> TransferOverview:
         """One transfer with everything that happened to it. Raises `NotFound`."""
@@ -210,7 +216,7 @@ class Overseeing:
         except (LinkNotReissuable, TransferExpired, NotFound):
             return None
 
-    def _received(self, transfer: Transfer, recipient: Recipient, sender: StaffUser) -> ReceivedOverview:
+    def _received(self, transfer: Transfer, recipient: Recipient, sender: Correspondent) -> ReceivedOverview:
         assert transfer.sent_at is not None
         assert transfer.expires_at is not None
         return ReceivedOverview(

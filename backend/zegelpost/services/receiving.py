@@ -17,11 +17,11 @@ from zegelpost.model.file_name import FileName
 from zegelpost.model.identifiers import DocumentId, TransferId
 from zegelpost.model.recipient import Grant, Recipient
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, document_of, granted, received_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import Subject, record
 
 
@@ -61,9 +61,10 @@ class Reader:
 
 
 class Receiving:
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, clock: Clock) -> None:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, presenting: Presenting, clock: Clock) -> None:
         self._database = database
         self._keys = keeping_keys
+        self._presenting = presenting
         self._clock = clock
 
     async def by_grant(self, link_id: str, cookie: SecretToken | None) -> Reader:
@@ -81,7 +82,9 @@ class Receiving:
         """A colleague who is a recipient. Raises `NotFound` to everyone else."""
         now = self._clock()
         async with self._database.reading() as session:
-            transfer, recipient = await received_transfer(session, self._keys.index("email", actor.user.email), transfer_id, now)
+            transfer, recipient = await received_transfer(
+                session, actor, self._keys.index("email", actor.user.email), transfer_id, now
+            )
             key = self._keys.colleague_key(transfer, recipient)
         return Reader(transfer, recipient, key, actor.subject(transfer, recipient_id=recipient.id))
 
@@ -92,7 +95,7 @@ class Receiving:
             await session.execute(
                 update(Recipient).where(Recipient.id == reader.recipient.id, Recipient.opened_at.is_(None)).values(opened_at=now)
             )
-            sender = await session.get_one(StaffUser, reader.transfer.sender_id)
+            sender = await self._presenting.sender_of(session, reader.transfer)
             documents = await readable_documents(session, self._keys, reader.key, reader.transfer)
         transfer = reader.transfer
         assert transfer.sent_at is not None

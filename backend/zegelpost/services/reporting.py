@@ -28,6 +28,7 @@ from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.services.access import StaffActor, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.presenting import Presenting
 
 
 class Unreadable(StrEnum):
@@ -155,10 +156,17 @@ class TransferReport:
 class Reporting:
     """`software` names the program and its version."""
 
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, organisation: str, software: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        presenting: Presenting,
+        software: str,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._keys = keeping_keys
-        self._organisation = organisation
+        self._presenting = presenting
         self._software = software
         self._clock = clock
 
@@ -169,6 +177,7 @@ class Reporting:
             transfer = await own_transfer(session, actor, transfer_id)
             if transfer.sent_at is None or transfer.expires_at is None:
                 raise TransferNotSent
+            sender = await self._presenting.sender_of(session, transfer)
             events = await _events(session, transfer)
             names = await _staff_names(session, events)
             key, unreadable = self._key(actor, transfer)
@@ -176,13 +185,13 @@ class Reporting:
             documents = await self._documents(session, transfer, key)
         text = self._keys.text(key, transfer) if key else None
         return TransferReport(
-            organisation=self._organisation,
+            organisation=self._presenting.organisation.name,
             software=self._software,
             generated_at=now,
             id=transfer.id,
             state=_state(transfer, now),
-            sender_name=actor.user.name,
-            sender_email=actor.user.email,
+            sender_name=sender.name,
+            sender_email=sender.email,
             subject=text.subject if text else None,
             reference=text.reference if text else None,
             unreadable=unreadable,

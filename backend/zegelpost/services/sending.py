@@ -17,7 +17,7 @@ from zegelpost.model.identifiers import LinkId, RecipientId, TransferId, new_ide
 from zegelpost.model.link import LinkSecret, link_address
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
-from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Person, Recipient, VerificationMethod
+from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AccessCodeTooShort,
     ContentMissing,
@@ -26,7 +26,6 @@ from zegelpost.model.refusals import (
     RecipientsMissing,
     UploadsUnfinished,
 )
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_transfer
@@ -34,6 +33,7 @@ from zegelpost.services.addressing import Addressee
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
+from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import record
 
 
@@ -49,11 +49,19 @@ class DraftContent:
 
 class Sending:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, policy: Policy, base_url: str, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        notifying: Notifying,
+        presenting: Presenting,
+        policy: Policy,
+        base_url: str,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._notifying = notifying
+        self._presenting = presenting
         self._policy = policy
         self._base_url = base_url
         self._clock = clock
@@ -118,19 +126,19 @@ class Sending:
             self._keys.seal_for_sending(key, transfer, transfer.expires_at)
             transfer.state = TransferState.SENT
             # 4.
+            sender = await self._presenting.sender_of(session, transfer)
             for recipient in recipients:
-                person = self._keys.person(recipient)
                 if recipient.method == VerificationMethod.SIGN_IN:
-                    self.invite_colleague(session, actor.user, transfer, recipient, person, key)
+                    self.invite_colleague(session, sender, transfer, recipient, key)
                 else:
-                    self.invite(session, Purpose.INVITATION, actor.user, transfer, recipient, key)
+                    self.invite(session, Purpose.INVITATION, sender, transfer, recipient, key)
             record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=len(recipients))
 
     def invite(
         self,
         session: AsyncSession,
         purpose: Purpose,
-        sender: StaffUser,
+        sender: Correspondent,
         transfer: Transfer,
         recipient: Recipient,
         key: MessageKey,
@@ -157,9 +165,15 @@ class Sending:
         )
 
     def invite_colleague(
-        self, session: AsyncSession, sender: StaffUser, transfer: Transfer, recipient: Recipient, person: Person, key: MessageKey
+        self,
+        session: AsyncSession,
+        sender: Correspondent,
+        transfer: Transfer,
+        recipient: Recipient,
+        key: MessageKey,
     ) -> None:
         """Colleagues sign in; the mail holds no secret."""
+        person = self._keys.person(recipient)
         self._keys.wrap_for_colleague(key, transfer, recipient)
         self._notifying.queue_mail(
             session,

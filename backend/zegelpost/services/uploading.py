@@ -25,6 +25,7 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
 from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import (
     ChecksumMismatch,
     NotFound,
@@ -41,7 +42,7 @@ from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.sealing.parts import PartContext
-from zegelpost.services.access import StaffActor, document_of, own_transfer, own_upload
+from zegelpost.services.access import GuestActor, Sender, StaffActor, document_of, drafted_transfer, own_upload
 from zegelpost.services.completing import Completing, remove_document
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import record
@@ -107,22 +108,23 @@ class Uploading:
         # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
         self._digests: OrderedDict[UploadId, tuple[int, Any]] = OrderedDict()
 
-    async def create(self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int) -> UploadStatus:
+    async def create(self, actor: Sender, transfer_id: str, name: FileName, length_bytes: int) -> UploadStatus:
         """Announce a document. Size, count, quota and extension are refused here, before a byte travels."""
         self._policy.require_document(name, length_bytes)
         now = self._clock()
         async with self._database.work() as session:
             # Locks, so that two documents announced at once cannot both be the last that fits.
-            await session.get_one(StaffUser, actor.user.id, with_for_update=True)
-            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            await _lock(session, actor)
+            transfer = await drafted_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
             count, total = await _sizes(session, Document.transfer_id == transfer.id)
             self._policy.require_room(
                 document_count=count + 1,
                 transfer_bytes=total + length_bytes,
                 sender_bytes=await _kept_bytes(session, actor) + length_bytes,
+                is_guest=isinstance(actor, GuestActor),
             )
-            key = self._keys.message_key(transfer, actor.token)
+            key = self._keys.message_key(transfer, actor.holds)
             document = Document(
                 id=DocumentId(new_identifier()),
                 transfer_id=transfer.id,
@@ -138,7 +140,6 @@ class Uploading:
                 id=UploadId(new_identifier()),
                 document_id=document.id,
                 transfer_id=transfer.id,
-                owner_id=actor.user.id,
                 length_bytes=length_bytes,
                 offset_bytes=0,
                 part_count=0,
@@ -148,11 +149,11 @@ class Uploading:
             session.add(upload)
         return _status(upload)
 
-    async def status(self, actor: StaffActor, upload_id: str) -> UploadStatus:
+    async def status(self, actor: Sender, upload_id: str) -> UploadStatus:
         """Where to go on. Also finishes an upload that has all its bytes but was interrupted before it was finished."""
         async with self._database.reading() as session:
             upload, document, transfer = await own_upload(session, actor, upload_id)
-            key = self._keys.message_key(transfer, actor.token)
+            key = self._keys.message_key(transfer, actor.holds)
         self._require_alive(upload, document)
         if document.state == DocumentState.COMPLETE:
             return _status(upload, self._sha256(key, document))
@@ -161,7 +162,7 @@ class Uploading:
         return _status(upload)
 
     async def receive(
-        self, actor: StaffActor, upload_id: str, offset_bytes: int, body: Body, checksum: Checksum | None = None
+        self, actor: Sender, upload_id: str, offset_bytes: int, body: Body, checksum: Checksum | None = None
     ) -> UploadStatus:
         """Take one PATCH: seal it as one part, and finish the document when it is whole.
 
@@ -189,7 +190,7 @@ class Uploading:
         return _status(upload)
 
     async def add_document(
-        self, actor: StaffActor, transfer_id: str, name: FileName, length_bytes: int, body: Body, checksum: Checksum | None = None
+        self, actor: Sender, transfer_id: str, name: FileName, length_bytes: int, body: Body, checksum: Checksum | None = None
     ) -> UploadStatus:
         """Announce a document and take bytes in one request (tus creation-with-upload, and forms without script).
 
@@ -203,7 +204,7 @@ class Uploading:
                 await asyncio.shield(self.cancel(actor, upload.id))
             raise
 
-    async def cancel(self, actor: StaffActor, upload_id: str) -> None:
+    async def cancel(self, actor: Sender, upload_id: str) -> None:
         """Remove an upload and its document from a draft (tus termination)."""
         async with self._database.work() as session:
             upload, document, transfer = await own_upload(session, actor, upload_id)
@@ -212,10 +213,10 @@ class Uploading:
             await remove_document(session, document, self._clock())
             record(session, EventTag.DOCUMENT_REMOVED, actor.subject(transfer, document_id=document.id), self._clock())
 
-    async def remove_document(self, actor: StaffActor, transfer_id: str, document_id: str) -> None:
+    async def remove_document(self, actor: Sender, transfer_id: str, document_id: str) -> None:
         """The same, by document."""
         async with self._database.reading() as session:
-            transfer = await own_transfer(session, actor, transfer_id)
+            transfer = await drafted_transfer(session, actor, transfer_id)
             document = await document_of(session, transfer, document_id)
             upload_id = await session.scalar(select(Upload.id).where(Upload.document_id == document.id))
         await self.cancel(actor, str(upload_id))
@@ -245,7 +246,7 @@ class Uploading:
 
     # One PATCH
 
-    async def _claim(self, actor: StaffActor, upload_id: str, offset_bytes: int) -> _Writing:
+    async def _claim(self, actor: Sender, upload_id: str, offset_bytes: int) -> _Writing:
         now = self._clock()
         writer = new_writer()
         blob = BlobName(new_identifier())
@@ -272,7 +273,7 @@ class Uploading:
                 raise UploadInUse
             # Written before the blob exists: a crash leaves something that the sweep finds.
             session.add(OrphanBlob(name=blob, due_at=now + _ORPHAN_AFTER))
-            key = self._keys.message_key(transfer, actor.token)
+            key = self._keys.message_key(transfer, actor.holds)
         return _Writing(upload, document, transfer, key, writer, blob)
 
     async def _take_part(self, writing: _Writing, body: Body, checksum: Checksum | None, scan: StreamScan | None) -> Any | None:
@@ -458,10 +459,18 @@ async def _sizes(session: AsyncSession, condition: Any) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-async def _kept_bytes(session: AsyncSession, actor: StaffActor) -> int:
+async def _lock(session: AsyncSession, actor: Sender) -> None:
+    if isinstance(actor, StaffActor):
+        await session.get_one(StaffUser, actor.user.id, with_for_update=True)
+    else:
+        await session.get_one(Recipient, actor.recipient.id, with_for_update=True)
+
+
+async def _kept_bytes(session: AsyncSession, actor: Sender) -> int:
+    is_theirs = Transfer.sender_id == actor.user.id if isinstance(actor, StaffActor) else Transfer.guest_id == actor.recipient.id
     total = await session.scalar(
         select(func.coalesce(func.sum(Document.length_bytes), 0))
         .join(Transfer, Transfer.id == Document.transfer_id)
-        .where(Transfer.sender_id == actor.user.id, Transfer.state != TransferState.ERASED)
+        .where(is_theirs, Transfer.state != TransferState.ERASED)
     )
     return int(total or 0)

@@ -44,12 +44,12 @@ from zegelpost.model.refusals import (
     VerificationMethodNotAllowed,
 )
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.access import RecipientActor, link_holder, link_of
 from zegelpost.services.composing import Composing
 from zegelpost.services.hashing_passwords import is_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
+from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
 
 _HELP_EVERY: Final = timedelta(hours=1)
@@ -71,12 +71,19 @@ class Door:
 
 class Verifying:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, composing: Composing, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        notifying: Notifying,
+        composing: Composing,
+        presenting: Presenting,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._notifying = notifying
         self._composing = composing
+        self._presenting = presenting
         self._clock = clock
 
     async def recognise(self, link_id: str, typed_secret: str) -> SecretToken:
@@ -108,6 +115,9 @@ class Verifying:
                 created_at=now,
                 last_used_at=now,
             )
+            if recipient.method == VerificationMethod.LINK:
+                grant.verified_at = now
+                recipient.opened_at = recipient.opened_at or now
             session.add(grant)
             record(session, EventTag.LINK_RECOGNISED, RecipientActor(recipient, transfer, grant, cookie).subject(), now)
         return cookie
@@ -117,7 +127,7 @@ class Verifying:
         now = self._clock()
         async with self._database.reading() as session:
             actor = await link_holder(session, link_id, cookie, now)
-            sender = await session.get_one(StaffUser, actor.transfer.sender_id)
+            sender = await self._presenting.sender_of(session, actor.transfer)
             person = self._keys.person(actor.recipient)
             challenge = await _current_challenge(session, actor.recipient, now)
             outgoing: Outgoing | None = None
@@ -279,8 +289,7 @@ class Verifying:
             )
             if asked is None:
                 return
-            sender = await session.get_one(StaffUser, transfer.sender_id)
-            self._notifying.queue_to_sender(session, Purpose.HELP_ASKED, sender, transfer=transfer, recipient=recipient)
+            await self._notifying.queue_to_sender(session, Purpose.HELP_ASKED, transfer=transfer, recipient=recipient)
             record(
                 session,
                 EventTag.RECIPIENT_HELP_ASKED,
@@ -288,14 +297,14 @@ class Verifying:
                 now,
             )
 
-    async def contact(self, link_id: str) -> StaffUser | None:
+    async def contact(self, link_id: str) -> Correspondent | None:
         """Whom to call about this link; nothing for a link we do not know."""
         async with self._database.reading() as session:
             try:
                 _, _, transfer = await link_of(session, link_id)
             except LinkWrong:
                 return None
-            return await session.get_one(StaffUser, transfer.sender_id)
+            return await self._presenting.sender_of(session, transfer)
 
     async def leave(self, cookie: SecretToken) -> None:
         """End the grant on this device."""
@@ -341,8 +350,7 @@ class Verifying:
             .values(locked_at=now)
             .execution_options(synchronize_session=False)
         )
-        sender = await session.get_one(StaffUser, actor.transfer.sender_id)
-        self._notifying.queue_to_sender(session, Purpose.LINK_LOCKED, sender, transfer=actor.transfer, recipient=actor.recipient)
+        await self._notifying.queue_to_sender(session, Purpose.LINK_LOCKED, transfer=actor.transfer, recipient=actor.recipient)
         record(session, EventTag.LINK_LOCKED, actor.subject(), now)
         return True
 

@@ -26,11 +26,11 @@ from zegelpost.model.refusals import (
     UploadOffsetInvalid,
 )
 from zegelpost.server import BODY_EXTENSION, DirectBody
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import Sender
 from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody
 from zegelpost.services.uploading import Checksum, UploadStatus
 
-Authenticate = Callable[[Request], Awaitable[StaffActor]]
+Authenticate = Callable[[Request], Awaitable[Sender]]
 VERSION: Final = "1.0.0"
 _ALGORITHMS: Final = ("sha1", "sha256")
 _CONTENT_TYPE: Final = "application/offset+octet-stream"

@@ -1,0 +1,58 @@
+"""Presenting: under which name and address a sender appears to whoever receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.model.department import Department
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.recipient import Recipient
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer
+from zegelpost.services.composing import Organisation
+from zegelpost.services.keeping_keys import KeepingKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Correspondent:
+    """A sender as the other side sees them. `language` is that of notices to them."""
+
+    name: str
+    email: str
+    language: str = "nl"
+    is_guest: bool = False
+
+    @property
+    def address(self) -> EmailAddress:
+        local, _, domain = self.email.rpartition("@")
+        return EmailAddress(local, domain)
+
+
+class Presenting:
+    def __init__(self, keeping_keys: KeepingKeys, organisation: Organisation) -> None:
+        self._keys = keeping_keys
+        self.organisation = organisation
+
+    async def sender_of(self, session: AsyncSession, transfer: Transfer) -> Correspondent:
+        """Who sent a transfer: the guest, the department, the staff user, or else the organisation."""
+        if transfer.guest_id is not None:
+            person = self._keys.person(await session.get_one(Recipient, transfer.guest_id))
+            return Correspondent(person.name, str(person.email), transfer.language, is_guest=True)
+        if transfer.department_id is not None:
+            department = await session.get_one(Department, transfer.department_id)
+            return Correspondent(department.sender_name, department.email)
+        if transfer.sender_id is not None:
+            return present_staff(await session.get_one(StaffUser, transfer.sender_id))
+        return Correspondent(self.organisation.name, str(self.organisation.mail_from))
+
+    async def follower_of(self, session: AsyncSession, transfer: Transfer) -> Correspondent | None:
+        """Who wants to know how a transfer fares, if it is someone of ours."""
+        if transfer.guest_id is not None or (transfer.department_id is None and transfer.sender_id is None):
+            return None
+        return await self.sender_of(session, transfer)
+
+
+def present_staff(user: StaffUser) -> Correspondent:
+    return Correspondent(user.name, user.email, user.language)
