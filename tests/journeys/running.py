@@ -52,7 +52,7 @@ class RunningDemo:
         return self.data_dir.with_suffix(".log")
 
     def start(self) -> None:
-        """Start and wait until it answers; a server that ends or hangs fails the test, and its log tells why."""
+        """Start and wait until it answers."""
         # Forked from a process that has imported everything: some thirty times faster than a new interpreter, and as killable.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(
@@ -60,6 +60,11 @@ class RunningDemo:
         )
         self.process = context.Process(target=_run, args=(self.data_dir, self.port, self.log), daemon=True)
         self.process.start()
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
+        """A server that ends or hangs fails the test, and its log tells why."""
+        assert self.process is not None
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             assert self.process.is_alive(), self.log.read_text()

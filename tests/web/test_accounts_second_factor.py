@@ -206,6 +206,7 @@ async def test_every_other_sign_in_asks_for_a_code(client: httpx2.AsyncClient, p
     asked = await first_step(client, wanted="/sent")
     assert (asked.url.path, asked.url.query) == ("/sign-in/second-factor", b"next=/sent")
     assert "Anna de Vries" not in asked.text
+    assert "data-passkey" not in asked.text  # she has none
 
     form = {"csrf": csrf_of(asked), "next": "/sent"}
     wrong = await client.post("/sign-in/second-factor", data=form | {"code": "12345"})

@@ -24,7 +24,7 @@ from zegelpost.model.refusals import (
     SignInIncorrect,
     SignInRequired,
 )
-from zegelpost.model.second_factor import FactorKind, PasskeyChallenge
+from zegelpost.model.second_factor import FactorKind, Passkey, PasskeyChallenge
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import (
     HALF_SIGN_IN_LONGEST,
@@ -173,6 +173,11 @@ class SigningIn:
         async with self._database.reading() as session:
             half = await half_actor(session, token, self._clock())
             return half, await has_second_factor(session, half.user.id)
+
+    async def has_passkey(self, half: HalfActor) -> bool:
+        """Whether there is any use in asking for one."""
+        async with self._database.reading() as session:
+            return await session.scalar(select(Passkey.id).where(Passkey.user_id == half.user.id).limit(1)) is not None
 
     async def ask_passkey(self, half: HalfActor) -> str:
         """What the browser has to have signed, as JSON."""

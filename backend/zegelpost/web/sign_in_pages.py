@@ -106,10 +106,10 @@ def _halfway(handler: HalfHandler) -> Handler:
 
 
 async def second_step_page(request: Request, half: HalfActor, _: Mapping[str, str]) -> Response:
-    return _second_step(request, half, request.query_params.get("next", ""))
+    return await _second_step(request, half, request.query_params.get("next", ""))
 
 
-def _second_step(request: Request, half: HalfActor, wanted: str, refusal: Refusal | None = None) -> Response:
+async def _second_step(request: Request, half: HalfActor, wanted: str, refusal: Refusal | None = None) -> Response:
     return page(
         request,
         "account_second_step.html",
@@ -117,6 +117,7 @@ def _second_step(request: Request, half: HalfActor, wanted: str, refusal: Refusa
         ANSWERS[type(refusal)].status if refusal else 200,
         next=wanted,
         error=spoken(request, refusal) if refusal else "",
+        has_passkey=await request.app.state.services.signing_in.has_passkey(half),
         is_about_passkey=isinstance(refusal, PasskeyRefused),
         language_href=SECOND_STEP,
     )
@@ -127,7 +128,7 @@ async def second_step(request: Request, half: HalfActor, form: Mapping[str, str]
     try:
         outcome = await request.app.state.services.signing_in.finish_with_code(half, form.get("code", ""))
     except (SecondFactorIncorrect, TooManyAttempts) as refusal:
-        return _second_step(request, half, wanted, refusal)
+        return await _second_step(request, half, wanted, refusal)
     return let_in(request, outcome, wanted)
 
 
@@ -141,7 +142,7 @@ async def passkey_answer(request: Request, half: HalfActor, form: Mapping[str, s
     try:
         outcome = await request.app.state.services.signing_in.finish_with_passkey(half, form.get("answer", ""))
     except (PasskeyRefused, TooManyAttempts) as refusal:
-        return _second_step(request, half, wanted, refusal)
+        return await _second_step(request, half, wanted, refusal)
     return let_in(request, outcome, wanted)
 
 
