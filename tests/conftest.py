@@ -215,7 +215,7 @@ class Outbox:
     async def link(self, to: str) -> tuple[str, str]:
         """Path and secret of the latest link mailed to this address."""
         mail = (await self.all(kind="mail", to=to))[-1]
-        found = re.search(r"^http://127\.0\.0\.1:8000(/o/[a-z2-7]{26})#([a-z2-7]{32})$", mail["text"], re.MULTILINE)
+        found = re.search(r"^http://127\.0\.0\.1:8000(/[ori]/[a-z2-7]{26})#([a-z2-7]{32})$", mail["text"], re.MULTILINE)
         assert found, mail["text"]
         return found.group(1), found.group(2)
 

@@ -30,6 +30,7 @@ from zegelpost.model.refusals import Refusal
 from zegelpost.ports import Blobs, OutageError, Scanner
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
+from zegelpost.services.answering import Answering
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
@@ -43,12 +44,23 @@ from zegelpost.services.proving_second_factor import ProvingSecondFactor, Relyin
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
 from zegelpost.services.reporting import Reporting
+from zegelpost.services.requesting import Requesting
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.settings import Settings
-from zegelpost.web import account_pages, demo, health, recipient_pages, report_pages, sign_in_pages, staff_pages
+from zegelpost.web import (
+    account_pages,
+    demo,
+    guest_pages,
+    health,
+    recipient_pages,
+    report_pages,
+    request_pages,
+    sign_in_pages,
+    staff_pages,
+)
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
@@ -73,6 +85,8 @@ class Services:
     changing_password: ChangingPassword
     adding_second_factor: AddingSecondFactor
     sending: Sending
+    answering: Answering
+    requesting: Requesting
     following_up: FollowingUp
     overseeing: Overseeing
     reporting: Reporting
@@ -111,6 +125,7 @@ def build_services(
     presenting = Presenting(keeping_keys, organisation)
     notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
+    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
@@ -127,7 +142,9 @@ def build_services(
             database, keeping_keys, notifying, signing_in, policy, organisation, party, clock
         ),
         sending=sending,
-        following_up=FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock),
+        answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
+        requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
+        following_up=following_up,
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         receiving=Receiving(database, keeping_keys, presenting, clock),
@@ -209,7 +226,9 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *account_pages.routes(),
             *staff_pages.routes(),
             *report_pages.routes(),
-            *recipient_pages.routes(),
+            *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
+            *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
+            *request_pages.routes(),
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -37,6 +37,8 @@ TO_RECIPIENT = {
 TO_SENDER = {"sender_name": HOSTILE, "name": HOSTILE, "email": "rosa@zorg.example", "link": "https://post.example.nl/transfers/a"}
 TO_STAFF = {"name": HOSTILE, "link": "https://post.example.nl/account/confirm/" + "s" * 43}
 CHANGES = ("password_changed", "passkey_added", "app_added", "factor_removed", "codes_renewed")
+FROM_GUEST = {"number": "ABCD-EFGH", "document_count": 2}
+ASKING = (Purpose.REQUEST, Purpose.REQUEST_REMINDER, Purpose.REQUEST_NEW_LINK, Purpose.ITEM_SENT_BACK)
 VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN),
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),
@@ -46,6 +48,13 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.REMINDER, TO_RECIPIENT | WAY_IN),
     (Purpose.REMINDER, TO_RECIPIENT),
     (Purpose.REVOKED, TO_RECIPIENT),
+    *((purpose, TO_RECIPIENT | WAY_IN | {"due_on": due_on}) for purpose in ASKING for due_on in (None, date(2026, 12, 31))),
+    (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
+    (
+        Purpose.ANSWER_RECEIVED,
+        TO_RECIPIENT | {"link": "https://post.example.nl/received/a", "number": "ABCD-EFGH", "document_count": 2},
+    ),
+    (Purpose.ANSWER_RECEIPT, {"name": HOSTILE, "sender_name": HOSTILE, "sent_at": NOW} | FROM_GUEST),
     (Purpose.LINK_LOCKED, TO_SENDER),
     (Purpose.HELP_ASKED, TO_SENDER),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
@@ -102,7 +111,8 @@ def test_every_notice_renders_whole(purpose: Purpose, facts: dict[str, Any], lan
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;amp; {{ 7 * 7 }}" in page
     assert not re.search(r"\bNone\b|Undefined|\{%|%\}|  ,", text)
-    assert ("014 000" in text) == (phone is not None and "sent_at" in facts and purpose != Purpose.COLLEAGUE_INVITATION)
+    is_for_staff = purpose in {Purpose.COLLEAGUE_INVITATION, Purpose.ANSWER_RECEIVED}
+    assert ("014 000" in text) == (phone is not None and "sent_at" in facts and not is_for_staff)
     assert mail["Subject"]
     assert mail["Content-Language"] == language
     if "expires_at" in facts and purpose != Purpose.REVOKED:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from alembic import context
 
-from zegelpost.model import account_link, department, document, event, outgoing, recipient, second_factor, staff_user, transfer
+from zegelpost.model import (
+    account_link,
+    department,
+    document,
+    event,
+    file_request,
+    outgoing,
+    recipient,
+    second_factor,
+    staff_user,
+    transfer,
+)
 from zegelpost.model.base import Base
 
-TABLES = (account_link, department, document, event, outgoing, recipient, second_factor, staff_user, transfer)
+TABLES = (account_link, department, document, event, file_request, outgoing, recipient, second_factor, staff_user, transfer)
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -6,10 +6,14 @@ import base64
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from zegelpost.model.identifiers import LinkId
 from zegelpost.model.refusals import LinkWrong
+from zegelpost.model.transfer import TransferKind
+
+# Where the links of each kind of transfer begin. Answers have none: guests use the link of what they answer.
+LINK_PREFIXES: Final = {TransferKind.SENDING: "/o", TransferKind.REQUEST: "/r", TransferKind.INTAKE: "/i"}
 
 _SECRET_BYTES = 20  # 160 bits: as many as 32 base32 characters hold, so that people can type it
 _TYPED = re.compile(r"[a-z2-7]{32}\Z")
@@ -54,6 +58,11 @@ class LinkSecret:
         return "-".join(self.text[i : i + 4] for i in range(0, len(self.text), 4))
 
 
-def link_address(base_url: str, link_id: LinkId, secret: LinkSecret) -> str:
-    """The link as mailed. `base_url` comes from the configuration, never from a request."""
-    return f"{base_url}/o/{link_id}#{secret.text}"
+def link_page(base_url: str, kind: TransferKind, link_id: LinkId) -> str:
+    """The page of a link, without its secret. `base_url` comes from the configuration, never from a request."""
+    return f"{base_url}{LINK_PREFIXES[kind]}/{link_id}"
+
+
+def link_address(base_url: str, kind: TransferKind, link_id: LinkId, secret: LinkSecret) -> str:
+    """The link as mailed."""
+    return f"{link_page(base_url, kind, link_id)}#{secret.text}"

@@ -27,6 +27,9 @@ TRIES_PER_CODE: Final = 5
 WRONG_CODES_PER_LINK: Final = 15
 GRANT_IDLE: Final = timedelta(minutes=15)
 GRANT_LONGEST: Final = timedelta(minutes=60)
+# Sending something back takes longer than reading: gigabytes over a slow line must not end in a second code.
+SENDING_GRANT_IDLE: Final = timedelta(hours=2)
+SENDING_GRANT_LONGEST: Final = timedelta(hours=12)
 
 
 class VerificationMethod(StrEnum):
@@ -141,6 +144,14 @@ class Grant(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime]
     verified_at: Mapped[datetime | None]
+    # Apart from `last_used_at`: sending something back must not keep what can be read open.
+    last_sending_at: Mapped[datetime | None]
 
     def is_live(self, now: datetime) -> bool:
+        """Whether it still counts for reading."""
         return now - self.created_at < GRANT_LONGEST and now - self.last_used_at < GRANT_IDLE
+
+    def may_send(self, now: datetime) -> bool:
+        """Whether it still counts for sending something back."""
+        last = max(self.last_used_at, self.last_sending_at or self.last_used_at)
+        return now - self.created_at < SENDING_GRANT_LONGEST and now - last < SENDING_GRANT_IDLE

@@ -207,6 +207,35 @@ class LinkNotReissuable(Refusal):
     """The transfer was sent link-only: without the link nobody can open it, so no new one can be made."""
 
 
+class RequestClosed(Refusal):
+    """Staff closed the file request: nothing can be added."""
+
+
+class AnswerPickedUp(Refusal):
+    """Someone of ours has opened it, so it cannot be taken back any more."""
+
+
+class ItemNameTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class TooManyItems(Refusal):
+    """Fact: `limit`."""
+
+
+class ReasonMissing(Refusal): ...
+
+
+class ReasonTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class DueDateInvalid(Refusal): ...
+
+
+class DueDatePassed(Refusal): ...
+
+
 class UploadsUnfinished(Refusal):
     """Fact: `count`, documents that have not fully arrived."""
 

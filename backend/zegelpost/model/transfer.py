@@ -132,6 +132,11 @@ class TransferText:
         return text
 
 
+def receipt_number(transfer_id: TransferId) -> str:
+    """What people call a transfer on the telephone: the first eight characters, in two groups. Opens nothing."""
+    return f"{transfer_id[:4]}-{transfer_id[4:8]}".upper()
+
+
 def week_of(moment: datetime) -> str:
     """The ISO 8601 week in which something expires; its keys are destroyed when the week and the grace period are over."""
     year, week, _ = moment.isocalendar()

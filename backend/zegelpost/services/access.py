@@ -306,7 +306,9 @@ class GuestActor:
 Sender = StaffActor | GuestActor
 
 
-async def link_holder(session: AsyncSession, link_id: str, cookie: SecretToken | None, now: datetime) -> RecipientActor:
+async def link_holder(
+    session: AsyncSession, link_id: str, cookie: SecretToken | None, now: datetime, *, is_sending: bool = False
+) -> RecipientActor:
     """Who showed the link's secret a moment ago, not yet verified. Raises what stands in the way of opening.
 
     1. The cookie names a grant that is live.
@@ -319,7 +321,7 @@ async def link_holder(session: AsyncSession, link_id: str, cookie: SecretToken |
     grant = await session.get(Grant, cookie.digest)
     if grant is None:
         raise VerificationRequired
-    if not grant.is_live(now):
+    if not (grant.may_send(now) if is_sending else grant.is_live(now)):
         raise VerificationRequired
     # 2.
     if grant.link_id != link_id:
@@ -333,9 +335,11 @@ async def link_holder(session: AsyncSession, link_id: str, cookie: SecretToken |
     return RecipientActor(recipient, transfer, grant, cookie)
 
 
-async def granted(session: AsyncSession, link_id: str, cookie: SecretToken | None, now: datetime) -> RecipientActor:
+async def granted(
+    session: AsyncSession, link_id: str, cookie: SecretToken | None, now: datetime, *, is_sending: bool = False
+) -> RecipientActor:
     """A verified recipient. Raises `VerificationRequired` until the code was right."""
-    actor = await link_holder(session, link_id, cookie, now)
+    actor = await link_holder(session, link_id, cookie, now, is_sending=is_sending)
     if actor.grant.verified_at is None:
         raise VerificationRequired
     return actor

@@ -52,8 +52,11 @@ class Addressee:
     access_code: str | None = field(default=None, repr=False)
 
 
-def address(typed: Sequence[TypedRecipient], policy: Policy) -> list[Addressee]:
-    """Check all rows; raise `FormRefused` that names each refused field as `recipients.<row>.<field>`."""
+def address(typed: Sequence[TypedRecipient], policy: Policy, *, is_guest: bool = False) -> list[Addressee]:
+    """Check all rows; raise `FormRefused` that names each refused field as `recipients.<row>.<field>`.
+
+    `is_guest`: they are going to send us something, for which a link alone may do.
+    """
     if not typed:
         raise FormRefused({"recipients": RecipientsMissing()})
     if len(typed) > policy.most_recipients:
@@ -63,7 +66,7 @@ def address(typed: Sequence[TypedRecipient], policy: Policy) -> list[Addressee]:
     seen: set[str] = set()
     for row, recipient in enumerate(typed):
         try:
-            addressee = _addressee(recipient, policy)
+            addressee = _addressee(recipient, policy, is_guest=is_guest)
         except FormRefused as form:
             refused |= {f"recipients.{row}.{name}": refusal for name, refusal in form.fields.items()}
             continue
@@ -97,7 +100,7 @@ def keep_access_codes(typed: Sequence[TypedRecipient], known: Sequence[Known]) -
     ]
 
 
-def _addressee(typed: TypedRecipient, policy: Policy) -> Addressee:
+def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addressee:
     refused: dict[str, Refusal] = {}
     name = " ".join(typed.name.split())
     if not name:
@@ -110,7 +113,7 @@ def _addressee(typed: TypedRecipient, policy: Policy) -> Addressee:
     except EmailAddressInvalid as refusal:
         refused["email"] = refusal
     try:
-        method = _method(typed, email, policy)
+        method = VerificationMethod(typed.method) if is_guest else _method(typed, email, policy)
     except VerificationMethodNotAllowed as refusal:
         raise FormRefused(refused | {"method": refusal}) from None
     mobile: PhoneNumber | None = None
@@ -152,6 +155,8 @@ def _method(typed: TypedRecipient, email: EmailAddress | None, policy: Policy) -
         raise VerificationMethodNotAllowed from None
     if method == VerificationMethod.SIGN_IN and (email is None or not policy.is_staff_address(email)):
         # An outsider has no account to sign in with.
+        raise VerificationMethodNotAllowed
+    if method == VerificationMethod.LINK:
         raise VerificationMethodNotAllowed
     policy.require_method(method)
     return method

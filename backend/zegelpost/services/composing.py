@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_qp
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from email.header import Header
 from email.message import Message
 from email.policy import compat32
@@ -168,5 +168,6 @@ def _text_paragraphs(text: str) -> str:
     return "\n\n".join(_paragraphs(text))
 
 
-def _day(moment: datetime, language: str) -> str:
-    return format_date(moment.astimezone(_TIME_ZONE), "d MMMM y", locale=language)
+def _day(moment: date, language: str) -> str:
+    day = moment.astimezone(_TIME_ZONE) if isinstance(moment, datetime) else moment
+    return format_date(day, "d MMMM y", locale=language)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,8 +14,8 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Challenge, Grant, Link, Recipient, VerificationMethod
-from zegelpost.model.refusals import ExpiryOutOfRange, NothingToRemind, RemindedRecently, TransferExpired
-from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.model.refusals import ExpiryOutOfRange, NothingToRemind, RemindedRecently, TransferExpired, TransferNotSent
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -25,7 +25,16 @@ from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
 
 _REMIND_EVERY: Final = timedelta(hours=12)
-_BRINGS_A_WAY_IN: Final = (Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Purpose.NEW_LINK, Purpose.REMINDER, Purpose.CODE)
+_BRINGS_A_WAY_IN: Final = (
+    Purpose.INVITATION,
+    Purpose.COLLEAGUE_INVITATION,
+    Purpose.NEW_LINK,
+    Purpose.REMINDER,
+    Purpose.REQUEST,
+    Purpose.REQUEST_REMINDER,
+    Purpose.REQUEST_NEW_LINK,
+    Purpose.CODE,
+)
 
 
 class FollowingUp:
@@ -52,6 +61,7 @@ class FollowingUp:
         now = self._clock()
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            _require_sending(transfer)
             transfer.require_sent()
             transfer.state = TransferState.REVOKED
             transfer.revoked_at = now
@@ -77,6 +87,7 @@ class FollowingUp:
         now = self._clock()
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            _require_sending(transfer)
             transfer.require_sent()
             recipient = await own_recipient(session, transfer, recipient_id)
             recipient.blocked_at = recipient.blocked_at or now
@@ -114,7 +125,8 @@ class FollowingUp:
             key = self._keys.sender_key(transfer)
             recipient.blocked_at = recipient.locked_at = None
             recipient.wrong_code_count = 0
-            await self._new_way_in(session, Purpose.NEW_LINK, transfer, recipient, key, now)
+            purpose = Purpose.REQUEST_NEW_LINK if transfer.kind == TransferKind.REQUEST else Purpose.NEW_LINK
+            await self.new_way_in(session, purpose, transfer, recipient, key, now)
             record(session, EventTag.LINK_REISSUED, actor.subject(transfer, recipient_id=recipient.id), now, reason="asked")
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> int:
@@ -125,6 +137,7 @@ class FollowingUp:
         now = self._clock()
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            _require_sending(transfer)
             transfer.require_sent()
             transfer.require_open(now)
             waiting = [
@@ -150,7 +163,7 @@ class FollowingUp:
                 if recipient.method == VerificationMethod.SIGN_IN
                 else self._keys.sender_key(transfer)
             )
-            await self._new_way_in(session, Purpose.REMINDER, transfer, recipient, key, now)
+            await self.new_way_in(session, Purpose.REMINDER, transfer, recipient, key, now)
             return
         person = self._keys.person(recipient)
         sender = await self._presenting.sender_of(session, transfer)
@@ -164,7 +177,7 @@ class FollowingUp:
             **recipient_facts(person, sender, transfer),
         )
 
-    async def _new_way_in(
+    async def new_way_in(
         self,
         session: AsyncSession,
         purpose: Purpose,
@@ -172,7 +185,9 @@ class FollowingUp:
         recipient: Recipient,
         key: MessageKey,
         now: datetime,
+        **facts: Any,
     ) -> None:
+        """Mail a new link, or a colleague the way to sign in; the old link stops working."""
         sender = await self._presenting.sender_of(session, transfer)
         if recipient.method == VerificationMethod.SIGN_IN:
             self._sending.invite_colleague(session, sender, transfer, recipient, key)
@@ -184,7 +199,7 @@ class FollowingUp:
             .values(replaced_at=now)
             .execution_options(synchronize_session=False)
         )
-        self._sending.invite(session, purpose, sender, transfer, recipient, key)
+        self._sending.invite(session, purpose, sender, transfer, recipient, key, **facts)
 
     async def _carry(self, session: AsyncSession, transfer: Transfer, expires_at: datetime) -> None:
         """Tie every wrap to the week of the later expiry."""
@@ -216,6 +231,12 @@ class FollowingUp:
             .values(replaced_at=Challenge.created_at)
             .execution_options(synchronize_session=False)
         )
+
+
+def _require_sending(transfer: Transfer) -> None:
+    """Requests are reminded, closed and opened again in `requesting`."""
+    if transfer.kind != TransferKind.SENDING:
+        raise TransferNotSent
 
 
 async def _recipients(session: AsyncSession, transfer: Transfer) -> list[Recipient]:

@@ -46,23 +46,28 @@ class KeepingKeys:
             self._keep_sender_copy(key, transfer, now + DRAFT_LIFETIME)
         return key
 
-    def new_answer_key(self, transfer: Transfer, key: MessageKey) -> MessageKey:
-        """Make the key of what a guest is going to send, and wrap it under the key of what it answers."""
-        assert transfer.answers_id is not None
+    def new_answer_key(self, transfer: Transfer, key: MessageKey, now: datetime) -> MessageKey:
+        """Make the key of what a guest is going to send. `key` is that of what it answers."""
         answer_key = MessageKey.generate()
+        transfer.week = week_of(now + DRAFT_LIFETIME)
+        self.wrap_for_guest(answer_key, transfer, key)
+        return answer_key
+
+    def wrap_for_guest(self, answer_key: MessageKey, transfer: Transfer, key: MessageKey) -> None:
+        """Wrap an answer's key under that of what it answers, tied to the answer's own week."""
+        assert transfer.answers_id is not None
         transfer.guest_wrap = wrap_under_secret(
             answer_key,
             purpose=WrapPurpose.ANSWER,
             secret=key.answers_key(),
-            salt=b"",
+            salt=self._answer_salt(transfer),
             transfer_id=transfer.id,
             holder_id="guest",
             key_id=transfer.answers_id,
         )
-        return answer_key
 
     def answer_key(self, transfer: Transfer, key: MessageKey) -> MessageKey:
-        """The key of an answer, for whoever can open what it answers. Raises `NotFound`."""
+        """The key of an answer, for whoever can open what it answers. Raises `NotFound`, `TransferExpired`."""
         if transfer.guest_wrap is None or transfer.answers_id is None:
             raise NotFound
         try:
@@ -70,13 +75,19 @@ class KeepingKeys:
                 transfer.guest_wrap,
                 purpose=WrapPurpose.ANSWER,
                 secret=key.answers_key(),
-                salt=b"",
+                salt=self._answer_salt(transfer),
                 transfer_id=transfer.id,
                 holder_id="guest",
                 key_id=transfer.answers_id,
             )
+        except KeyDestroyedError:
+            raise TransferExpired from None
         except WrapRefused:
             raise NotFound from None
+
+    def _answer_salt(self, transfer: Transfer) -> bytes:
+        assert transfer.week is not None
+        return blind_index(self._ring.week(transfer.week).link_salt, "answer-salt", transfer.id)
 
     def message_key(self, transfer: Transfer, holds: SecretToken | MessageKey) -> MessageKey:
         """The key, for the sender, by what they hold. Raises `NotFound` when neither that nor a sender copy opens it."""
@@ -206,6 +217,13 @@ class KeepingKeys:
             reference=open_text(metadata, f"transfer/{transfer.id}/reference", transfer.sealed_reference),
             note=open_text(metadata, f"transfer/{transfer.id}/note", transfer.sealed_note),
         )
+
+    def seal_line(self, key: MessageKey, place: str, line: str) -> bytes:
+        """Something short that belongs to a transfer; `place` binds it to where it stands."""
+        return seal_text(key.metadata_key(), place, line)
+
+    def open_line(self, key: MessageKey, place: str, sealed: bytes) -> str:
+        return open_text(key.metadata_key(), place, sealed)
 
     def seal_document_name(self, key: MessageKey, document_id: DocumentId, name: FileName) -> bytes:
         return seal_text(key.metadata_key(), f"document/{document_id}/name", str(name))

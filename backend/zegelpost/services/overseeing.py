@@ -56,6 +56,7 @@ class TransferOverview:
     """A transfer as its sender sees it. `text` is missing when it was sent link-only: then we cannot read it either."""
 
     id: TransferId
+    kind: TransferKind
     state: TransferState
     text: TransferText | None
     language: str
@@ -186,6 +187,7 @@ class Overseeing:
         latest = dict(notices.all())
         return TransferOverview(
             id=transfer.id,
+            kind=transfer.kind,
             state=_state(transfer, self._clock()),
             text=self._keys.text(key, transfer) if key else None,
             language=transfer.language,

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.document import Document, DocumentState, ScanVerdict
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import LinkId, RecipientId, TransferId, new_identifier
-from zegelpost.model.link import LinkSecret, link_address
+from zegelpost.model.link import LinkSecret, link_address, link_page
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AccessCodeTooShort,
-    ContentMissing,
     FormRefused,
-    MalwareFound,
     RecipientsMissing,
-    UploadsUnfinished,
 )
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
@@ -35,6 +32,7 @@ from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import record
+from zegelpost.services.requiring_content import require_content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +117,7 @@ class Sending:
             recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
             if not recipients:
                 raise RecipientsMissing
-            await _require_content(session, transfer, self._keys.text(key, transfer))
+            await require_content(session, transfer, self._keys.text(key, transfer))
             # 3.
             transfer.sent_at = now
             transfer.expires_at = now + timedelta(days=transfer.expires_in_days)
@@ -142,8 +140,9 @@ class Sending:
         transfer: Transfer,
         recipient: Recipient,
         key: MessageKey,
+        **facts: Any,
     ) -> None:
-        """Make a link and mail it. The secret is in the sealed mail and nowhere else."""
+        """Make a link and mail it, with the `facts` that the notice needs. The secret is in the sealed mail and nowhere else."""
         secret = LinkSecret.generate()
         link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
         self._keys.wrap_for_link(key, transfer, link, secret)
@@ -156,11 +155,12 @@ class Sending:
             transfer.language,
             transfer=transfer,
             recipient=recipient,
-            link=link_address(self._base_url, link.id, secret),
-            page=f"{self._base_url}/o/{link.id}",
+            link=link_address(self._base_url, transfer.kind, link.id, secret),
+            page=link_page(self._base_url, transfer.kind, link.id),
             printed_code=secret.printed,
             needs_mobile=recipient.method == VerificationMethod.SMS,
             last_digits=person.mobile.last_digits if person.mobile else "",
+            **facts,
             **recipient_facts(person, sender, transfer),
         )
 
@@ -217,17 +217,6 @@ class Sending:
             recipient.method = addressee.method
         for recipient in known.values():
             await session.delete(recipient)
-
-
-async def _require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
-    documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
-    unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
-    if unfinished:
-        raise UploadsUnfinished(count=unfinished)
-    if any(document.scan_verdict == ScanVerdict.INFECTED for document in documents):
-        raise MalwareFound
-    if not documents and not text.note:
-        raise ContentMissing
 
 
 async def _access_code_hashes(addressees: Sequence[Addressee]) -> list[str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,6 +44,7 @@ from zegelpost.model.refusals import (
     VerificationMethodNotAllowed,
 )
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import RecipientActor, link_holder, link_of
 from zegelpost.services.composing import Composing
 from zegelpost.services.hashing_passwords import is_password
@@ -69,6 +70,15 @@ class Door:
     code_expires_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A grant that was just made, and what kind of transfer it is for."""
+
+    cookie: SecretToken = field(repr=False)
+    kind: TransferKind
+    is_verified: bool
+
+
 class Verifying:
     def __init__(
         self,
@@ -86,8 +96,8 @@ class Verifying:
         self._presenting = presenting
         self._clock = clock
 
-    async def recognise(self, link_id: str, typed_secret: str) -> SecretToken:
-        """Turn the link's secret into a grant that still waits for the code; returns the cookie that holds it.
+    async def recognise(self, link_id: str, typed_secret: str) -> Recognised:
+        """Turn the link's secret into a grant that still waits for the code, unless the link alone is enough.
 
         1. The secret is this link's. Nothing else is told to whoever does not have it.
         2. The link is the current one, and transfer and recipient are open.
@@ -120,7 +130,7 @@ class Verifying:
                 recipient.opened_at = recipient.opened_at or now
             session.add(grant)
             record(session, EventTag.LINK_RECOGNISED, RecipientActor(recipient, transfer, grant, cookie).subject(), now)
-        return cookie
+        return Recognised(cookie, transfer.kind, is_verified=grant.verified_at is not None)
 
     async def door(self, link_id: str, cookie: SecretToken | None) -> Door:
         """What to show before the code was right. Raises `VerificationRequired` when the link has to be opened again."""

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from zegelpost.model import refusals as r
 from zegelpost.ports import BlobSpaceError, OutageError
 from zegelpost.sealing.errors import SealBroken
+from zegelpost.web.middleware import is_guest_upload
 from zegelpost.web.rendering import Templates
 from zegelpost.web.translation import Language, Translator, translatable
 
@@ -82,6 +83,14 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.NothingToRemind: _a(409, translatable("There is nobody to remind: everyone has fetched the documents.")),
     r.RemindedRecently: _a(429, translatable("The recipients got a reminder a short while ago.")),
     r.LinkNotReissuable: _a(409, translatable("No new link can be made: only the recipient's link opens this transfer.")),
+    r.RequestClosed: _a(410, translatable("This request has been closed. You do not have to send anything any more.")),
+    r.AnswerPickedUp: _a(409, translatable("This has been opened already, so you cannot take it back any more.")),
+    r.ItemNameTooLong: _a(422, translatable("One of these is too long: %(limit)s characters at most on a line.")),
+    r.TooManyItems: _a(422, translatable("These are too many: %(limit)s at most.")),
+    r.ReasonMissing: _a(422, translatable("Write what is wrong with it, so that the other knows what to send.")),
+    r.ReasonTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
+    r.DueDateInvalid: _a(422, translatable("Enter a date, such as 31-12-2026.")),
+    r.DueDatePassed: _a(422, translatable("This date has passed. Choose a later one.")),
     r.UploadsUnfinished: _a(409, translatable("Not all documents have arrived yet. Finish or remove them first.")),
     r.LinkWrong: _a(404, translatable("This link is not right. Use the link or the code from the e-mail.")),
     r.LinkReplaced: _a(410, translatable("There is a newer link. Look for our latest e-mail.")),
@@ -175,7 +184,11 @@ def _headers(refusal: r.Refusal) -> dict[str, str]:
 def wants_problem(request: Request) -> bool:
     """Whether a program asked: the API and the upload protocol get problem details, people get a page."""
     path = request.scope["path"]
-    return path.startswith(("/api/", "/uploads")) or "application/problem+json" in request.headers.get("accept", "")
+    return (
+        path.startswith(("/api/", "/uploads"))
+        or is_guest_upload(path)
+        or "application/problem+json" in request.headers.get("accept", "")
+    )
 
 
 class ErrorPages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+_GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
+_GUEST_FORM: Final = re.compile(r"/[ori]/[^/]+/answer/documents\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +163,11 @@ class BodyLimit:
 
 def is_upload(path: str) -> bool:
     """The tus resources and the form that adds documents without script."""
-    return path.startswith(("/uploads", "/api/v1/uploads")) or (path.startswith("/transfers/") and path.endswith("/documents"))
+    if path.startswith(("/uploads", "/api/v1/uploads")) or is_guest_upload(path):
+        return True
+    return path.endswith("/documents") and (path.startswith("/transfers/") or _GUEST_FORM.match(path) is not None)
+
+
+def is_guest_upload(path: str) -> bool:
+    """The tus resources of a guest, under the page of their link."""
+    return _GUEST_UPLOAD.match(path) is not None

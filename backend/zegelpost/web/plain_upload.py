@@ -1,24 +1,52 @@
-"""Documents from a plain multipart form, sealed while they come in: no temporary file ever holds them."""
+"""The upload area: what it shows, and documents from its plain form, sealed while they come in without a temporary file."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Final
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, Protocol
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from zegelpost.model.file_name import FileName
+from zegelpost.model.identifiers import DocumentId, UploadId
 from zegelpost.model.refusals import BodyTooLarge, InputInvalid
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import Sender, StaffActor
+from zegelpost.services.receiving import ReadableDocument
 from zegelpost.services.sealing_stream import PiecewiseBody
 from zegelpost.web.sessions import require_csrf
 
 # Browsers without script show no progress and cannot resume, so this way is for smaller documents.
 LARGEST_FORM_BYTES: Final = 100 * 1024 * 1024
 _LONGEST_FIELD: Final = 10_000
+
+
+class Arriving(Protocol):
+    """An upload of a draft."""
+
+    @property
+    def id(self) -> UploadId: ...
+
+    @property
+    def offset_bytes(self) -> int: ...
+
+
+def rows_of(
+    documents: Sequence[ReadableDocument], uploads: Mapping[DocumentId, Arriving]
+) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """The rows of the upload area: what has arrived, and what has not yet."""
+    arrived: list[dict[str, object]] = []
+    unfinished: list[dict[str, object]] = []
+    for document in documents:
+        upload = uploads[document.id]
+        row: dict[str, object] = {"id": upload.id, "name": str(document.name)}
+        if document.is_complete:
+            arrived.append(row | {"size_bytes": document.length_bytes})
+        else:
+            unfinished.append(row | {"offset_bytes": upload.offset_bytes, "length_bytes": document.length_bytes})
+    return arrived, unfinished
 
 
 class _Parts:
@@ -56,7 +84,7 @@ class _Parts:
         self.seen.append(("begin", self._headers.get(b"content-disposition", b"")))
 
 
-async def take_documents(request: Request, actor: StaffActor, transfer_id: str, boundary: bytes) -> int:
+async def take_documents(request: Request, actor: Sender, transfer_id: str, boundary: bytes) -> int:
     """Add every file of the form to the draft; returns how many. The field `csrf` has to come before the files."""
     declared = request.headers.get("content-length", "")
     if not boundary or not declared.isdecimal():
@@ -72,17 +100,23 @@ async def take_documents(request: Request, actor: StaffActor, transfer_id: str, 
         if "filename" not in options:
             value = b"".join([piece async for piece in _until_end(events, _LONGEST_FIELD)]).decode(errors="replace")
             if options.get("name") == "csrf":
-                require_csrf(actor, value)
+                _require_csrf(actor, value)
                 is_checked = True
         elif options["filename"]:
             if not is_checked:
-                require_csrf(actor, "")
+                _require_csrf(actor, "")
             await _take_one(request, actor, transfer_id, options["filename"], _until_end(events, LARGEST_FORM_BYTES))
             count += 1
     return count
 
 
-async def _take_one(request: Request, actor: StaffActor, transfer_id: str, name: str, body: AsyncIterator[bytes]) -> None:
+def _require_csrf(actor: Sender, typed: str) -> None:
+    # Guests' forms have none: their cookie belongs to one link, and requests of other sites are refused for everyone.
+    if isinstance(actor, StaffActor):
+        require_csrf(actor, typed)
+
+
+async def _take_one(request: Request, actor: Sender, transfer_id: str, name: str, body: AsyncIterator[bytes]) -> None:
     """A form does not say how long each file is, and a length is settled before sealing: hold it, it is small, in memory."""
     content = b"".join([piece async for piece in body])
 

@@ -1,6 +1,7 @@
-"""Pages for recipients: open the link, get a code, read, download. They work without script and on an old telephone.
+"""Pages behind a secret link: open it, get a code, read, download. They work without script and on an old telephone.
 
-Looking at a link changes nothing, whoever or whatever looks: mail scanners run real browsers. Only buttons do something.
+The links of file requests and intakes open in the same way; what is behind them is in `guest_pages.py`. Looking at a link changes
+nothing, whoever or whatever looks: mail scanners run real browsers. Only buttons do something.
 """
 
 from __future__ import annotations
@@ -12,51 +13,59 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from zegelpost.model.link import LINK_PREFIXES
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import RangeNotSatisfiable, Refusal, VerificationRequired
+from zegelpost.model.secret import SecretToken
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
 from zegelpost.web.sessions import end_recipient, recipient_cookie, start_recipient
 from zegelpost.web.staff_pages import give_archive, give_document
 
 
-def _page(request: Request, name: str, status: int = 200, /, **context: object) -> Response:
+def link_page(request: Request, name: str, status: int = 200, /, **context: object) -> Response:
     services = request.app.state.services
     context.setdefault("now", services.clock())
     return HTMLResponse(services.templates.render(name, request.state.language, **context), status)
 
 
-def _link_id(request: Request) -> str:
+def link_id_of(request: Request) -> str:
     """The link's public part. Gateways that turn `#` into `%23` or `%2523` make the secret part of the path; it is cut off."""
     path: str = request.path_params["link_id"]
     return unquote(path).split("#")[0].split("%23")[0]
 
 
+def base_of(request: Request) -> str:
+    """Where this link's pages begin, such as `/o/<id>`."""
+    prefix = request.scope["path"].split("/")[1]
+    return f"/{prefix}/{link_id_of(request)}"
+
+
 async def _refused(request: Request, refusal: Refusal) -> Response:
     """Why it did not open, and whom to call."""
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     sender = await request.app.state.services.verifying.contact(link_id)
-    return _page(
+    return link_page(
         request,
         "open_refused.html",
         ANSWERS[type(refusal)].status,
         reason=refusal.code,
         sentence=spoken(request, refusal),
         sender=sender,
-        link_id=link_id,
+        base=base_of(request),
         help_phone=request.app.state.services.settings.help_phone,
-        language_href=f"/o/{link_id}",
+        language_href=base_of(request),
     )
 
 
-def _kindly(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def kindly(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Every refusal of these pages is one page with a sentence and a way on."""
 
     async def wrapped(request: Request) -> Response:
         try:
             return await handler(request)
         except VerificationRequired:
-            return RedirectResponse(f"/o/{_link_id(request)}?again=1", 303)
+            return RedirectResponse(f"{base_of(request)}?again=1", 303)
         except RangeNotSatisfiable:
             raise  # for programs that fetch; they need its header, and the link is as open as before
         except Refusal as refusal:
@@ -67,18 +76,28 @@ def _kindly(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Requ
 
 async def landing(request: Request) -> Response:
     """Always the same page, whatever the link: it proves nothing yet, and the page tells nothing."""
-    link_id = _link_id(request)
     is_again = "again" in request.query_params
-    return _page(request, "open.html", link_id=link_id, error="", is_again=is_again, language_href=f"/o/{link_id}")
+    base = base_of(request)
+    return link_page(request, "open.html", base=base, error="", is_again=is_again, language_href=base)
 
 
 async def recognise(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     form = await fields(request)
-    cookie = await request.app.state.services.verifying.recognise(link_id, form.get("link_secret", ""))
-    response = RedirectResponse(f"/o/{link_id}/verify", 303)
-    start_recipient(request, response, link_id, cookie)
+    recognised = await request.app.state.services.verifying.recognise(link_id, form.get("link_secret", ""))
+    # Under its own address, whichever was typed.
+    base = f"{LINK_PREFIXES[recognised.kind]}/{link_id}"
+    goal = await _inside(request, base, recognised.cookie) if recognised.is_verified else f"{base}/verify"
+    response = RedirectResponse(goal, 303)
+    start_recipient(request, response, link_id, recognised.cookie)
     return response
+
+
+async def _inside(request: Request, base: str, cookie: SecretToken | None) -> str:
+    """Where someone goes who has been let in: to read, or straight to sending when that is what they were asked."""
+    answering = request.app.state.services.answering
+    guest = await answering.guest(link_id_of(request), cookie)
+    return f"{base}/answer" if await answering.begin_first(guest) else f"{base}/transfer"
 
 
 async def verify_page(request: Request) -> Response:
@@ -86,23 +105,23 @@ async def verify_page(request: Request) -> Response:
 
 
 async def _verify(request: Request, error: str, status: int = 200) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     door = await request.app.state.services.verifying.door(link_id, recipient_cookie(request, link_id))
     help_phone = request.app.state.services.settings.help_phone
-    return _page(
+    return link_page(
         request,
         "verify.html",
         status,
-        link_id=link_id,
+        base=base_of(request),
         door=door,
         error=error,
         help_phone=help_phone,
-        language_href=f"/o/{link_id}/verify",
+        language_href=f"{base_of(request)}/verify",
     )
 
 
 async def send_code(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     verifying = request.app.state.services.verifying
     try:
         await verifying.send_code(link_id, recipient_cookie(request, link_id), request.state.language.value)
@@ -110,11 +129,11 @@ async def send_code(request: Request) -> Response:
         if isinstance(refusal, VerificationRequired) or ANSWERS[type(refusal)].status != 429:  # noqa: PLR2004 - too many
             raise
         return await _verify(request, spoken(request, refusal), 429)
-    return RedirectResponse(f"/o/{link_id}/verify", 303)
+    return RedirectResponse(f"{base_of(request)}/verify", 303)
 
 
 async def verify(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     services = request.app.state.services
     cookie = recipient_cookie(request, link_id)
     typed = (await fields(request)).get("code", "")
@@ -128,59 +147,52 @@ async def verify(request: Request) -> Response:
         if refusal.code in {"link_locked", "verification_required", "transfer_revoked", "transfer_expired", "recipient_blocked"}:
             raise
         return await _verify(request, spoken(request, refusal), ANSWERS[type(refusal)].status)
-    return RedirectResponse(f"/o/{link_id}/transfer", 303)
-
-
-async def transfer(request: Request) -> Response:
-    link_id = _link_id(request)
-    receiving = request.app.state.services.receiving
-    reader = await receiving.by_grant(link_id, recipient_cookie(request, link_id))
-    readable = await receiving.read(reader)
-    return _page(request, "opened.html", transfer=readable, base=f"/o/{link_id}", language_href=f"/o/{link_id}/transfer")
+    return RedirectResponse(await _inside(request, base_of(request), cookie), 303)
 
 
 async def document(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     reader = await request.app.state.services.receiving.by_grant(link_id, recipient_cookie(request, link_id))
     return await give_document(request, reader)
 
 
 async def archive(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     reader = await request.app.state.services.receiving.by_grant(link_id, recipient_cookie(request, link_id))
     return await give_archive(request, reader)
 
 
 async def ask_help(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     verifying = request.app.state.services.verifying
     await verifying.ask_help(link_id)
     sender = await verifying.contact(link_id)
     help_phone = request.app.state.services.settings.help_phone
-    return _page(request, "help_asked.html", sender=sender, help_phone=help_phone, link_id=link_id, language_href=f"/o/{link_id}")
+    base = base_of(request)
+    return link_page(request, "help_asked.html", sender=sender, help_phone=help_phone, base=base, language_href=base)
 
 
 async def leave(request: Request) -> Response:
-    link_id = _link_id(request)
+    link_id = link_id_of(request)
     if (cookie := recipient_cookie(request, link_id)) is not None:
         await request.app.state.services.verifying.leave(cookie)
-    response = _page(request, "left.html", language_href=f"/o/{link_id}")
+    response = link_page(request, "left.html", language_href=base_of(request))
     end_recipient(request, response, link_id)
     return response
 
 
-def routes() -> list[Route]:
+def routes(prefix: str) -> list[Route]:
+    """The pages under `prefix` for links of one kind."""
     get, post = ["GET"], ["POST"]
-    one = "/o/{link_id}"
+    one = f"{prefix}/{{link_id}}"
     return [
         Route(one, landing, methods=get),
-        Route(one, _kindly(recognise), methods=post),
-        Route(f"{one}/verify", _kindly(verify_page), methods=get),
-        Route(f"{one}/verify", _kindly(verify), methods=post),
-        Route(f"{one}/code", _kindly(send_code), methods=post),
-        Route(f"{one}/transfer", _kindly(transfer), methods=get),
-        Route(f"{one}/documents/{{document_id}}", _kindly(document), methods=get),
-        Route(f"{one}/archive.zip", _kindly(archive), methods=get),
-        Route(f"{one}/help", _kindly(ask_help), methods=post),
-        Route(f"{one}/leave", _kindly(leave), methods=post),
+        Route(one, kindly(recognise), methods=post),
+        Route(f"{one}/verify", kindly(verify_page), methods=get),
+        Route(f"{one}/verify", kindly(verify), methods=post),
+        Route(f"{one}/code", kindly(send_code), methods=post),
+        Route(f"{one}/documents/{{document_id}}", kindly(document), methods=get),
+        Route(f"{one}/archive.zip", kindly(archive), methods=get),
+        Route(f"{one}/help", kindly(ask_help), methods=post),
+        Route(f"{one}/leave", kindly(leave), methods=post),
     ]

@@ -9,13 +9,13 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -89,8 +89,10 @@ class Formats:
         """`23 nov. 2026 14:05:09 (CET)`: to the second, and unambiguous in the hour that comes twice."""
         return f"{self._written(at, 'd MMM y HH:mm:ss')} ({at.astimezone(TIME_ZONE):%Z})"
 
-    def day(self, at: datetime) -> str:
-        """`23 november 2026`."""
+    def day(self, at: date) -> str:
+        """`23 november 2026`, of a moment or of a day that has none."""
+        if not isinstance(at, datetime):
+            return format_date(at, "d MMMM y", locale=self._locale)
         return self._written(at, "d MMMM y")
 
     def filesize(self, size_bytes: int) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal
-from zegelpost.model.transfer import TransferState, TransferText
+from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
 from zegelpost.services.overseeing import PAGE, TransferOverview
@@ -23,7 +23,7 @@ from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
 from zegelpost.web.pages import page as _page
 from zegelpost.web.pages import signed_in as _signed_in
 from zegelpost.web.pages import staff_form as _form
-from zegelpost.web.plain_upload import take_documents
+from zegelpost.web.plain_upload import rows_of, take_documents
 from zegelpost.web.translation import Language
 
 _ON_HOME: Final = 5
@@ -179,19 +179,7 @@ async def _documents(request: Request, actor: StaffActor, error: str) -> Respons
     if overview.state != TransferState.DRAFT:
         return RedirectResponse(f"/transfers/{overview.id}", 303)
     uploads = {upload.document_id: upload for upload in await services.overseeing.arriving(actor, overview.id)}
-    arrived = [
-        {"id": uploads[d.id].id, "name": str(d.name), "size_bytes": d.length_bytes} for d in overview.documents if d.is_complete
-    ]
-    unfinished = [
-        {
-            "id": uploads[d.id].id,
-            "name": str(d.name),
-            "offset_bytes": uploads[d.id].offset_bytes,
-            "length_bytes": d.length_bytes,
-        }
-        for d in overview.documents
-        if not d.is_complete
-    ]
+    arrived, unfinished = rows_of(overview.documents, uploads)
     return _page(
         request,
         "transfer_documents.html",
@@ -265,6 +253,8 @@ async def _transfer(request: Request, actor: StaffActor, error: str) -> Response
     overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
     if overview.state == TransferState.DRAFT:
         return RedirectResponse(f"/transfers/{overview.id}/documents", 303)
+    if overview.kind == TransferKind.REQUEST:
+        return RedirectResponse(f"/requests/{overview.id}", 303)
     done = request.query_params.get("done", "")
     return _page(
         request,

@@ -69,7 +69,9 @@ def upload_routes(prefix: str, authenticate: Authenticate) -> list[Route]:
         else:
             status = await uploading.create(actor, transfer_id, name, length)
         base = request.app.state.services.settings.base_url
-        return Response(status_code=201, headers={"Location": f"{base}{prefix}/{status.id}", **_headers(status)})
+        # Where it was asked for: a guest's uploads are under their link.
+        location = f"{base}{request.scope['path']}/{status.id}"
+        return Response(status_code=201, headers={"Location": location, **_headers(status)})
 
     async def head(request: Request) -> Response:
         actor = await authenticate(request)

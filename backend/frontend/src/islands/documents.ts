@@ -93,10 +93,11 @@ export function documents(root: HTMLElement): void {
     for (const file of files) queue.add(file)
   }
 
-  const link = document.querySelector(`a[href="${CSS.escape(root.dataset.onward ?? '')}"]`)
+  const address = CSS.escape(root.dataset.onward ?? '')
+  const way = document.querySelector(`a[href="${address}"], form[action="${address}"]`)
   const onward =
-    link instanceof HTMLAnchorElement
-      ? new Onward(link, standing, (why) => tellWhy(part(root, '[data-why]', HTMLElement), why))
+    way instanceof HTMLAnchorElement || way instanceof HTMLFormElement
+      ? new Onward(way, standing, (why) => tellWhy(part(root, '[data-why]', HTMLElement), why))
       : undefined
 
   function standing(): Standing {

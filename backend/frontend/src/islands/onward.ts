@@ -6,13 +6,13 @@ export type Standing = 'whole' | 'onItsWay' | 'leftOver'
 export class Onward {
   private isWaiting = false
 
-  /** `tell` shows why the page stays, or nothing more to say. */
+  /** `way` is a link to the next step or a form that takes it. `tell` shows why the page stays, or nothing more to say. */
   constructor(
-    private readonly link: HTMLAnchorElement,
+    private readonly way: HTMLAnchorElement | HTMLFormElement,
     private readonly standing: () => Standing,
     private readonly tell: (why: Exclude<Standing, 'whole'> | undefined) => void,
   ) {
-    link.addEventListener('click', (event) => {
+    way.addEventListener(way instanceof HTMLFormElement ? 'submit' : 'click', (event) => {
       const standing = this.standing()
       if (standing === 'whole') return
       event.preventDefault()
@@ -30,7 +30,8 @@ export class Onward {
     }
     if (standing === 'onItsWay') return
     this.isWaiting = false
-    if (standing === 'whole') location.assign(this.link.href)
-    else this.tell(standing)
+    if (standing !== 'whole') this.tell(standing)
+    else if (this.way instanceof HTMLFormElement) this.way.requestSubmit()
+    else location.assign(this.way.href)
   }
 }

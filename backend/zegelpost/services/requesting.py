@@ -1,0 +1,354 @@
+"""Requesting: asking an outsider for documents, and following it up.
+
+The answers themselves are received transfers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.event import Event, EventTag
+from zegelpost.model.file_request import (
+    LONGEST_REASON,
+    FileRequest,
+    ItemState,
+    RequestItem,
+    RequestState,
+    request_state,
+)
+from zegelpost.model.identifiers import DepartmentId, ItemId, RecipientId, TransferId, is_identifier, new_identifier
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import Person, Recipient, VerificationMethod
+from zegelpost.model.refusals import (
+    FormRefused,
+    NotFound,
+    NothingToRemind,
+    ReasonMissing,
+    ReasonTooLong,
+    RemindedRecently,
+    TransferExpired,
+)
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText, receipt_number
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import StaffActor, is_senders, own_transfer
+from zegelpost.services.answering import AskedItem, name_place, reason_place
+from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.presenting import Presenting
+from zegelpost.services.recording import record
+from zegelpost.services.sending import Sending
+
+PAGE: Final = 20
+_AFTER_DUE: Final = timedelta(days=14)  # in which what comes late still arrives
+_REMIND_EVERY: Final = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestContent:
+    """What is asked, of whom; already parsed."""
+
+    text: TransferText
+    guest: Person
+    items: Sequence[str] = field(default=(), repr=False)
+    due_on: date | None
+    language: str
+    department_id: DepartmentId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedAnswer:
+    """One answer, as staff see it in the request; it opens on its own page."""
+
+    id: TransferId
+    number: str
+    sent_at: datetime
+    is_opened: bool
+    is_withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOverview:
+    id: TransferId
+    state: RequestState
+    text: TransferText
+    guest: Person = field(repr=False)
+    recipient_id: RecipientId
+    method: VerificationMethod
+    due_on: date | None
+    sent_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+    items: Sequence[AskedItem]
+    answers: Sequence[ReceivedAnswer]
+    history: Sequence[Event] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    items: Sequence[RequestOverview]
+    number: int
+    total_count: int
+
+    @property
+    def last(self) -> int:
+        return max(1, -(-self.total_count // PAGE))
+
+
+class Requesting:
+    def __init__(
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        presenting: Presenting,
+        sending: Sending,
+        following_up: FollowingUp,
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._presenting = presenting
+        self._sending = sending
+        self._following_up = following_up
+        self._policy = policy
+        self._clock = clock
+
+    async def ask(self, actor: StaffActor, content: RequestContent) -> TransferId:
+        """Make a request and mail its link. Raises `NotFound` for a department that is not the actor's.
+
+        1. The request is a transfer without documents, with one recipient: the guest.
+        2. A number means a code; without one the link alone opens it, so it holds nothing but what is asked.
+        3. It stays open some time after the date that was given: what comes late is better than what never comes.
+        """
+        now = self._clock()
+        if content.department_id is not None and content.department_id not in actor.departments:
+            raise NotFound
+        days = self._policy.default_expiry_days
+        if content.due_on is not None:
+            days = max(days, (content.due_on - now.date() + _AFTER_DUE).days)
+        async with self._database.work() as session:
+            # 1.
+            transfer = Transfer(
+                id=TransferId(new_identifier()),
+                kind=TransferKind.REQUEST,
+                sender_id=actor.user.id,
+                department_id=content.department_id,
+                state=TransferState.SENT,
+                language=content.language,
+                has_sender_copy=True,
+                expires_in_days=days,
+                created_at=now,
+                sent_at=now,
+                expires_at=now + timedelta(days=days),
+            )
+            key = MessageKey.generate()
+            assert transfer.expires_at is not None
+            self._keys.seal_for_sending(key, transfer, transfer.expires_at)
+            self._keys.seal_text(key, transfer, content.text)
+            session.add(transfer)
+            await session.flush()
+            session.add(FileRequest(transfer_id=transfer.id, due_on=content.due_on))
+            for position, name in enumerate(content.items):
+                item = RequestItem(id=ItemId(new_identifier()), transfer_id=transfer.id, position=position, state=ItemState.ASKED)
+                item.sealed_name = self._keys.seal_line(key, name_place(item), name)
+                session.add(item)
+            # 2.
+            recipient = self._recipient(transfer, content.guest)
+            session.add(recipient)
+            await session.flush()
+            # 3.
+            sender = await self._presenting.sender_of(session, transfer)
+            self._sending.invite(session, Purpose.REQUEST, sender, transfer, recipient, key, due_on=content.due_on)
+            record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
+            record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=1)
+        return transfer.id
+
+    async def requests(self, actor: StaffActor, *, page: int = 1) -> RequestPage:
+        """Requests of this staff user and their departments, newest first."""
+        mine = (is_senders(actor), Transfer.kind == TransferKind.REQUEST, Transfer.state != TransferState.ERASED)
+        async with self._database.reading() as session:
+            total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
+            found = await session.scalars(
+                select(Transfer).where(*mine).order_by(Transfer.sent_at.desc(), Transfer.id).limit(PAGE).offset((page - 1) * PAGE)
+            )
+            return RequestPage([await self._overview(session, transfer, []) for transfer in found], page, total)
+
+    async def request(self, actor: StaffActor, transfer_id: str) -> RequestOverview:
+        """One request with everything that happened to it. Raises `NotFound`."""
+        async with self._database.reading() as session:
+            transfer, _ = await _own_request(session, actor, transfer_id)
+            events = await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id))
+            return await self._overview(session, transfer, list(events))
+
+    async def remind(self, actor: StaffActor, transfer_id: str) -> None:
+        """Mail the guest again, with a new link. Raises `NothingToRemind` when all has come, `RemindedRecently`."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer, request = await _own_request(session, actor, transfer_id, lock=True)
+            request.require_open()
+            transfer.require_open(now)
+            overview = await self._overview(session, transfer, [])
+            if overview.state == RequestState.ANSWERED:
+                raise NothingToRemind
+            recipient = await session.get_one(Recipient, overview.recipient_id)
+            if recipient.reminded_at is not None and now - recipient.reminded_at < _REMIND_EVERY:
+                raise RemindedRecently(retry_after_seconds=int(_REMIND_EVERY.total_seconds()))
+            recipient.reminded_at = now
+            key = self._keys.sender_key(transfer)
+            await self._following_up.new_way_in(
+                session, Purpose.REQUEST_REMINDER, transfer, recipient, key, now, due_on=request.due_on
+            )
+            record(session, EventTag.RECIPIENT_REMINDED, actor.subject(transfer, recipient_id=recipient.id), now)
+
+    async def close(self, actor: StaffActor, transfer_id: str) -> None:
+        """Take nothing more. What was sent stays where it is, and the guest still sees it."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer, request = await _own_request(session, actor, transfer_id, lock=True)
+            request.require_open()
+            request.closed_at = now
+            record(session, EventTag.REQUEST_CLOSED, actor.subject(transfer), now)
+
+    async def reopen(self, actor: StaffActor, transfer_id: str) -> None:
+        """Let the guest add something after all. Raises `TransferExpired` when the link has run out."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer, request = await _own_request(session, actor, transfer_id, lock=True)
+            if transfer.expires_at is None or now >= transfer.expires_at:
+                raise TransferExpired
+            if request.closed_at is None:
+                return
+            request.closed_at = None
+            record(session, EventTag.REQUEST_REOPENED, actor.subject(transfer), now)
+
+    async def accept(self, actor: StaffActor, transfer_id: str, item_id: str) -> None:
+        """Say that this item is what was asked for."""
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer, _ = await _own_request(session, actor, transfer_id, lock=True)
+            item = await _item_of(session, transfer, item_id)
+            item.state, item.sealed_reason = ItemState.ACCEPTED, None
+            record(session, EventTag.ITEM_ACCEPTED, actor.subject(transfer), now, item=item.id)
+
+    async def send_back(self, actor: StaffActor, transfer_id: str, item_id: str, reason: str) -> None:
+        """Ask for an item again and say why; the guest gets a mail with a new link, the reason is behind it.
+
+        Raises `FormRefused` without a usable reason.
+        """
+        reason = reason.replace("\r\n", "\n").strip()
+        if not reason:
+            raise FormRefused({f"reason-{item_id}": ReasonMissing()})
+        if len(reason) > LONGEST_REASON:
+            raise FormRefused({f"reason-{item_id}": ReasonTooLong(limit=LONGEST_REASON)})
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer, request = await _own_request(session, actor, transfer_id, lock=True)
+            request.require_open()
+            transfer.require_open(now)
+            item = await _item_of(session, transfer, item_id)
+            key = self._keys.sender_key(transfer)
+            item.state = ItemState.SENT_BACK
+            item.sealed_reason = self._keys.seal_line(key, reason_place(item), reason)
+            recipient = await _guest_of(session, transfer)
+            await self._following_up.new_way_in(
+                session, Purpose.ITEM_SENT_BACK, transfer, recipient, key, now, due_on=request.due_on
+            )
+            record(session, EventTag.ITEM_RETURNED, actor.subject(transfer), now, item=item.id)
+
+    def _recipient(self, transfer: Transfer, guest: Person) -> Recipient:
+        recipient = Recipient(
+            id=RecipientId(new_identifier()),
+            transfer_id=transfer.id,
+            position=0,
+            method=VerificationMethod.SMS if guest.mobile else VerificationMethod.LINK,
+            email_index=self._keys.index("email", guest.email.comparable),
+            number_index=self._keys.index("number", guest.mobile.e164) if guest.mobile else None,
+        )
+        recipient.sealed_person = self._keys.seal_person(guest, recipient.id)
+        return recipient
+
+    async def _overview(self, session: AsyncSession, transfer: Transfer, events: Sequence[Event]) -> RequestOverview:
+        key = self._keys.sender_key(transfer)
+        request = await session.get_one(FileRequest, transfer.id)
+        recipient = await _guest_of(session, transfer)
+        items = list(
+            await session.scalars(
+                select(RequestItem).where(RequestItem.transfer_id == transfer.id).order_by(RequestItem.position)
+            )
+        )
+        answers = await _answers(session, transfer)
+        assert transfer.sent_at is not None
+        assert transfer.expires_at is not None
+        return RequestOverview(
+            id=transfer.id,
+            state=request_state(
+                request, [item.state for item in items], has_answers=any(not answer.is_withdrawn for answer in answers)
+            ),
+            text=self._keys.text(key, transfer),
+            guest=self._keys.person(recipient),
+            recipient_id=recipient.id,
+            method=recipient.method,
+            due_on=request.due_on,
+            sent_at=transfer.sent_at,
+            expires_at=transfer.expires_at,
+            closed_at=request.closed_at,
+            items=[self._item(key, item) for item in items],
+            answers=answers,
+            history=events,
+        )
+
+    def _item(self, key: MessageKey, item: RequestItem) -> AskedItem:
+        return AskedItem(
+            id=item.id,
+            name=self._keys.open_line(key, name_place(item), item.sealed_name),
+            state=item.state,
+            reason=self._keys.open_line(key, reason_place(item), item.sealed_reason) if item.sealed_reason else "",
+        )
+
+
+async def _own_request(
+    session: AsyncSession, actor: StaffActor, transfer_id: str, *, lock: bool = False
+) -> tuple[Transfer, FileRequest]:
+    transfer = await own_transfer(session, actor, transfer_id, lock=lock)
+    if transfer.kind != TransferKind.REQUEST or transfer.state == TransferState.ERASED:
+        raise NotFound
+    return transfer, await session.get_one(FileRequest, transfer.id)
+
+
+async def _guest_of(session: AsyncSession, transfer: Transfer) -> Recipient:
+    found = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
+    return found.one()
+
+
+async def _item_of(session: AsyncSession, transfer: Transfer, item_id: str) -> RequestItem:
+    """An item of a request that was already authorised."""
+    item: Any = await session.get(RequestItem, item_id) if is_identifier(item_id) else None
+    if item is None:
+        raise NotFound
+    if item.transfer_id != transfer.id:
+        raise NotFound
+    found: RequestItem = item
+    return found
+
+
+async def _answers(session: AsyncSession, transfer: Transfer) -> list[ReceivedAnswer]:
+    rows = await session.execute(
+        select(Transfer, Transfer.sent_at, Recipient.opened_at)
+        .join(Recipient, (Recipient.transfer_id == Transfer.id) & (Recipient.position == 0))
+        .where(Transfer.answers_id == transfer.id, Transfer.kind == TransferKind.ANSWER, Transfer.sent_at.is_not(None))
+        .order_by(Transfer.sent_at.desc())
+    )
+    return [
+        ReceivedAnswer(answer.id, receipt_number(answer.id), sent_at, opened_at is not None, answer.revoked_at is not None)
+        for answer, sent_at, opened_at in rows.all()
+        if sent_at is not None
+    ]

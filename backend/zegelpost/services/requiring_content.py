@@ -1,0 +1,22 @@
+"""Requiring content: what has to be there before something is sent."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.model.document import Document, DocumentState, ScanVerdict
+from zegelpost.model.refusals import ContentMissing, MalwareFound, UploadsUnfinished
+from zegelpost.model.transfer import Transfer, TransferText
+
+
+async def require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
+    """Documents that have all arrived, or a note. Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`."""
+    documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
+    unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
+    if unfinished:
+        raise UploadsUnfinished(count=unfinished)
+    if any(document.scan_verdict == ScanVerdict.INFECTED for document in documents):
+        raise MalwareFound
+    if not documents and not text.note:
+        raise ContentMissing
