@@ -22,12 +22,14 @@ from starlette.staticfiles import StaticFiles
 from zegelpost.adapters.blobs_directory import DirectoryBlobs
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.adapters.outbox_demo import DemoOutbox
+from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
+from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock, system_clock
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
-from zegelpost.ports import Blobs, OutageError, Scanner
+from zegelpost.ports import Blobs, OutageError, PdfPrinter, Scanner
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -73,6 +75,14 @@ from zegelpost.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Printers:
+    """What makes a PDF here; nothing where the programs for it are missing. Only WeasyPrint makes the one for archives."""
+
+    quick: PdfPrinter | None
+    archival: PdfPrinter | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything a handler may call; `request.app.state.services`."""
 
@@ -90,6 +100,7 @@ class Services:
     following_up: FollowingUp
     overseeing: Overseeing
     reporting: Reporting
+    printers: Printers
     receiving: Receiving
     verifying: Verifying
     uploading: Uploading
@@ -103,9 +114,14 @@ class Services:
 
 
 def build_services(
-    settings: Settings, *, gateways: Gateways | None = None, policy: Policy | None = None, clock: Clock = system_clock
+    settings: Settings,
+    *,
+    gateways: Gateways | None = None,
+    printers: Printers | None = None,
+    policy: Policy | None = None,
+    clock: Clock = system_clock,
 ) -> Services:
-    """Wire the use cases to the outside world that the settings name. `gateways` and `policy` replace what they would give."""
+    """Wire the use cases to the outside world that the settings name; what is given here replaces what they would give."""
     outbox = DemoOutbox() if settings.is_demo else None
     organisation = Organisation(
         settings.organisation, settings.base_url, EmailAddress.parse(settings.mail_from), settings.help_phone
@@ -147,6 +163,7 @@ def build_services(
         following_up=following_up,
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
+        printers=printers or _printers(),
         receiving=Receiving(database, keeping_keys, presenting, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
@@ -181,6 +198,12 @@ def _scanner(settings: Settings) -> Scanner:
     from zegelpost.adapters.scanner_clamd import ClamdScanner  # noqa: PLC0415
 
     return ClamdScanner(settings.clamd_url)
+
+
+def _printers() -> Printers:
+    archival = WeasyPrintPrinter() if WeasyPrintPrinter.is_installed() else None
+    program = PdfkitPrinter.program()
+    return Printers(quick=PdfkitPrinter(program) if program else archival, archival=archival)
 
 
 def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:

@@ -1,7 +1,7 @@
 """The outside world on one page.
 
 A port exists only for what is outside the process and ours to choose: where sealed bytes lie, who carries mail and SMS,
-where keys are kept, who looks for malware. The database is not here: SQLAlchemy is the port.
+where keys are kept, who looks for malware, what makes a PDF. The database is not here: SQLAlchemy is the port.
 
 Outages raise an `OutageError`. The adapter, which knows the provider, says with `is_permanent` whether trying again can
 help; retrying and giving up live in one loop, `services/notifying.py`.
@@ -73,6 +73,9 @@ class SmsErrorKind(StrEnum):
 
 
 class ScannerError(OutageError): ...
+
+
+class PdfError(OutageError): ...
 
 
 class BlobWriter(Protocol):
@@ -180,4 +183,28 @@ class Scanner(Protocol):
 
         `NOT_SCANNED` when the scanner is off or its limits were exceeded. Raises `ScannerError` when it should have
         scanned and could not: doubt blocks.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PrintableDocument:
+    """A finished page of ours, and what stands around it on paper. Only `html` is markup; the rest is plain text."""
+
+    html: str  # complete: nothing in it is fetched, neither styles nor pictures
+    title: str
+    language: str
+    header_start: str
+    header_end: str
+    footer_start: str
+    page_words: str  # with `{page}` and `{pages}` where the numbers come
+    attachment_name: str
+    attachment: str  # JSON
+
+
+class PdfPrinter(Protocol):
+    async def print(self, document: PrintableDocument) -> bytes:
+        """A PDF on A4 with page numbers and the attachment.
+
+        Whatever the markup asks for, nothing is fetched, no file is read and no script runs: the document prints without
+        it, or not at all. Raises `PdfError`, also when it takes too long or too much memory.
         """

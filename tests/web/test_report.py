@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import html
+import json
 import re
-from dataclasses import dataclass
+import socket
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,17 @@ import pytest
 from sqlalchemy import update
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, signed_in
+from tests.contracts.test_pdf import attachments_of, words_of
 from tests.web.acts import BRAM, DOCUMENT, ROSA, SAM, draft, enter, open_link, other_than, recognise, send, words
 from tests.web.tus import TRANSFERS
 
 import zegelpost
-from zegelpost.main import Services, build_worker
+from zegelpost.main import Printers, Services, build_worker
 from zegelpost.model.policy import Policy
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.reporting import NTA_7516
 
+VARIANTS = ("plain", "archive")
 NOTE = "canary-of-the-note"
 OTHER = b"een ander document\n"
 LINK_ONLY = Policy(staff_domains=("zegelpost.example",), has_sender_copy=False, requires_second_factor=False)
@@ -49,7 +53,14 @@ async def forms_of(portal: Portal, transfer_id: str) -> dict[str, str]:
     page = await portal.client.get(f"/transfers/{transfer_id}/report")
     facts = await portal.client.get(f"/transfers/{transfer_id}/report.json")
     assert (page.status_code, facts.status_code) == (200, 200)
-    return {"page": html.unescape(page.text), "json": facts.text}
+    forms = {"page": html.unescape(page.text), "json": facts.text}
+    for variant in VARIANTS:
+        pdf = await portal.client.get(f"/transfers/{transfer_id}/report.pdf", params={"variant": variant})
+        assert (pdf.status_code, pdf.headers["content-type"]) == (200, "application/pdf")
+        forms[variant] = words_of(pdf.content)
+        [attached] = attachments_of(pdf.content).values()
+        forms[f"attached to {variant}"] = attached.decode()
+    return forms
 
 
 @pytest.fixture
@@ -164,6 +175,27 @@ async def test_page_says_the_same_in_both_languages(told: Told, anna_portal: Por
     assert f'href="{path}"' in overview.text
 
 
+async def test_the_pdf_says_the_same_and_has_the_facts_attached(told: Told) -> None:
+    for variant in VARIANTS:
+        assert json.loads(told.forms[f"attached to {variant}"]) == told.facts
+        text = told.forms[variant]
+        for fact in ("Gemeente Voorbeeld", "Reference Z-1", "Rosa Visser", "+31 •••••• 78", "verslag.pdf", "Page 1 of"):
+            assert fact in text
+        for document in told.facts["documents"]:
+            assert document["sha256"][:32] in text
+            assert document["sha256"][32:] in text
+        for event in told.facts["events"]:
+            assert event["at"]["utc"][:19].replace("T", " ") + " UTC" in text
+
+
+async def test_the_pdf_is_in_the_language_of_the_reader(anna_portal: Portal) -> None:
+    transfer_id = await send(anna_portal, ROSA)
+    answer = await anna_portal.client.get(f"/transfers/{transfer_id}/report.pdf", params={"language": "nl"})
+    text = words_of(answer.content)
+    assert ("Rapportage van een verzending" in text, "Pagina 1 van" in text) == (True, True)
+    assert f'filename="rapportage-{transfer_id}.pdf"' in answer.headers["content-disposition"]
+
+
 async def test_the_hour_that_comes_twice_is_told_apart(
     anna: httpx2.AsyncClient, anna_portal: Portal, clock: MovableClock
 ) -> None:
@@ -195,7 +227,7 @@ async def test_no_form_holds_a_secret_a_code_a_number_or_the_note(told: Told) ->
 # For nobody but the sender
 
 
-@pytest.mark.parametrize("path", ["report.json"])
+@pytest.mark.parametrize("path", ["report.json", "report.pdf", "report.pdf?variant=archive"])
 async def test_only_the_sender_gets_it(
     anna_portal: Portal, mallory: httpx2.AsyncClient, bram: httpx2.AsyncClient, client: httpx2.AsyncClient, path: str
 ) -> None:
@@ -207,7 +239,7 @@ async def test_only_the_sender_gets_it(
     assert (await client.get(f"{TRANSFERS}/{transfer_id}/{path}")).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["report", "report.json"])
+@pytest.mark.parametrize("path", ["report", "report.json", "report.pdf"])
 async def test_in_the_portal_too(app: Starlette, anna_portal: Portal, path: str) -> None:
     transfer_id = await send(anna_portal, ROSA, BRAM)
     for email in ("mallory@zegelpost.example", BRAM.email):
@@ -299,10 +331,44 @@ async def test_a_key_that_someone_replaced_is_told_and_not_hidden(
     assert (facts["unreadable"], facts["documents"][0]["name"]) == ("key_refused", None)
 
 
-async def test_names_do_not_become_markup(anna_portal: Portal) -> None:
-    name = '<img src="http://127.0.0.1:9/x">&amp;'
-    form = {"subject": f"{name} onderwerp", "recipient-0-name": name}
-    transfer_id = await send(anna_portal, ROSA, documents={"a.pdf": DOCUMENT}, **form)
+async def test_names_neither_become_markup_nor_fetch_anything(anna_portal: Portal, tmp_path: Path) -> None:
+    (tmp_path / "secret.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><text y='9'>canary-file</text></svg>", "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
+        name = f'</title></style></td><img src="{url}"><link rel=attachment href={url}>'
+        file = f'<img src="{(tmp_path / "secret.svg").as_uri()}">'[:119]
+        reference = f'"}} @import url({url}); {{page}} <meta name="pdfkit-allow" content="/">'
+        form = {"subject": f"{name}{file}", "reference": reference, "recipient-0-name": name, "recipient-1-name": file}
+        transfer_id = await send(anna_portal, ROSA, SAM, documents={f"{name}.pdf": DOCUMENT}, **form)
+
+        forms = await forms_of(anna_portal, transfer_id)
+
+        with pytest.raises(BlockingIOError):
+            listener.accept()
     page = await anna_portal.client.get(f"/transfers/{transfer_id}/report")
-    assert "<img" not in page.text
-    assert page.text.count("&lt;img src=") >= 3
+    assert ("<img" in page.text, '<meta name="pdfkit' in page.text) == (False, False)
+    assert "&lt;img src=" in page.text
+    for variant in VARIANTS:
+        assert "canary-file" not in forms[variant]
+        assert "</title></style>" in forms[variant].replace(" ", "")
+
+
+class TestWithoutPdf:
+    @pytest.fixture
+    def services(self, services: Services) -> Services:
+        return replace(services, printers=Printers(quick=None, archival=None))
+
+    async def test_the_page_works_and_the_pdf_says_that_it_cannot_be_made(
+        self, anna: httpx2.AsyncClient, anna_portal: Portal
+    ) -> None:
+        transfer_id = await send(anna_portal, ROSA)
+        page = await anna_portal.client.get(f"/transfers/{transfer_id}/report")
+        assert "No PDF can be made here: the program for it is not installed." in words(page)
+        assert "report.pdf" not in page.text
+        assert (await facts_of(anna, transfer_id))["transfer"]["id"] == transfer_id
+        for variant in VARIANTS:
+            answer = await anna.get(f"{TRANSFERS}/{transfer_id}/report.pdf", params={"variant": variant})
+            assert (answer.status_code, answer.json()["code"]) == (501, "pdf_not_available")
+            refused = await anna_portal.client.get(f"/transfers/{transfer_id}/report.pdf", params={"variant": variant})
+            assert (refused.status_code, "Use the report's page." in words(refused)) == (501, True)

@@ -377,6 +377,9 @@ class RangeNotSatisfiable(Refusal):
     """Fact: `length_bytes`."""
 
 
+class PdfNotAvailable(Refusal): ...
+
+
 def all_refusals() -> list[type[Refusal]]:
     """Every class of the catalogue, for the map of statuses and sentences and the test that walks it."""
     return list(Refusal.__subclasses__())

@@ -24,6 +24,7 @@ from zegelpost.web.api_models import (
     PolicyView,
     ReceivedView,
     RemindedView,
+    ReportQuery,
     RevokeInput,
     SignInInput,
     SignInView,
@@ -34,6 +35,7 @@ from zegelpost.web.api_models import (
 from zegelpost.web.downloads import archive_response, document_response
 from zegelpost.web.network import client_network
 from zegelpost.web.openapi import PREFIX
+from zegelpost.web.report_pages import pdf_response
 from zegelpost.web.sessions import api_actor
 from zegelpost.web.staff_pages import give_archive, give_document
 
@@ -177,6 +179,10 @@ async def get_transfer(request: Request, actor: StaffActor) -> Response:
         receiving = _services(request).receiving
         reader = await receiving.by_sign_in(actor, _transfer_id(request))
         return _json(ReceivedView.of(await receiving.read(reader)))
+
+
+async def get_report_pdf(request: Request, actor: StaffActor) -> Response:
+    return await pdf_response(request, actor, is_archival=_query(request, ReportQuery).variant == "archive")
 
 
 # Following up

@@ -109,6 +109,16 @@ class BoxQuery(BaseModel):
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
+class ReportQuery(BaseModel):
+    """Which PDF of a report: the quick one, or the one that is tagged and kept in archives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    variant: Annotated[
+        Literal["plain", "archive"], Field(description="`archive`: PDF/A-3a, tagged for screen readers; takes longer.")
+    ] = "plain"
+
+
 # What programs get
 
 

@@ -127,6 +127,9 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.ChecksumMismatch: _a(460, translatable("A part of the file arrived damaged. It is sent again.")),
     r.ChecksumAlgorithmUnsupported: _a(400, translatable("This kind of checksum is not supported.")),
     r.BodyTooLarge: _a(413, translatable("This is too large.")),
+    r.PdfNotAvailable: _a(
+        501, translatable("A PDF of this kind cannot be made here: the program for it is not installed. Use the report's page.")
+    ),
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
 }
 OUTAGE: Final = translatable("Something does not work on our side. Nothing was lost. Try again in a few minutes.")
