@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 import zipfile
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
-from tests.journeys.axe import run_axe
+from playwright.sync_api import Browser, Page, expect
+from tests.journeys.people import PASSWORD, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
-PASSWORD = "demo-zegelpost-2026"
 LINK = re.compile(r"^(http://127\.0\.0\.1:\d+/o/[a-z2-7]{26})#([a-z2-7]{32})$", re.MULTILINE)
 EXPIRES = {
     "nl": re.compile(r"Verloopt op .+ \(.*(weken|week|dagen|dag).*\)"),
@@ -54,46 +52,6 @@ WORDS = {
 }
 
 
-@dataclass
-class Watched:
-    """A page whose console is listened to, and which is looked at for accessibility wherever the journey says so."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.page.on("console", self._on_console)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-
-    def _on_console(self, message: ConsoleMessage) -> None:
-        # A refused form answers 4xx, and Chromium notes that; anything else on the console is ours to explain.
-        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
-
-    def look(self) -> None:
-        """No accessibility findings, nothing to scroll sideways for, nothing on the console."""
-        assert run_axe(self.page) == [], self.page.url
-        assert not self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), self.page.url
-        assert self.complaints == []
-
-
-def _context(chromium: Browser, language: str, width: int, *, has_script: bool = True) -> BrowserContext:
-    return chromium.new_context(
-        locale={"nl": "nl-NL", "en": "en-GB"}[language],
-        viewport={"width": width, "height": 800},
-        java_script_enabled=has_script,
-        accept_downloads=True,
-    )
-
-
-def _sign_in(page: Page, demo: RunningDemo, email: str, path: str = "/") -> None:
-    page.goto(demo.base_url + path)
-    page.fill("#email", email)
-    page.fill("#password", PASSWORD)
-    page.locator("main form button").click()
-    expect(page.locator("form[action='/sign-out']")).to_be_visible()
-
-
 def _go_on(page: Page) -> None:
     page.locator("main form .zp-actions button").last.click()
 
@@ -130,11 +88,11 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
     fake = tmp_path / "geen.pdf"
     fake.write_bytes(b"MZ" + bytes(600))
 
-    staff = _context(chromium, language, width)
+    staff = device(chromium, language, width)
     anna = Watched(staff.new_page())
     anna.page.goto(demo.base_url + "/sign-in")
     anna.look()
-    _sign_in(anna.page, demo, "anna@zegelpost.example")
+    sign_in(anna.page, demo, "anna@zegelpost.example")
     anna.look()
 
     # What and to whom: a landline is told at its field, and what was typed stays.
@@ -177,7 +135,7 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
     # Rosa opens: nothing happens until she presses, and then only to her telephone.
     address, secret, mail = _link(demo, rosa_email)
     assert "Z-2026-0417" not in mail["text"] + mail["html"] + mail["subject"]
-    rosa = Watched(_context(chromium, language, width).new_page())
+    rosa = Watched(device(chromium, language, width).new_page())
     rosa.page.goto(f"{address}#{secret}")
     expect(rosa.page.locator("[data-island=open] button")).to_be_visible()
     assert secret not in rosa.page.url
@@ -212,8 +170,8 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
         assert archive.read("brief.txt") == letter.read_bytes()
 
     # Bram is a colleague: he signs in and reads.
-    bram = Watched(_context(chromium, language, width).new_page())
-    _sign_in(bram.page, demo, "bram@zegelpost.example", f"/received/{transfer_url.rsplit('/', 1)[1]}")
+    bram = Watched(device(chromium, language, width).new_page())
+    sign_in(bram.page, demo, "bram@zegelpost.example", f"/received/{transfer_url.rsplit('/', 1)[1]}")
     expect(bram.page.locator("main")).to_contain_text("hierbij het besluit")
     bram.look()
 
@@ -255,7 +213,7 @@ def test_link_survives_mail_gateways(demo: RunningDemo, chromium: Browser, mangl
     to = f"gateway-{len(mangled)}@example.nl"
     _send_note(demo, to, "0612345678")
     address, secret, _ = _link(demo, to)
-    rosa = Watched(_context(chromium, "nl", 390).new_page())
+    rosa = Watched(device(chromium, "nl", 390).new_page())
     rosa.page.goto(mangled.format(a=address, s=secret))
     assert secret not in rosa.page.url
     rosa.page.locator("[data-island=open] button").click()
@@ -267,8 +225,8 @@ def test_link_survives_mail_gateways(demo: RunningDemo, chromium: Browser, mangl
 def test_without_script_and_with_a_cut_link(demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str) -> None:
     words = WORDS[language]
     to, number = f"plain-{language}@example.nl", {"nl": "+31612340178", "en": "+31612340278"}[language]
-    anna = _context(chromium, language, 390, has_script=False).new_page()
-    _sign_in(anna, demo, "anna@zegelpost.example")
+    anna = device(chromium, language, 390, has_script=False).new_page()
+    sign_in(anna, demo, "anna@zegelpost.example")
     anna.goto(demo.base_url + "/transfers/new")
     anna.fill("#subject", "Zonder script")
     anna.fill("#recipient-0-name", "Rosa")
@@ -287,7 +245,7 @@ def test_without_script_and_with_a_cut_link(demo: RunningDemo, chromium: Browser
     address, _, mail = _link(demo, to)
     printed = re.search(r"^([a-z2-7]{4}(-[a-z2-7]{4}){7})$", mail["text"], re.MULTILINE)
     assert printed
-    rosa = _context(chromium, language, 390, has_script=False).new_page()
+    rosa = device(chromium, language, 390, has_script=False).new_page()
     rosa.goto(address)
     rosa.fill("#link_secret", printed.group(1).upper())
     rosa.locator("[data-island=open] button").click()
@@ -302,7 +260,7 @@ def test_without_script_and_with_a_cut_link(demo: RunningDemo, chromium: Browser
 def test_a_scanner_that_runs_all_script_changes_nothing(demo: RunningDemo, chromium: Browser) -> None:
     path = _send_note(demo, "scanned@example.nl", "0612340378")
     address, secret, _ = _link(demo, "scanned@example.nl")
-    scanner = _context(chromium, "en", 1280).new_page()
+    scanner = device(chromium, "en", 1280).new_page()
     for _ in range(2):
         scanner.goto(f"{address}#{secret}")
         scanner.wait_for_timeout(3000)
@@ -310,7 +268,7 @@ def test_a_scanner_that_runs_all_script_changes_nothing(demo: RunningDemo, chrom
     with httpx2.Client(base_url=demo.base_url, follow_redirects=True, headers={"Accept-Language": "en"}) as anna:
         anna.post("/sign-in", data={"email": "anna@zegelpost.example", "password": PASSWORD})
         assert "Link opened" not in anna.get(path).text
-    rosa = _context(chromium, "en", 1280).new_page()
+    rosa = device(chromium, "en", 1280).new_page()
     rosa.goto(f"{address}#{secret}")
     rosa.locator("[data-island=open] button").click()
     expect(rosa.locator("main")).to_contain_text("ends in 78")

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, Request, expect
 from tests.journeys.line import Line
+from tests.journeys.people import PASSWORD, Watched
 from tests.journeys.running import RunningDemo
-from tests.journeys.test_send_and_open import Watched
 
-PASSWORD = "demo-zegelpost-2026"
 LINK = re.compile(r"^http://127\.0\.0\.1:\d+/o/[a-z2-7]{26}#[a-z2-7]{32}$", re.MULTILINE)
 MEGABYTE = 1_000_000
 WORDS = {

@@ -58,11 +58,14 @@ OPERATIONS = [
 WITHOUT_INPUT = {"sign_out", "me", "policy", "openapi", "describe_uploads", "describe_upload"}
 KINDS = ["absent", "draft", "arriving", "sent", "revoked", "received"]
 # Made by hand, because nobody generates an address, a password or a telephone number by chance.
+REQUEST = {"name": "Rosa Visser", "email": "rosa@zorg.example", "subject": "Toetsing", "items": ["Kopie diploma"]}
 SENSIBLE_BODIES: dict[str, dict[str, Any]] = {
     "sign_in": {"email": "anna@zegelpost.example", "password": PASSWORD},
     "create_transfer": {"subject": "Rapport", "recipients": [ROSA]},
     "change_transfer": {"subject": "Ander rapport"},
     "extend": {"days": 300},
+    "create_file_request": REQUEST,
+    "send_item_back": {"reason": "De achterkant ontbreekt."},
 }
 SENSIBLE_HEADERS = {
     "create_upload": {"Upload-Length": "5", "Upload-Metadata": "transfer_id {transfer_id},filename YS50eHQ="},
@@ -154,7 +157,12 @@ class Stage:
         for action in {"draft": [], "arriving": [], "revoked": ["send", "revoke"]}.get(kind, ["send"]):
             self.post(f"/transfers/{transfer_id}/{action}", headers=sender)
         transfer = self.http.get(f"{API}/transfers/{transfer_id}", headers=sender).json()
+        asked = self.post("/file-requests", json=REQUEST, headers=sender).json()
+        if kind == "revoked":
+            self.post(f"/file-requests/{asked['id']}/close", headers=sender)
         return {
+            "request_id": asked["id"],
+            "item_id": asked["items"][0]["id"],
             "transfer_id": transfer_id,
             "recipient_id": transfer["recipients"][0]["id"],
             "document_id": transfer["documents"][0]["id"],
@@ -241,7 +249,8 @@ def test_the_api_does_what_the_document_says(stage: Stage, method: str, path: st
     if name not in WITHOUT_INPUT:
         # What refuses a body must not be that the transfer is not there.
         ids = stage.ids("draft" if name == "change_transfer" else "sent")
-        fixed = {"transfer_id": ids["transfer_id"]} if name in {"change_transfer", "revoke", "extend"} else None
+        with_body = {"change_transfer", "revoke", "extend", "send_item_back"}
+        fixed = {each: ids[each] for each in re.findall(r"\{(\w+)\}", path)} if name in with_body else None
         invalid = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=fixed)
         examples(12)(given(case=invalid)(as_generated))()
     # Else the answers that matter were never compared with the document.

@@ -168,7 +168,6 @@ class Requesting:
             # 3.
             sender = await self._presenting.sender_of(session, transfer)
             self._sending.invite(session, Purpose.REQUEST, sender, transfer, recipient, key, due_on=content.due_on)
-            record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
             record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=1)
         return transfer.id
 

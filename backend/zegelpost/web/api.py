@@ -32,6 +32,7 @@ from zegelpost.web.api_models import (
     TransferInput,
     TransferView,
 )
+from zegelpost.web.api_requests import request_operations
 from zegelpost.web.api_uploads import upload_operations
 from zegelpost.web.openapi import PREFIX, Answer, Header, Operation, document
 from zegelpost.web.report_pages import report_json
@@ -263,6 +264,7 @@ def _operations() -> list[Operation]:
             answers=[Answer(description="A ZIP file.", media_type="application/zip")],
             refusals=[*received_refusals, r.LinkNotReissuable],
         ),
+        *request_operations(),
         Operation(
             method="GET",
             path="/openapi.json",

@@ -56,7 +56,7 @@ def signed_in(handler: StaffHandler) -> Handler:
 # Reading and answering
 
 
-async def _parsed(request: Request, model: type[M], *, is_optional: bool = False) -> M:
+async def parsed(request: Request, model: type[M], *, is_optional: bool = False) -> M:
     """The body as `model`. Raises `InputInvalid` with the places that are wrong, and none of their values."""
     body = await request.body()
     if not body and is_optional:
@@ -70,7 +70,7 @@ async def _parsed(request: Request, model: type[M], *, is_optional: bool = False
         raise InputInvalid(problems=_problems(error)) from None
 
 
-def _query(request: Request, model: type[M]) -> M:
+def queried(request: Request, model: type[M]) -> M:
     pairs = request.query_params.multi_items()
     repeated = sorted({name for name, _ in pairs if len(request.query_params.getlist(name)) > 1} & model.model_fields.keys())
     if repeated:
@@ -88,7 +88,7 @@ def _problems(error: ValidationError) -> list[dict[str, str]]:
     ]
 
 
-def _json(view: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def as_json(view: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(view.model_dump_json(), status, headers, "application/json")
 
 
@@ -108,7 +108,7 @@ async def _transfer(request: Request, actor: StaffActor, transfer_id: str) -> Tr
 
 
 async def sign_in(request: Request) -> Response:
-    wanted = await _parsed(request, SignInInput)
+    wanted = await parsed(request, SignInInput)
     signed_in = await _services(request).signing_in.sign_in(
         email=wanted.email,
         password=wanted.password,
@@ -116,7 +116,7 @@ async def sign_in(request: Request) -> Response:
         kind=SignInKind.API,
         second_factor=wanted.second_factor,
     )
-    return _json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
+    return as_json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
 
 
 async def sign_out(request: Request, actor: StaffActor) -> Response:
@@ -125,11 +125,11 @@ async def sign_out(request: Request, actor: StaffActor) -> Response:
 
 
 async def me(_: Request, actor: StaffActor) -> Response:
-    return _json(MeView.of(actor.user))
+    return as_json(MeView.of(actor.user))
 
 
 async def policy(request: Request, _: StaffActor) -> Response:
-    return _json(PolicyView.of(_services(request).policy))
+    return as_json(PolicyView.of(_services(request).policy))
 
 
 # Drafts
@@ -137,18 +137,18 @@ async def policy(request: Request, _: StaffActor) -> Response:
 
 async def create_transfer(request: Request, actor: StaffActor) -> Response:
     services = _services(request)
-    content = new_content(await _parsed(request, TransferInput), services.policy, actor.user.language)
+    content = new_content(await parsed(request, TransferInput), services.policy, actor.user.language)
     transfer_id = await services.sending.create(actor, content)
     location = f"{services.settings.base_url}{PREFIX}/transfers/{transfer_id}"
-    return _json(await _transfer(request, actor, transfer_id), 201, {"Location": location})
+    return as_json(await _transfer(request, actor, transfer_id), 201, {"Location": location})
 
 
 async def change_transfer(request: Request, actor: StaffActor) -> Response:
     services = _services(request)
-    change = await _parsed(request, TransferChange)
+    change = await parsed(request, TransferChange)
     transfer = await services.overseeing.transfer(actor, _transfer_id(request))
     await services.sending.change(actor, transfer.id, changed_content(transfer, change, services.policy))
-    return _json(await _transfer(request, actor, transfer.id))
+    return as_json(await _transfer(request, actor, transfer.id))
 
 
 async def remove_document(request: Request, actor: StaffActor) -> Response:
@@ -158,27 +158,27 @@ async def remove_document(request: Request, actor: StaffActor) -> Response:
 
 async def send(request: Request, actor: StaffActor) -> Response:
     await _services(request).sending.send(actor, _transfer_id(request))
-    return _json(await _transfer(request, actor, _transfer_id(request)))
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 
 # Overseeing
 
 
 async def list_transfers(request: Request, actor: StaffActor) -> Response:
-    query = _query(request, BoxQuery)
+    query = queried(request, BoxQuery)
     overseeing = _services(request).overseeing
     if query.box == "sent":
-        return _json(BoxView.sent(await overseeing.sent(actor, page=query.page)))
-    return _json(BoxView.received(await overseeing.received(actor), query.page, PAGE))
+        return as_json(BoxView.sent(await overseeing.sent(actor, page=query.page)))
+    return as_json(BoxView.received(await overseeing.received(actor), query.page, PAGE))
 
 
 async def get_transfer(request: Request, actor: StaffActor) -> Response:
     try:
-        return _json(await _transfer(request, actor, _transfer_id(request)))
+        return as_json(await _transfer(request, actor, _transfer_id(request)))
     except NotFound:
         receiving = _services(request).receiving
         reader = await receiving.by_sign_in(actor, _transfer_id(request))
-        return _json(ReceivedView.of(await receiving.read(reader)))
+        return as_json(ReceivedView.of(await receiving.read(reader)))
 
 
 async def get_report_pdf(request: Request, actor: StaffActor) -> Response:
@@ -189,30 +189,30 @@ async def get_report_pdf(request: Request, actor: StaffActor) -> Response:
 
 
 async def revoke(request: Request, actor: StaffActor) -> Response:
-    wanted = await _parsed(request, RevokeInput, is_optional=True)
+    wanted = await parsed(request, RevokeInput, is_optional=True)
     await _services(request).following_up.revoke(actor, _transfer_id(request), tell_recipients=wanted.tell_recipients)
-    return _json(await _transfer(request, actor, _transfer_id(request)))
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 
 async def extend(request: Request, actor: StaffActor) -> Response:
-    wanted = await _parsed(request, ExtendInput)
+    wanted = await parsed(request, ExtendInput)
     await _services(request).following_up.extend(actor, _transfer_id(request), wanted.days)
-    return _json(await _transfer(request, actor, _transfer_id(request)))
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 
 async def remind(request: Request, actor: StaffActor) -> Response:
     count = await _services(request).following_up.remind(actor, _transfer_id(request))
-    return _json(RemindedView(reminded=count))
+    return as_json(RemindedView(reminded=count))
 
 
 async def reissue(request: Request, actor: StaffActor) -> Response:
     await _services(request).following_up.reissue(actor, _transfer_id(request), request.path_params["recipient_id"])
-    return _json(await _transfer(request, actor, _transfer_id(request)))
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 
 async def block(request: Request, actor: StaffActor) -> Response:
     await _services(request).following_up.block(actor, _transfer_id(request), request.path_params["recipient_id"])
-    return _json(await _transfer(request, actor, _transfer_id(request)))
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 
 # Documents
