@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -49,14 +50,17 @@ def _shot(page: Page, name: str) -> None:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)
 
 
-def _link(demo: RunningDemo, to: str, *, more_than: int = 0) -> str:
-    found = LINK.search(demo.wait_for("mail", to, more_than=more_than)["text"])
-    assert found
-    return found.group(1)
-
-
-def _mail_count(demo: RunningDemo, to: str) -> int:
-    return sum(entry["kind"] == "mail" and entry["to"] == to for entry in demo.outbox())
+def _link(demo: RunningDemo, to: str, *, after: str = "") -> str:
+    """The latest link mailed to this address, once it is another than `after`; receipts bring none."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        links = [
+            found.group(1) for entry in demo.outbox() if entry["to"] == to and (found := LINK.search(entry["text"])) is not None
+        ]
+        if links and links[-1] != after:
+            return links[-1]
+        time.sleep(0.1)
+    raise AssertionError(f"no link for {to}")
 
 
 def _go_on(page: Page) -> None:
@@ -98,7 +102,8 @@ def test_asked_sent_returned_approved(  # noqa: PLR0915 - a journey is long, and
     # Rosa: link, button, one page with everything.
     outsider = device(chromium, language, width)
     rosa = Watched(outsider.new_page())
-    rosa.page.goto(_link(demo, email))
+    first = _link(demo, email)
+    rosa.page.goto(first)
     rosa.look()
     _shot(rosa.page, f"request-landing-{width}")
     _go_on(rosa.page)
@@ -124,13 +129,12 @@ def test_asked_sent_returned_approved(  # noqa: PLR0915 - a journey is long, and
     anna.page.goto(request_page)
     anna.page.get_by_text(words["again"]).first.click()
     anna.page.locator("textarea[name='reason']").first.fill("De achterkant ontbreekt.")
-    before = _mail_count(demo, email)
     anna.page.get_by_role("button", name=words["ask_again"]).first.click()
     expect(anna.page.get_by_text("De achterkant ontbreekt.")).to_be_visible()
     anna.look()
     _shot(anna.page, f"request-returned-{width}")
 
-    rosa.page.goto(_link(demo, email, more_than=before))
+    rosa.page.goto(_link(demo, email, after=first))
     _go_on(rosa.page)
     expect(rosa.page.get_by_text("De achterkant ontbreekt.")).to_be_visible()
     expect(rosa.page.get_by_text(words["opened"])).to_be_visible()
@@ -169,7 +173,7 @@ def test_without_script_too(demo: RunningDemo, chromium: Browser, tmp_path: Path
     _go_on(sam)
     sam.set_input_files("#documents-plain", document)
     sam.get_by_role("button", name="Voeg toe").click()
-    expect(sam.get_by_text("verklaring.pdf")).to_be_visible()
+    expect(sam.get_by_text("verklaring.pdf").first).to_be_visible()
     sam.fill("#note", "Dit is alles.")
     sam.get_by_role("button", name="Versturen", exact=True).click()
     expect(sam.get_by_text("Wij hebben het ontvangen")).to_be_visible()
