@@ -182,7 +182,7 @@ async def get_transfer(request: Request, actor: StaffActor) -> Response:
 
 
 async def get_report_pdf(request: Request, actor: StaffActor) -> Response:
-    return await pdf_response(request, actor, is_archival=_query(request, ReportQuery).variant == "archive")
+    return await pdf_response(request, actor, is_archival=queried(request, ReportQuery).variant == "archive")
 
 
 # Following up
