@@ -47,6 +47,7 @@ from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
 from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
+from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
@@ -55,6 +56,7 @@ from zegelpost.settings import Settings
 from zegelpost.web import (
     account_pages,
     demo,
+    department_pages,
     guest_pages,
     health,
     recipient_pages,
@@ -100,6 +102,7 @@ class Services:
     following_up: FollowingUp
     overseeing: Overseeing
     reporting: Reporting
+    running_departments: RunningDepartments
     printers: Printers
     receiving: Receiving
     verifying: Verifying
@@ -164,6 +167,7 @@ def build_services(
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
+        running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
@@ -252,6 +256,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
             *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
             *request_pages.routes(),
+            *department_pages.routes(),
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),

@@ -236,6 +236,17 @@ class DueDateInvalid(Refusal): ...
 class DueDatePassed(Refusal): ...
 
 
+class ColleagueUnknown(Refusal):
+    """No account that is switched on has this address. Told to colleagues only, who may know."""
+
+
+class DepartmentTaken(Refusal):
+    """Another department, or a person, has this name or address."""
+
+
+class LastManager(Refusal): ...
+
+
 class UploadsUnfinished(Refusal):
     """Fact: `count`, documents that have not fully arrived."""
 

@@ -27,12 +27,20 @@ from zegelpost.services.recording import Subject
 
 
 @dataclass(frozen=True, slots=True)
+class WorksFor:
+    """A department that someone works for, and as what."""
+
+    name: str
+    role: DepartmentRole
+
+
+@dataclass(frozen=True, slots=True)
 class StaffActor:
     """A signed-in staff user, the token they hold, and the departments they work for at this moment."""
 
     user: StaffUser
     token: SecretToken = field(repr=False)
-    departments: Mapping[DepartmentId, DepartmentRole] = field(default_factory=dict)
+    departments: Mapping[DepartmentId, WorksFor] = field(default_factory=dict)
 
     @property
     def holds(self) -> SecretToken:
@@ -71,11 +79,12 @@ async def staff_actor(session: AsyncSession, token: SecretToken, kind: SignInKin
     if user.is_switched_off:
         raise SignInRequired
     rows = await session.execute(
-        select(Membership.department_id, Membership.role)
+        select(Membership.department_id, Department.name, Membership.role)
         .join(Department, Department.id == Membership.department_id)
         .where(Membership.user_id == user.id, Department.closed_at.is_(None))
+        .order_by(Department.name)
     )
-    return StaffActor(user, token, {row.department_id: row.role for row in rows})
+    return StaffActor(user, token, {row.department_id: WorksFor(row.name, row.role) for row in rows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,27 @@ async def own_factor(session: AsyncSession, actor: StaffActor, factor_id: str) -
     if factor.user_id != actor.user.id:
         raise NotFound
     return factor
+
+
+async def own_department(session: AsyncSession, actor: StaffActor, department_id: str) -> Department:
+    """A department that this person works for, or any to an administrator, who sees who is in it and nothing of its post."""
+    if not is_identifier(department_id):
+        raise NotFound
+    department = await session.get(Department, DepartmentId(department_id))
+    if department is None:
+        raise NotFound
+    if department.id not in actor.departments and not actor.user.is_administrator:
+        raise NotFound
+    return department
+
+
+async def managed_department(session: AsyncSession, actor: StaffActor, department_id: str) -> Department:
+    """A department that this person manages, or any to an administrator."""
+    department = await own_department(session, actor, department_id)
+    works_for = actor.departments.get(department.id)
+    if not actor.user.is_administrator and (works_for is None or works_for.role != DepartmentRole.MANAGER):
+        raise NotFound
+    return department
 
 
 def is_senders(actor: StaffActor) -> ColumnElement[bool]:

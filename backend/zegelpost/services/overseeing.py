@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -15,10 +15,11 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Upload
 from zegelpost.model.event import Event, EventTag
-from zegelpost.model.identifiers import DocumentId, RecipientId, TransferId, UploadId
+from zegelpost.model.identifiers import DepartmentId, DocumentId, RecipientId, StaffUserId, TransferId, UploadId
 from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
+from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_receivers, is_senders, own_transfer
@@ -27,6 +28,7 @@ from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
 PAGE: Final = 20
+MINE: Final = "mine"
 
 
 class Progress(StrEnum):
@@ -57,6 +59,8 @@ class TransferOverview:
 
     id: TransferId
     kind: TransferKind
+    department_id: DepartmentId | None
+    department_name: str
     state: TransferState
     text: TransferText | None
     language: str
@@ -68,6 +72,8 @@ class TransferOverview:
     recipients: Sequence[RecipientOverview]
     documents: Sequence[ReadableDocument] = field(default=())
     history: Sequence[Event] = field(default=())
+    # Who of the department did what; for one's own transfers it goes without saying.
+    staff_names: Mapping[StaffUserId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +114,11 @@ class Overseeing:
         self._presenting = presenting
         self._clock = clock
 
-    async def sent(self, actor: StaffActor, *, page: int = 1, count: int = PAGE) -> Page:
-        """Sent transfers, newest first; erased ones are gone."""
+    async def sent(self, actor: StaffActor, *, page: int = 1, count: int = PAGE, mailbox: str = "") -> Page:
+        """Sent transfers, newest first; erased ones are gone. `mailbox` narrows them: `MINE`, or a department's identifier."""
+        narrowed = Transfer.department_id.is_(None) if mailbox == MINE else Transfer.department_id == mailbox
         mine = (
+            *([narrowed] if mailbox else []),
             is_senders(actor),
             Transfer.kind == TransferKind.SENDING,
             Transfer.state.not_in([TransferState.DRAFT, TransferState.ERASED]),
@@ -188,6 +196,8 @@ class Overseeing:
         return TransferOverview(
             id=transfer.id,
             kind=transfer.kind,
+            department_id=transfer.department_id,
+            department_name=actor.departments[transfer.department_id].name if transfer.department_id else "",
             state=_state(transfer, self._clock()),
             text=self._keys.text(key, transfer) if key else None,
             language=transfer.language,
@@ -210,6 +220,7 @@ class Overseeing:
             ],
             documents=await readable_documents(session, self._keys, key, transfer, with_arriving=True) if key else [],
             history=[event for event in events if event.recipient_id is None and event.tag not in _FINE_PRINT],
+            staff_names=await _staff_names(session, events) if transfer.department_id else {},
         )
 
     def _key(self, actor: StaffActor, transfer: Transfer) -> MessageKey | None:
@@ -229,6 +240,12 @@ class Overseeing:
             text=self._keys.text(self._keys.colleague_key(transfer, recipient), transfer),
             is_opened=recipient.opened_at is not None,
         )
+
+
+async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[StaffUserId, str]:
+    ids = {event.staff_user_id for event in events if event.staff_user_id is not None}
+    rows = await session.execute(select(StaffUser.id, StaffUser.name).where(StaffUser.id.in_(ids)))
+    return {row.id: row.name for row in rows}
 
 
 _BRINGS_THE_LINK: Final = {Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Purpose.NEW_LINK}

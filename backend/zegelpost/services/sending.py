@@ -12,14 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
+from zegelpost.model.department import Department
 from zegelpost.model.event import EventTag
-from zegelpost.model.identifiers import LinkId, RecipientId, TransferId, new_identifier
+from zegelpost.model.identifiers import DepartmentId, LinkId, RecipientId, TransferId, new_identifier
 from zegelpost.model.link import LinkSecret, link_address, link_page
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AccessCodeTooShort,
+    DepartmentNotFound,
     FormRefused,
     RecipientsMissing,
 )
@@ -43,6 +45,7 @@ class DraftContent:
     addressees: Sequence[Addressee] = field(default=())
     expires_in_days: int
     language: str
+    department_id: str | None = None  # on whose behalf
 
 
 class Sending:
@@ -65,7 +68,7 @@ class Sending:
         self._clock = clock
 
     async def create(self, actor: StaffActor, content: DraftContent) -> TransferId:
-        """Make a draft. Raises `ExpiryOutOfRange`."""
+        """Make a draft. Raises `ExpiryOutOfRange`, `DepartmentNotFound` for one that the actor does not work for."""
         self._policy.require_expiry(content.expires_in_days)
         now = self._clock()
         hashes = await _access_code_hashes(content.addressees)
@@ -78,7 +81,7 @@ class Sending:
                 created_at=now,
             )
             key = self._keys.new_message_key(transfer, actor.token, now)
-            self._write(transfer, key, content)
+            self._write(transfer, key, content, actor)
             session.add(transfer)
             await session.flush()
             await self._write_recipients(session, transfer, content.addressees, hashes, {})
@@ -92,7 +95,7 @@ class Sending:
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            self._write(transfer, self._keys.message_key(transfer, actor.token), content)
+            self._write(transfer, self._keys.message_key(transfer, actor.token), content, actor)
             known = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
             await self._write_recipients(
                 session, transfer, content.addressees, hashes, {each.email_index: each for each in known}
@@ -186,7 +189,10 @@ class Sending:
             **recipient_facts(person, sender, transfer),
         )
 
-    def _write(self, transfer: Transfer, key: MessageKey, content: DraftContent) -> None:
+    def _write(self, transfer: Transfer, key: MessageKey, content: DraftContent, actor: StaffActor) -> None:
+        if content.department_id is not None and content.department_id not in actor.departments:
+            raise DepartmentNotFound
+        transfer.department_id = DepartmentId(content.department_id) if content.department_id else None
         self._keys.seal_text(key, transfer, content.text)
         transfer.expires_in_days = content.expires_in_days
         transfer.language = content.language
@@ -199,7 +205,11 @@ class Sending:
         hashes: Sequence[str | None],
         known: dict[bytes, Recipient],
     ) -> None:
-        """Who is addressed again stays the same recipient, with the access code that was agreed; the others go."""
+        """Who is addressed again stays the same recipient, with the access code that was agreed; the others go.
+
+        The address of a department makes it a recipient: whoever works for it then reads it.
+        """
+        departments = await _departments_at(session, addressees)
         for position, (addressee, access_code_hash) in enumerate(zip(addressees, hashes, strict=True)):
             person = addressee.person
             index = self._keys.index("email", person.email.comparable)
@@ -208,6 +218,7 @@ class Sending:
                 recipient = Recipient(id=RecipientId(new_identifier()), transfer_id=transfer.id, email_index=index)
                 session.add(recipient)
             recipient.position = position
+            recipient.department_id = departments.get(person.email.comparable)
             recipient.sealed_person = self._keys.seal_person(person, recipient.id)
             recipient.number_index = self._keys.index("number", person.mobile.e164) if person.mobile else None
             is_kept = addressee.method == VerificationMethod.ACCESS_CODE and access_code_hash is None
@@ -217,6 +228,14 @@ class Sending:
             recipient.method = addressee.method
         for recipient in known.values():
             await session.delete(recipient)
+
+
+async def _departments_at(session: AsyncSession, addressees: Sequence[Addressee]) -> dict[str, DepartmentId]:
+    addresses = [each.person.email.comparable for each in addressees if each.method == VerificationMethod.SIGN_IN]
+    rows = await session.execute(
+        select(Department.email, Department.id).where(Department.email.in_(addresses), Department.closed_at.is_(None))
+    )
+    return {row.email: row.id for row in rows}
 
 
 async def _access_code_hashes(addressees: Sequence[Addressee]) -> list[str | None]:

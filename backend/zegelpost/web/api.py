@@ -122,6 +122,7 @@ def _operations() -> list[Operation]:
             handler=signed_in(handlers.list_transfers),
             query=BoxQuery,
             answers=[Answer(description="One page.", models=[BoxView])],
+            refusals=[r.DepartmentNotFound],
         ),
         Operation(
             method="GET",

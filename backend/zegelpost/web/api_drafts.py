@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
-    DepartmentNotFound,
     ExpiryOutOfRange,
     FormRefused,
     NotFound,
@@ -22,7 +21,6 @@ from zegelpost.web.api_models import RecipientInput, TransferChange, TransferInp
 
 def new_content(wanted: TransferInput, policy: Policy, language: str) -> DraftContent:
     """What a new draft says. Raises `FormRefused` with everything that is wrong, so that one round of corrections is enough."""
-    _require_no_department(wanted.department_id)
     return _content(
         policy,
         subject=wanted.subject,
@@ -31,12 +29,12 @@ def new_content(wanted: TransferInput, policy: Policy, language: str) -> DraftCo
         recipients=[_typed(recipient) for recipient in wanted.recipients],
         expires_in_days=policy.default_expiry_days if wanted.expires_in_days is None else wanted.expires_in_days,
         language=wanted.language or language,
+        department_id=wanted.department_id,
     )
 
 
 def changed_content(transfer: TransferOverview, change: TransferChange, policy: Policy) -> DraftContent:
     """The draft with the change in it. Raises `FormRefused`, `TransferNotDraft`, `NotFound` when this sign-in can't read it."""
-    _require_no_department(change.department_id)
     # Before the fields: that a sent transfer's old values no longer pass is nothing to tell anyone.
     if transfer.state != TransferState.DRAFT:
         raise TransferNotDraft
@@ -52,6 +50,7 @@ def changed_content(transfer: TransferOverview, change: TransferChange, policy: 
         else [_typed(recipient) for recipient in change.recipients],
         expires_in_days=transfer.expires_in_days if change.expires_in_days is None else change.expires_in_days,
         language=change.language or transfer.language,
+        department_id=transfer.department_id if change.department_id is None else change.department_id or None,
     )
 
 
@@ -64,6 +63,7 @@ def _content(
     recipients: Sequence[TypedRecipient],
     expires_in_days: int,
     language: str,
+    department_id: str | None,
 ) -> DraftContent:
     refused: dict[str, Refusal] = {}
     try:
@@ -82,12 +82,13 @@ def _content(
         refused |= form.fields
     if refused:
         raise FormRefused(refused)
-    return DraftContent(text=text, addressees=addressees, expires_in_days=expires_in_days, language=str(language))
-
-
-def _require_no_department(department_id: str | None) -> None:
-    if department_id is not None:
-        raise DepartmentNotFound
+    return DraftContent(
+        text=text,
+        addressees=addressees,
+        expires_in_days=expires_in_days,
+        language=str(language),
+        department_id=department_id,
+    )
 
 
 def _typed(recipient: RecipientInput) -> TypedRecipient:

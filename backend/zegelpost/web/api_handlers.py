@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zegelpost.model.refusals import InputInvalid, NotFound
+from zegelpost.model.refusals import DepartmentNotFound, InputInvalid, NotFound
 from zegelpost.model.staff_user import SignInKind
 from zegelpost.services.access import StaffActor
 from zegelpost.services.fetching_back import FetchingBack
@@ -125,7 +125,7 @@ async def sign_out(request: Request, actor: StaffActor) -> Response:
 
 
 async def me(_: Request, actor: StaffActor) -> Response:
-    return as_json(MeView.of(actor.user))
+    return as_json(MeView.of(actor))
 
 
 async def policy(request: Request, _: StaffActor) -> Response:
@@ -168,7 +168,9 @@ async def list_transfers(request: Request, actor: StaffActor) -> Response:
     query = queried(request, BoxQuery)
     overseeing = _services(request).overseeing
     if query.box == "sent":
-        return as_json(BoxView.sent(await overseeing.sent(actor, page=query.page)))
+        if query.department_id is not None and query.department_id not in actor.departments:
+            raise DepartmentNotFound
+        return as_json(BoxView.sent(await overseeing.sent(actor, page=query.page, mailbox=query.department_id or "")))
     return as_json(BoxView.received(await overseeing.received(actor), query.page, PAGE))
 
 

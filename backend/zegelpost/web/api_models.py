@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from zegelpost.model.department import DepartmentRole
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
+from zegelpost.services.access import StaffActor
 from zegelpost.services.overseeing import (
     Page,
     Progress,
@@ -74,7 +75,7 @@ class TransferInput(Input):
     recipients: list[RecipientInput]
     expires_in_days: Whole | None = None
     language: Annotated[Language | None, Field(description="Of notices and pages; left out: the sender's own.")] = None
-    department_id: str | None = None
+    department_id: Annotated[str | None, Field(description="On whose behalf; left out: one's own.")] = None
 
 
 class TransferChange(Input):
@@ -89,7 +90,7 @@ class TransferChange(Input):
     ] = None
     expires_in_days: Whole | None = None
     language: Language | None = None
-    department_id: str | None = None
+    department_id: Annotated[str | None, Field(description="Empty: one's own.")] = None
 
 
 class RevokeInput(Input):
@@ -106,6 +107,7 @@ class BoxQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     box: Literal["sent", "received"] = "sent"
+    department_id: Annotated[str | None, Field(description="Only what was sent as this department.")] = None
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
@@ -127,23 +129,34 @@ class SignInView(View):
     expires_at: datetime
 
 
+class DepartmentView(View):
+    """A department that the person works for; its id is what `department_id` takes."""
+
+    id: str
+    name: str
+    role: DepartmentRole
+
+
 class MeView(View):
     id: str
     name: str
     email: str
     language: str
     is_administrator: bool
-    departments: list[str]
+    departments: Sequence[DepartmentView]
 
     @classmethod
-    def of(cls, user: StaffUser) -> MeView:
+    def of(cls, actor: StaffActor) -> MeView:
+        user = actor.user
         return cls(
             id=user.id,
             name=user.name,
             email=user.email,
             language=user.language,
             is_administrator=user.is_administrator,
-            departments=[],
+            departments=[
+                DepartmentView(id=each, name=works_for.name, role=works_for.role) for each, works_for in actor.departments.items()
+            ],
         )
 
 
@@ -253,6 +266,7 @@ class TransferView(View):
 
     id: str
     box: Literal["sent"] = "sent"
+    department_id: str | None
     state: TransferState
     subject: str | None
     reference: str | None
@@ -272,6 +286,7 @@ class TransferView(View):
         text = transfer.text
         return cls(
             id=transfer.id,
+            department_id=transfer.department_id,
             state=transfer.state,
             subject=text.subject if text else None,
             reference=text.reference if text else None,

@@ -25,6 +25,7 @@ class TypedTransfer:
     note: str = ""
     expires_in_days: str = "28"
     language: str = "nl"
+    department_id: str = ""
     recipients: Sequence[TypedRecipient] = field(default=(TypedRecipient("", ""),))
 
 
@@ -41,6 +42,7 @@ def typed_transfer(form: Mapping[str, str]) -> TypedTransfer:
         note=form.get("note", ""),
         expires_in_days=form.get("expires_in_days", ""),
         language=form.get("language", "nl"),
+        department_id=form.get("department_id", ""),
         recipients=_recipients(form),
     )
 

@@ -25,6 +25,7 @@ def page(request: Request, name: str, actor: StaffActor | HalfActor | None, stat
         context["csrf"] = csrf_token(actor)
     if isinstance(actor, StaffActor):
         context["user"] = actor.user
+        context["departments_of_user"] = [(each, works_for.name) for each, works_for in actor.departments.items()]
     context.setdefault("now", services.clock())
     return HTMLResponse(services.templates.render(name, request.state.language, **context), status)
 

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.refusals import ExpiryOutOfRange, FormRefused, Refusal
+from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
-from zegelpost.services.overseeing import PAGE, TransferOverview
+from zegelpost.services.overseeing import MINE, PAGE, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.downloads import archive_response, document_response
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
@@ -49,8 +49,10 @@ async def home(request: Request, actor: StaffActor) -> Response:
 async def sent(request: Request, actor: StaffActor) -> Response:
     text = request.query_params.get("page", "1")
     number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
-    page = await request.app.state.services.overseeing.sent(actor, page=number, count=PAGE)
-    return _page(request, "sent.html", actor, current_page="sent", page=page)
+    mailbox = request.query_params.get("mailbox", "")
+    mailbox = mailbox if mailbox == MINE or mailbox in actor.departments else ""
+    page = await request.app.state.services.overseeing.sent(actor, page=number, count=PAGE, mailbox=mailbox)
+    return _page(request, "sent.html", actor, current_page="sent", page=page, mailbox=mailbox)
 
 
 async def received(request: Request, actor: StaffActor) -> Response:
@@ -111,11 +113,11 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
     typed = replace(typed, recipients=[row for row in typed.recipients if not row.is_empty] or [TypedRecipient("", "")])
     try:
         if transfer_id is None:
-            transfer_id = await services.sending.create(actor, _content(request, typed))
+            transfer_id = await services.sending.create(actor, _content(request, actor, typed))
         else:
             known = (await services.overseeing.transfer(actor, transfer_id)).recipients
             typed = replace(typed, recipients=keep_access_codes(typed.recipients, known))
-            await services.sending.change(actor, transfer_id, _content(request, typed))
+            await services.sending.change(actor, transfer_id, _content(request, actor, typed))
     except FormRefused as refused:
         return _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
     return RedirectResponse(f"/transfers/{transfer_id}/documents", 303)
@@ -131,7 +133,7 @@ def _changed_rows(form: Mapping[str, str], rows: list[TypedRecipient]) -> list[T
     return None
 
 
-def _content(request: Request, typed: TypedTransfer) -> DraftContent:
+def _content(request: Request, actor: StaffActor, typed: TypedTransfer) -> DraftContent:
     """Check everything at once, so that people see all that is wrong in one go."""
     policy = request.app.state.services.policy
     refused: dict[str, Refusal] = {}
@@ -148,10 +150,13 @@ def _content(request: Request, typed: TypedTransfer) -> DraftContent:
         text = TransferText.parse(subject=typed.subject, reference=typed.reference, note=typed.note)
     except FormRefused as form:
         refused |= form.fields
+    if typed.department_id and typed.department_id not in actor.departments:
+        refused["department_id"] = DepartmentNotFound()
     if refused:
         raise FormRefused(refused)
     language = (Language.of(typed.language) or Language.NL).value
-    return DraftContent(text=text, addressees=addressees, expires_in_days=days, language=language)
+    department_id = typed.department_id or None
+    return DraftContent(text=text, addressees=addressees, expires_in_days=days, language=language, department_id=department_id)
 
 
 def _as_typed(overview: TransferOverview) -> TypedTransfer:
@@ -162,6 +167,7 @@ def _as_typed(overview: TransferOverview) -> TypedTransfer:
         overview.text.note,
         str(overview.expires_in_days),
         overview.language,
+        overview.department_id or "",
         [
             TypedRecipient(r.person.name, str(r.person.email), r.person.mobile.e164 if r.person.mobile else "")
             for r in overview.recipients
