@@ -38,6 +38,7 @@ from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.handling import Handling
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
@@ -59,6 +60,7 @@ from zegelpost.web import (
     department_pages,
     guest_pages,
     health,
+    received_pages,
     recipient_pages,
     report_pages,
     request_pages,
@@ -100,6 +102,7 @@ class Services:
     answering: Answering
     requesting: Requesting
     following_up: FollowingUp
+    handling: Handling
     overseeing: Overseeing
     reporting: Reporting
     running_departments: RunningDepartments
@@ -164,6 +167,7 @@ def build_services(
         answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
         requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
         following_up=following_up,
+        handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
@@ -255,6 +259,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *report_pages.routes(),
             *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
             *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
+            *received_pages.routes(),
             *request_pages.routes(),
             *department_pages.routes(),
             *api_routes(),

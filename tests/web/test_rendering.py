@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from zegelpost.model.event import EventTag
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.recipient import VerificationMethod
+from zegelpost.services.reporting import Nta7516
 from zegelpost.web.rendering import WEB, AssetsMissing, Formats, Templates, create_templates
 from zegelpost.web.translation import Language
 
@@ -129,3 +133,15 @@ def test_sizes(size_bytes: int, dutch: str, english: str) -> None:
 def test_what_is_left(left: timedelta, dutch: str, english: str) -> None:
     assert NL.remaining(left) == dutch
     assert EN.remaining(left) == english
+
+
+def test_everything_that_a_report_can_tell_has_words() -> None:
+    """A tag, purpose or method that is added later must not show its code, let alone fail."""
+    macros = WEB / "templates/macros"
+    events, report = (macros / "transfers.html").read_text(), (macros / "report.html").read_text()
+    about_transfers = ("transfer", "document", "archive", "recipient", "link", "code", "mail", "sms", "answer", "item", "request")
+    told = [tag.value for tag in EventTag if tag.value.split(":")[0] in about_transfers]
+    assert [tag for tag in told if f'"{tag}": _(' not in events] == []
+    to_recipients = [purpose.value for purpose in Purpose if not purpose.value.startswith(("account", "password"))]
+    words = [*to_recipients, *(method.value for method in VerificationMethod), *(word.value for word in Nta7516)]
+    assert [word for word in words if f'"{word}": _(' not in report] == []

@@ -230,7 +230,7 @@ class ReasonTooLong(Refusal):
     """Fact: `limit`, characters."""
 
 
-class DueDateInvalid(Refusal): ...
+class DateInvalid(Refusal): ...
 
 
 class DueDatePassed(Refusal): ...
@@ -245,6 +245,9 @@ class DepartmentTaken(Refusal):
 
 
 class LastManager(Refusal): ...
+
+
+class AlreadyReceived(Refusal): ...
 
 
 class UploadsUnfinished(Refusal):

@@ -22,9 +22,9 @@ from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpire
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.access import StaffActor, is_receivers, is_senders, own_transfer
+from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.presenting import Correspondent, Presenting
+from zegelpost.services.presenting import Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
 PAGE: Final = 20
@@ -97,16 +97,6 @@ class Page:
         return max(1, -(-self.total_count // PAGE))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivedOverview:
-    id: TransferId
-    sender_name: str
-    sent_at: datetime
-    expires_at: datetime
-    text: TransferText
-    is_opened: bool
-
-
 class Overseeing:
     def __init__(self, database: Database, keeping_keys: KeepingKeys, presenting: Presenting, clock: Clock) -> None:
         self._database = database
@@ -130,28 +120,6 @@ class Overseeing:
         mine = (is_senders(actor), Transfer.kind == TransferKind.SENDING, Transfer.state == TransferState.DRAFT)
         page = await self._page(actor, mine, Transfer.created_at.desc(), 1, PAGE)
         return Page([draft for draft in page.items if draft.text is not None], 1, page.total_count)
-
-    async def received(self, actor: StaffActor) -> list[ReceivedOverview]:
-        """Transfers from colleagues to this staff user that can still be opened, newest first."""
-        now = self._clock()
-        index = self._keys.index("email", actor.user.email)
-        async with self._database.reading() as session:
-            rows = await session.execute(
-                select(Transfer, Recipient)
-                .join(Recipient, Recipient.transfer_id == Transfer.id)
-                .where(
-                    is_receivers(actor, index),
-                    Recipient.blocked_at.is_(None),
-                    Transfer.state == TransferState.SENT,
-                    Transfer.expires_at > now,
-                )
-                .order_by(Transfer.sent_at.desc())
-                .limit(100)
-            )
-            return [
-                self._received(transfer, recipient, await self._presenting.sender_of(session, transfer))
-                for transfer, recipient in rows.all()
-            ]
 
     async def transfer(self, actor: StaffActor, transfer_id: str) -> TransferOverview:
         """One transfer with everything that happened to it. Raises `NotFound`."""
@@ -228,18 +196,6 @@ class Overseeing:
             return self._keys.message_key(transfer, actor.token)
         except (LinkNotReissuable, TransferExpired, NotFound):
             return None
-
-    def _received(self, transfer: Transfer, recipient: Recipient, sender: Correspondent) -> ReceivedOverview:
-        assert transfer.sent_at is not None
-        assert transfer.expires_at is not None
-        return ReceivedOverview(
-            id=transfer.id,
-            sender_name=sender.name,
-            sent_at=transfer.sent_at,
-            expires_at=transfer.expires_at,
-            text=self._keys.text(self._keys.colleague_key(transfer, recipient), transfer),
-            is_opened=recipient.opened_at is not None,
-        )
 
 
 async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[StaffUserId, str]:

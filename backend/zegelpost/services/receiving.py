@@ -43,6 +43,7 @@ class ReadableTransfer:
     id: TransferId
     sender_name: str
     sender_email: str
+    is_guest: bool
     sent_at: datetime
     expires_at: datetime
     text: TransferText
@@ -104,6 +105,7 @@ class Receiving:
             id=transfer.id,
             sender_name=sender.name,
             sender_email=sender.email,
+            is_guest=sender.is_guest,
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,
             text=self._keys.text(reader.key, transfer),

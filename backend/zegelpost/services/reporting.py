@@ -49,6 +49,7 @@ class Nta7516(StrEnum):
     RECEIVED = "received"
     CONSULTED = "consulted"
     DELETED = "deleted"
+    FORWARDED = "forwarded"
     RIGHTS_CHANGED = "rights changed"
 
 
@@ -59,6 +60,9 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.TRANSFER_REVOKED: Nta7516.WITHDRAWN,
     EventTag.TRANSFER_EXTENDED: Nta7516.CHANGED,
     EventTag.TRANSFER_ERASED: Nta7516.DELETED,
+    EventTag.TRANSFER_FORWARDED: Nta7516.FORWARDED,
+    EventTag.REQUEST_CLOSED: Nta7516.CHANGED,
+    EventTag.REQUEST_REOPENED: Nta7516.CHANGED,
     EventTag.DOCUMENT_REMOVED: Nta7516.CHANGED,
     EventTag.DOCUMENT_CONSULTED: Nta7516.CONSULTED,
     EventTag.DOCUMENT_DOWNLOADED: Nta7516.RECEIVED,

@@ -27,7 +27,7 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.access import StaffActor, own_transfer
+from zegelpost.services.access import StaffActor, own_transfer, received_transfer
 from zegelpost.services.addressing import Addressee
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -46,6 +46,7 @@ class DraftContent:
     expires_in_days: int
     language: str
     department_id: str | None = None  # on whose behalf
+    answers_id: str | None = None  # what the actor received and answers now
 
 
 class Sending:
@@ -68,7 +69,11 @@ class Sending:
         self._clock = clock
 
     async def create(self, actor: StaffActor, content: DraftContent) -> TransferId:
-        """Make a draft. Raises `ExpiryOutOfRange`, `DepartmentNotFound` for one that the actor does not work for."""
+        """Make a draft.
+
+        Raises `ExpiryOutOfRange`, `DepartmentNotFound` for one that the actor does not work for, and `NotFound` when it
+        answers what they did not receive.
+        """
         self._policy.require_expiry(content.expires_in_days)
         now = self._clock()
         hashes = await _access_code_hashes(content.addressees)
@@ -80,6 +85,10 @@ class Sending:
                 has_sender_copy=self._policy.has_sender_copy,
                 created_at=now,
             )
+            if content.answers_id:
+                index = self._keys.index("email", actor.user.email)
+                answered, _ = await received_transfer(session, actor, index, content.answers_id, now)
+                transfer.answers_id = answered.id
             key = self._keys.new_message_key(transfer, actor.token, now)
             self._write(transfer, key, content, actor)
             session.add(transfer)

@@ -14,7 +14,7 @@ from zegelpost.model.refusals import DepartmentNotFound, InputInvalid, NotFound
 from zegelpost.model.staff_user import SignInKind
 from zegelpost.services.access import StaffActor
 from zegelpost.services.fetching_back import FetchingBack
-from zegelpost.services.overseeing import PAGE
+from zegelpost.services.handling import Wanted
 from zegelpost.web.api_drafts import changed_content, new_content
 from zegelpost.web.api_models import (
     BoxQuery,
@@ -32,12 +32,11 @@ from zegelpost.web.api_models import (
     TransferInput,
     TransferView,
 )
-from zegelpost.web.downloads import archive_response, document_response
+from zegelpost.web.downloads import archive_response, document_response, give_archive, give_document
 from zegelpost.web.network import client_network
 from zegelpost.web.openapi import PREFIX
 from zegelpost.web.report_pages import pdf_response
 from zegelpost.web.sessions import api_actor
-from zegelpost.web.staff_pages import give_archive, give_document
 
 M = TypeVar("M", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
@@ -166,12 +165,13 @@ async def send(request: Request, actor: StaffActor) -> Response:
 
 async def list_transfers(request: Request, actor: StaffActor) -> Response:
     query = queried(request, BoxQuery)
-    overseeing = _services(request).overseeing
+    mailbox = query.department_id or ""
+    if mailbox and mailbox not in actor.departments:
+        raise DepartmentNotFound
     if query.box == "sent":
-        if query.department_id is not None and query.department_id not in actor.departments:
-            raise DepartmentNotFound
-        return as_json(BoxView.sent(await overseeing.sent(actor, page=query.page, mailbox=query.department_id or "")))
-    return as_json(BoxView.received(await overseeing.received(actor), query.page, PAGE))
+        return as_json(BoxView.sent(await _services(request).overseeing.sent(actor, page=query.page, mailbox=mailbox)))
+    received = await _services(request).handling.received(actor, Wanted(mailbox=mailbox), page=query.page)
+    return as_json(BoxView.received(received))
 
 
 async def get_transfer(request: Request, actor: StaffActor) -> Response:

@@ -15,10 +15,10 @@ from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
 from zegelpost.services.access import StaffActor
+from zegelpost.services.handling import ReceivedOverview, ReceivedPage
 from zegelpost.services.overseeing import (
     Page,
     Progress,
-    ReceivedOverview,
     RecipientOverview,
     TransferOverview,
 )
@@ -107,7 +107,7 @@ class BoxQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     box: Literal["sent", "received"] = "sent"
-    department_id: Annotated[str | None, Field(description="Only what was sent as this department.")] = None
+    department_id: Annotated[str | None, Field(description="Only what this department sent or received.")] = None
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
 
 
@@ -314,17 +314,19 @@ class ReceivedSummary(View):
     sent_at: datetime
     expires_at: datetime
     is_opened: bool
+    is_handled: bool
 
     @classmethod
     def of(cls, transfer: ReceivedOverview) -> ReceivedSummary:
         return cls(
             id=transfer.id,
-            sender_name=transfer.sender_name,
+            sender_name=transfer.sender.name,
             subject=transfer.text.subject,
             reference=transfer.text.reference,
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,
             is_opened=transfer.is_opened,
+            is_handled=transfer.handled_at is not None,
         )
 
 
@@ -373,14 +375,9 @@ class BoxView(View):
         return cls(items=items, page=page.number, page_count=page.last, total_count=page.total_count)
 
     @classmethod
-    def received(cls, transfers: Sequence[ReceivedOverview], page: int, size: int) -> BoxView:
-        start = (page - 1) * size
-        return cls(
-            items=[ReceivedSummary.of(item) for item in transfers[start : start + size]],
-            page=page,
-            page_count=max(1, -(-len(transfers) // size)),
-            total_count=len(transfers),
-        )
+    def received(cls, page: ReceivedPage) -> BoxView:
+        items = [ReceivedSummary.of(item) for item in page.items]
+        return cls(items=items, page=page.number, page_count=page.last, total_count=page.total_count)
 
 
 class RemindedView(View):

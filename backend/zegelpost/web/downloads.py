@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from starlette.types import Send
 from zegelpost.model.refusals import RangeNotSatisfiable
 from zegelpost.server import REPLY_EXTENSION, DirectReply
 from zegelpost.services.downloading import OpenDocument, archive
+from zegelpost.web.translation import Language
 
 OnWhole = Callable[[], Awaitable[None]]
 _Piece = TypeVar("_Piece", bytes, memoryview)
@@ -119,3 +121,28 @@ async def _ahead(pieces: Iterator[_Piece], on_whole: OnWhole | None) -> AsyncIte
             await asyncio.gather(coming, return_exceptions=True)
     if on_whole is not None:
         await on_whole()
+
+
+async def give_document(request: Request, reader: Any) -> Response:
+    """One document for whoever may read; shared by colleagues and recipients."""
+    services = request.app.state.services
+    document = await services.receiving.document(reader, request.path_params["document_id"])
+    opened = await services.downloading.open(reader.key, document)
+    if request.method == "GET" and "range" not in request.headers:
+        await services.receiving.consulted(reader, document.id)
+    return await document_response(
+        request, opened, on_whole=functools.partial(services.receiving.downloaded, reader, document.id)
+    )
+
+
+async def give_archive(request: Request, reader: Any) -> Response:
+    """All documents in one file."""
+    services = request.app.state.services
+    documents = await services.receiving.documents(reader)
+    opened = await services.downloading.open_all(reader.key, documents)
+    on_whole = functools.partial(services.receiving.downloaded, reader, None)
+    return await archive_response(opened, _archive_name(request), on_whole=on_whole)
+
+
+def _archive_name(request: Request) -> str:
+    return "documenten.zip" if request.state.language == Language.NL else "documents.zip"

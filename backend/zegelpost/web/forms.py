@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Final
 
 from starlette.requests import Request
 
-from zegelpost.model.refusals import FormRefused, Refusal
+from zegelpost.model.refusals import DateInvalid, FormRefused, Refusal
 from zegelpost.services.addressing import TypedRecipient
 from zegelpost.web.errors import sentence
 
+# What date fields send, and what people type where there are none.
+_ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
+_DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
 _ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code)\Z")
 
 
@@ -26,6 +30,7 @@ class TypedTransfer:
     expires_in_days: str = "28"
     language: str = "nl"
     department_id: str = ""
+    answers: str = ""
     recipients: Sequence[TypedRecipient] = field(default=(TypedRecipient("", ""),))
 
 
@@ -43,6 +48,7 @@ def typed_transfer(form: Mapping[str, str]) -> TypedTransfer:
         expires_in_days=form.get("expires_in_days", ""),
         language=form.get("language", "nl"),
         department_id=form.get("department_id", ""),
+        answers=form.get("answers", ""),
         recipients=_recipients(form),
     )
 
@@ -77,3 +83,20 @@ def _control(name: str) -> str:
     if parts[0] != "recipients":
         return name
     return f"recipient-{parts[1]}-{parts[2]}" if len(parts) > 2 else "recipient-0-name"  # noqa: PLR2004 - recipients, row, field
+
+
+def parse_day(typed: str) -> date | None:
+    """A day as date fields send it or as people type it; nothing for nothing. Raises `DateInvalid`."""
+    typed = typed.strip()
+    if not typed:
+        return None
+    if match := _ISO.match(typed):
+        year, month, day = map(int, match.groups())
+    elif match := _DUTCH.match(typed):
+        day, month, year = map(int, match.groups())
+    else:
+        raise DateInvalid
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise DateInvalid from None

@@ -17,10 +17,10 @@ from zegelpost.model.link import LINK_PREFIXES
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import RangeNotSatisfiable, Refusal, VerificationRequired
 from zegelpost.model.secret import SecretToken
+from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
 from zegelpost.web.sessions import end_recipient, recipient_cookie, start_recipient
-from zegelpost.web.staff_pages import give_archive, give_document
 
 
 def link_page(request: Request, name: str, status: int = 200, /, **context: object) -> Response:

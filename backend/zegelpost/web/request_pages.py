@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,20 +15,17 @@ from zegelpost.model.file_request import parse_items
 from zegelpost.model.identifiers import DepartmentId
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
-from zegelpost.model.refusals import DepartmentNotFound, DueDateInvalid, DueDatePassed, FormRefused, Refusal
+from zegelpost.model.refusals import DateInvalid, DepartmentNotFound, DueDatePassed, FormRefused, Refusal
 from zegelpost.model.transfer import TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address
 from zegelpost.services.requesting import RequestContent
 from zegelpost.web.errors import ANSWERS
-from zegelpost.web.forms import sentences, spoken
+from zegelpost.web.forms import parse_day, sentences, spoken
 from zegelpost.web.pages import page, signed_in, staff_form
 from zegelpost.web.translation import Language
 
 _DONE: Final = frozenset({"sent", "reminded", "closed", "reopened", "accepted", "sent_back", "reissued"})
-# What date fields send, and what people type where there are none.
-_ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
-_DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +118,13 @@ def parse_request(typed: TypedRequest, policy: Policy, actor: StaffActor, today:
 
 
 def _due_date(typed: str, today: date) -> date | None:
-    typed = typed.strip()
-    if not typed:
+    due_on = parse_day(typed)
+    if due_on is None:
         return None
-    if match := _ISO.match(typed):
-        year, month, day = map(int, match.groups())
-    elif match := _DUTCH.match(typed):
-        day, month, year = map(int, match.groups())
-    else:
-        raise DueDateInvalid
-    try:
-        due_on = date(year, month, day)
-    except ValueError:
-        raise DueDateInvalid from None
     if due_on < today:
         raise DueDatePassed
     if (due_on - today).days > 365:  # noqa: PLR2004 - a year ahead is a slip of the finger
-        raise DueDateInvalid
+        raise DateInvalid
     return due_on
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -16,9 +15,9 @@ from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormR
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
+from zegelpost.services.handling import Wanted
 from zegelpost.services.overseeing import MINE, PAGE, TransferOverview
 from zegelpost.services.sending import DraftContent
-from zegelpost.web.downloads import archive_response, document_response
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
 from zegelpost.web.pages import page as _page
 from zegelpost.web.pages import signed_in as _signed_in
@@ -42,7 +41,7 @@ async def home(request: Request, actor: StaffActor) -> Response:
         current_page="home",
         sent=await overseeing.sent(actor, count=_ON_HOME),
         drafts=await overseeing.drafts(actor),
-        received=(await overseeing.received(actor))[:_ON_HOME],
+        received=(await request.app.state.services.handling.received(actor, Wanted(), count=_ON_HOME)).items,
     )
 
 
@@ -55,17 +54,22 @@ async def sent(request: Request, actor: StaffActor) -> Response:
     return _page(request, "sent.html", actor, current_page="sent", page=page, mailbox=mailbox)
 
 
-async def received(request: Request, actor: StaffActor) -> Response:
-    items = await request.app.state.services.overseeing.received(actor)
-    return _page(request, "received.html", actor, current_page="received", received=items)
-
-
 # Making a transfer: what and to whom, documents, check and send
 
 
 async def new_transfer(request: Request, actor: StaffActor) -> Response:
     days = request.app.state.services.policy.default_expiry_days
     typed = TypedTransfer(expires_in_days=str(days), language=request.state.language)
+    if answers := request.query_params.get("answers", ""):
+        question = await request.app.state.services.handling.question(actor, answers)
+        typed = replace(
+            typed,
+            subject=question.subject,
+            reference=question.reference,
+            department_id=question.department_id,
+            answers=answers,
+            recipients=[TypedRecipient(question.name, question.email, question.mobile)],
+        )
     return _transfer_form(request, actor, typed, action="/transfers")
 
 
@@ -156,7 +160,14 @@ def _content(request: Request, actor: StaffActor, typed: TypedTransfer) -> Draft
         raise FormRefused(refused)
     language = (Language.of(typed.language) or Language.NL).value
     department_id = typed.department_id or None
-    return DraftContent(text=text, addressees=addressees, expires_in_days=days, language=language, department_id=department_id)
+    return DraftContent(
+        text=text,
+        addressees=addressees,
+        expires_in_days=days,
+        language=language,
+        department_id=department_id,
+        answers_id=typed.answers or None,
+    )
 
 
 def _as_typed(overview: TransferOverview) -> TypedTransfer:
@@ -168,6 +179,7 @@ def _as_typed(overview: TransferOverview) -> TypedTransfer:
         str(overview.expires_in_days),
         overview.language,
         overview.department_id or "",
+        "",
         [
             TypedRecipient(r.person.name, str(r.person.email), r.person.mobile.e164 if r.person.mobile else "")
             for r in overview.recipients
@@ -299,53 +311,6 @@ async def confirm_revoke(request: Request, actor: StaffActor) -> Response:
     return _page(request, "transfer_revoke.html", actor, current_page="sent", transfer=overview)
 
 
-# Received from colleagues
-
-
-async def received_transfer(request: Request, actor: StaffActor) -> Response:
-    receiving = request.app.state.services.receiving
-    reader = await receiving.by_sign_in(actor, request.path_params["transfer_id"])
-    readable = await receiving.read(reader)
-    base = f"/received/{readable.id}"
-    return _page(request, "received_transfer.html", actor, current_page="received", transfer=readable, base=base)
-
-
-async def received_document(request: Request, actor: StaffActor) -> Response:
-    services = request.app.state.services
-    reader = await services.receiving.by_sign_in(actor, request.path_params["transfer_id"])
-    return await give_document(request, reader)
-
-
-async def received_archive(request: Request, actor: StaffActor) -> Response:
-    reader = await request.app.state.services.receiving.by_sign_in(actor, request.path_params["transfer_id"])
-    return await give_archive(request, reader)
-
-
-async def give_document(request: Request, reader: Any) -> Response:
-    """One document for whoever may read; shared by colleagues and recipients."""
-    services = request.app.state.services
-    document = await services.receiving.document(reader, request.path_params["document_id"])
-    opened = await services.downloading.open(reader.key, document)
-    if request.method == "GET" and "range" not in request.headers:
-        await services.receiving.consulted(reader, document.id)
-    return await document_response(
-        request, opened, on_whole=functools.partial(services.receiving.downloaded, reader, document.id)
-    )
-
-
-async def give_archive(request: Request, reader: Any) -> Response:
-    """All documents in one file."""
-    services = request.app.state.services
-    documents = await services.receiving.documents(reader)
-    opened = await services.downloading.open_all(reader.key, documents)
-    on_whole = functools.partial(services.receiving.downloaded, reader, None)
-    return await archive_response(opened, _archive_name(request), on_whole=on_whole)
-
-
-def _archive_name(request: Request) -> str:
-    return "documenten.zip" if request.state.language == Language.NL else "documents.zip"
-
-
 def routes() -> list[Route]:
     one = "/transfers/{transfer_id}"
     recipient = one + "/recipients/{recipient_id}"
@@ -357,10 +322,6 @@ def routes() -> list[Route]:
     return [
         Route("/", _signed_in(home), methods=get),
         Route("/sent", _signed_in(sent), methods=get),
-        Route("/received", _signed_in(received), methods=get),
-        Route("/received/{transfer_id}", _signed_in(received_transfer), methods=get),
-        Route("/received/{transfer_id}/documents/{document_id}", _signed_in(received_document), methods=get),
-        Route("/received/{transfer_id}/archive.zip", _signed_in(received_archive), methods=get),
         Route("/transfers/new", _signed_in(new_transfer), methods=get),
         Route("/transfers", _form(create_transfer), methods=post),
         Route(one, _signed_in(transfer_page), methods=get),
