@@ -39,6 +39,7 @@ from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handling import Handling
+from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
@@ -56,6 +57,7 @@ from zegelpost.services.verifying import Verifying
 from zegelpost.settings import Settings
 from zegelpost.web import (
     account_pages,
+    contact_pages,
     demo,
     department_pages,
     guest_pages,
@@ -105,6 +107,7 @@ class Services:
     handling: Handling
     overseeing: Overseeing
     reporting: Reporting
+    keeping_contacts: KeepingContacts
     running_departments: RunningDepartments
     printers: Printers
     receiving: Receiving
@@ -171,6 +174,7 @@ def build_services(
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
+        keeping_contacts=KeepingContacts(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
@@ -262,6 +266,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *received_pages.routes(),
             *request_pages.routes(),
             *department_pages.routes(),
+            *contact_pages.routes(),
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,8 @@ SENSIBLE_BODIES: dict[str, dict[str, Any]] = {
     "change_transfer": {"subject": "Ander rapport"},
     "extend": {"days": 300},
     "create_file_request": REQUEST,
+    "create_contact": {"name": "Rosa Visser", "email": "rosa-gemaakt@zorg.example"},
+    "change_contact": {"organisation": "Zorggroep"},
     "send_item_back": {"reason": "De achterkant ontbreekt."},
 }
 SENSIBLE_HEADERS = {
@@ -162,6 +165,7 @@ class Stage:
             self.post(f"/file-requests/{asked['id']}/close", headers=sender)
         return {
             "request_id": asked["id"],
+            "contact_id": self.post("/contacts", json=contact(), headers=sender).json()["id"],
             "item_id": asked["items"][0]["id"],
             "transfer_id": transfer_id,
             "recipient_id": transfer["recipients"][0]["id"],
@@ -186,6 +190,11 @@ class Stage:
         answer = case.call(base_url=API, session=self.http, headers=headers)
         case.validate_response(answer, checks=CHECKS, headers=headers)
         return answer.status_code
+
+
+def contact() -> dict[str, str]:
+    """Someone whom no book has yet."""
+    return {"name": "Rosa Visser", "email": f"rosa-{uuid.uuid4().hex}@zorg.example"}
 
 
 def _base64(text: str) -> str:
@@ -249,7 +258,7 @@ def test_the_api_does_what_the_document_says(stage: Stage, method: str, path: st
     if name not in WITHOUT_INPUT:
         # What refuses a body must not be that the transfer is not there.
         ids = stage.ids("draft" if name == "change_transfer" else "sent")
-        with_body = {"change_transfer", "revoke", "extend", "send_item_back"}
+        with_body = {"change_transfer", "revoke", "extend", "send_item_back", "change_contact"}
         fixed = {each: ids[each] for each in re.findall(r"\{(\w+)\}", path)} if name in with_body else None
         invalid = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=fixed)
         examples(12)(given(case=invalid)(as_generated))()

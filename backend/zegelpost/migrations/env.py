@@ -6,6 +6,7 @@ from alembic import context
 
 from zegelpost.model import (
     account_link,
+    contact,
     department,
     document,
     event,
@@ -18,7 +19,19 @@ from zegelpost.model import (
 )
 from zegelpost.model.base import Base
 
-TABLES = (account_link, department, document, event, file_request, outgoing, recipient, second_factor, staff_user, transfer)
+TABLES = (
+    account_link,
+    contact,
+    department,
+    document,
+    event,
+    file_request,
+    outgoing,
+    recipient,
+    second_factor,
+    staff_user,
+    transfer,
+)
 
 context.configure(
     connection=context.config.attributes["connection"],

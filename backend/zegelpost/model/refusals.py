@@ -250,6 +250,21 @@ class LastManager(Refusal): ...
 class AlreadyReceived(Refusal): ...
 
 
+class OrganisationTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class ContactExists(Refusal):
+    """The book has this e-mail address already."""
+
+
+class ContactFileUnreadable(Refusal): ...
+
+
+class TooManyContacts(Refusal):
+    """Fact: `limit`."""
+
+
 class UploadsUnfinished(Refusal):
     """Fact: `count`, documents that have not fully arrived."""
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from zegelpost.model.contact import Contact
 from zegelpost.model.department import Department, DepartmentRole, Membership
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
@@ -136,6 +137,21 @@ async def own_factor(session: AsyncSession, actor: StaffActor, factor_id: str) -
     if factor.user_id != actor.user.id:
         raise NotFound
     return factor
+
+
+def is_contacts_owner(actor: StaffActor) -> ColumnElement[bool]:
+    """The address books of this staff user: their own and their departments'."""
+    return or_(Contact.owner_id == actor.user.id, Contact.department_id.in_(list(actor.departments)))
+
+
+async def own_contact(session: AsyncSession, actor: StaffActor, contact_id: str) -> Contact:
+    """A contact in a book of this staff user."""
+    if not is_identifier(contact_id):
+        raise NotFound
+    contact = await session.scalar(select(Contact).where(Contact.id == contact_id, is_contacts_owner(actor)))
+    if contact is None:
+        raise NotFound
+    return contact
 
 
 async def own_department(session: AsyncSession, actor: StaffActor, department_id: str) -> Department:

@@ -35,6 +35,8 @@ class TypedRecipient:
     mobile: str = ""
     method: str = ""
     access_code: str = field(default="", repr=False)
+    # Keep them in the address book once the draft is saved.
+    is_kept: bool = False
     # The draft has their access code already, as a hash; typing it again is not needed.
     has_access_code: bool = False
 

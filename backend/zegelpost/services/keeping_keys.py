@@ -9,9 +9,10 @@ import hmac
 from datetime import datetime
 from typing import Final
 
+from zegelpost.model.contact import Card, Contact
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
-from zegelpost.model.identifiers import DocumentId, FactorId, RecipientId, StaffUserId, TransferId
+from zegelpost.model.identifiers import ContactId, DocumentId, FactorId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
@@ -265,6 +266,12 @@ class KeepingKeys:
         return Person.from_json(
             open_text(self._ring.installation("people"), f"recipient/{recipient.id}", recipient.sealed_person)
         )
+
+    def seal_card(self, card: Card, contact_id: ContactId) -> bytes:
+        return seal_text(self._ring.installation("people"), f"contact/{contact_id}/card", card.to_json())
+
+    def card(self, contact: Contact) -> Card:
+        return Card.from_json(open_text(self._ring.installation("people"), f"contact/{contact.id}/card", contact.sealed_card))
 
     def index(self, kind: str, value: str) -> bytes:
         """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""

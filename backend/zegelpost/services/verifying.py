@@ -48,6 +48,7 @@ from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import RecipientActor, link_holder, link_of
 from zegelpost.services.composing import Composing
 from zegelpost.services.hashing_passwords import is_password
+from zegelpost.services.keeping_contacts import number_worked
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Correspondent, Presenting
@@ -332,6 +333,8 @@ class Verifying:
                 .values(opened_at=now)
                 .execution_options(synchronize_session=False)
             )
+        if actor.recipient.method == VerificationMethod.SMS:
+            await number_worked(session, actor.transfer, actor.recipient, now)
         record(session, EventTag.CODE_VERIFIED, actor.subject(), now, method=actor.recipient.method.value)
 
     async def _count_try(self, session: AsyncSession, actor: RecipientActor) -> int | None:

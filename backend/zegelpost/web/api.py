@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from zegelpost.model import refusals as r
 from zegelpost.web import api_handlers as handlers
+from zegelpost.web.api_contacts import contact_operations
 from zegelpost.web.api_handlers import Handler, signed_in
 from zegelpost.web.api_models import (
     BoxQuery,
@@ -266,6 +267,7 @@ def _operations() -> list[Operation]:
             refusals=[*received_refusals, r.LinkNotReissuable],
         ),
         *request_operations(),
+        *contact_operations(),
         Operation(
             method="GET",
             path="/openapi.json",

@@ -95,6 +95,12 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.DepartmentTaken: _a(422, translatable("This is in use already.")),
     r.LastManager: _a(409, translatable("Someone has to manage this department. Make someone else manager first.")),
     r.AlreadyReceived: _a(409, translatable("This colleague or department has it already.")),
+    r.OrganisationTooLong: _a(422, translatable("This name is too long: %(limit)s characters at most.")),
+    r.ContactExists: _a(422, translatable("This e-mail address is in this address book already.")),
+    r.ContactFileUnreadable: _a(
+        422, translatable("We cannot read this file. Choose a CSV file with a column for e-mail addresses, or a vCard file.")
+    ),
+    r.TooManyContacts: _a(422, translatable("These are too many: %(limit)s at most.")),
     r.UploadsUnfinished: _a(409, translatable("Not all documents have arrived yet. Finish or remove them first.")),
     r.LinkWrong: _a(404, translatable("This link is not right. Use the link or the code from the e-mail.")),
     r.LinkReplaced: _a(410, translatable("There is a newer link. Look for our latest e-mail.")),

@@ -17,7 +17,7 @@ from zegelpost.web.errors import sentence
 # What date fields send, and what people type where there are none.
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
 _DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
-_ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code)\Z")
+_ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|save)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,12 @@ def _recipients(form: Mapping[str, str]) -> list[TypedRecipient]:
             rows.setdefault(int(match.group(1)), {})[match.group(2)] = value
     return [
         TypedRecipient(
-            row.get("name", ""), row.get("email", ""), row.get("mobile", ""), row.get("method", ""), row.get("access_code", "")
+            row.get("name", ""),
+            row.get("email", ""),
+            row.get("mobile", ""),
+            row.get("method", ""),
+            row.get("access_code", ""),
+            is_kept="save" in row,
         )
         for _, row in sorted(rows.items())
     ]

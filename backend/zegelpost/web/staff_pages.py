@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from zegelpost.model.contact import Card
 from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
@@ -60,6 +61,11 @@ async def sent(request: Request, actor: StaffActor) -> Response:
 async def new_transfer(request: Request, actor: StaffActor) -> Response:
     days = request.app.state.services.policy.default_expiry_days
     typed = TypedTransfer(expires_in_days=str(days), language=request.state.language)
+    if contact_id := request.query_params.get("contact", ""):
+        contact = await request.app.state.services.keeping_contacts.contact(actor, contact_id)
+        mobile = contact.card.mobile.e164 if contact.card.mobile else ""
+        recipient = TypedRecipient(contact.card.name, str(contact.card.email), mobile)
+        typed = replace(typed, recipients=[recipient], department_id=contact.department_id)
     if answers := request.query_params.get("answers", ""):
         question = await request.app.state.services.handling.question(actor, answers)
         typed = replace(
@@ -124,6 +130,9 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
             await services.sending.change(actor, transfer_id, _content(request, actor, typed))
     except FormRefused as refused:
         return _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
+    if kept := [row for row in typed.recipients if row.is_kept]:
+        cards = [Card.parse(name=row.name, organisation="", email=row.email, mobile=row.mobile) for row in kept]
+        await services.keeping_contacts.save(actor, cards, typed.department_id)
     return RedirectResponse(f"/transfers/{transfer_id}/documents", 303)
 
 

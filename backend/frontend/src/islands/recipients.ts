@@ -1,4 +1,5 @@
 /** Adding and removing recipients on the send form, and telling that a colleague needs no mobile number. */
+import { Suggestions } from './contacts'
 import { copy, part } from './element'
 
 const NUMBERED = ['name', 'id', 'for', 'aria-describedby', 'aria-labelledby']
@@ -9,6 +10,16 @@ export function recipients(root: HTMLElement): void {
   const add = part(root, 'button[name="add_recipient"]', HTMLButtonElement)
   const domains = (root.dataset.staffDomains ?? '').split(',').filter(Boolean)
   const limit = Number(root.dataset.limit)
+
+  const source = {
+    url: root.dataset.suggestions ?? '',
+    csrf: root.dataset.csrf ?? '',
+    found: root.dataset.found ?? '',
+  }
+  const live = document.createElement('p')
+  live.className = 'zp-hidden'
+  live.setAttribute('aria-live', 'polite')
+  root.append(live)
 
   const all = (): HTMLElement[] => Array.from(rows.querySelectorAll<HTMLElement>('[data-recipient]'))
 
@@ -41,6 +52,16 @@ export function recipients(root: HTMLElement): void {
       const domain = address.includes('@') ? address.slice(address.lastIndexOf('@') + 1) : ''
       hint.hidden = !(domains.includes(domain) && mobile.value === '')
       about.textContent = ` ${address || unnamed}`
+    }
+    const name = part(row, 'input[name$="-name"]', HTMLInputElement)
+    for (const input of root.dataset.suggestions === undefined ? [] : [name, email]) {
+      new Suggestions(input, source, live, (contact) => {
+        name.value = contact.name
+        email.value = contact.email
+        mobile.value = contact.mobile
+        look()
+        mobile.focus()
+      })
     }
     email.addEventListener('input', look)
     mobile.addEventListener('input', look)

@@ -1,0 +1,177 @@
+"""The API's part on contacts: the address books of the person and their departments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zegelpost.model import refusals as r
+from zegelpost.model.contact import Card
+from zegelpost.services.access import StaffActor
+from zegelpost.services.keeping_contacts import ContactOverview
+from zegelpost.web.api_handlers import as_json, parsed, queried, signed_in
+from zegelpost.web.api_models import Input, View
+from zegelpost.web.openapi import PREFIX, Answer, Operation
+
+_PAGE = 100
+
+
+class ContactInput(Input):
+    name: str
+    organisation: str = ""
+    email: str
+    mobile: Annotated[str | None, Field(description="In any notation.")] = None
+    department_id: Annotated[str | None, Field(description="In whose address book; left out: one's own.")] = None
+
+
+class ContactChange(Input):
+    """What is left out, or null, stays."""
+
+    name: str | None = None
+    organisation: str | None = None
+    email: str | None = None
+    mobile: Annotated[str | None, Field(description="Empty: none.")] = None
+    department_id: Annotated[str | None, Field(description="Empty: one's own.")] = None
+
+
+class ContactQuery(BaseModel):
+    """Read from the address, where everything is text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    q: Annotated[str, Field(max_length=120, description="Letters of a name, organisation or address, or digits.")] = ""
+
+
+class ContactView(View):
+    id: str
+    name: str
+    organisation: str
+    email: str
+    mobile: str | None
+    department_id: str | None
+    number_worked_at: Annotated[datetime | None, Field(description="When a code sent to this number came back right.")]
+
+    @classmethod
+    def of(cls, contact: ContactOverview) -> ContactView:
+        return cls(
+            id=contact.id,
+            name=contact.card.name,
+            organisation=contact.card.organisation,
+            email=str(contact.card.email),
+            mobile=contact.card.mobile.e164 if contact.card.mobile else None,
+            department_id=contact.department_id or None,
+            number_worked_at=contact.number_worked_at,
+        )
+
+
+class ContactsView(View):
+    items: Sequence[ContactView]
+    page: int
+    page_count: int
+    total_count: int
+
+
+def contact_operations() -> list[Operation]:
+    """The rows of the table in `api.py` that are about contacts."""
+    one = "/contacts/{contact_id}"
+    return [
+        Operation(
+            method="POST",
+            path="/contacts",
+            name="create_contact",
+            summary="Add a contact.",
+            handler=signed_in(_create),
+            body=ContactInput,
+            answers=[
+                Answer(status=201, description="Added.", models=[ContactView], headers={"Location": "Address of the contact."})
+            ],
+            refusals=[r.FormRefused, r.TooManyContacts],
+        ),
+        Operation(
+            method="GET",
+            path="/contacts",
+            name="list_contacts",
+            summary="Contacts of the person and their departments, by name.",
+            handler=signed_in(_list),
+            query=ContactQuery,
+            answers=[Answer(description="One page.", models=[ContactsView])],
+        ),
+        Operation(
+            method="GET",
+            path=one,
+            name="get_contact",
+            summary="One contact.",
+            handler=signed_in(_get),
+            answers=[Answer(description="The contact.", models=[ContactView])],
+            refusals=[r.NotFound],
+        ),
+        Operation(
+            method="PATCH",
+            path=one,
+            name="change_contact",
+            summary="Change a contact.",
+            handler=signed_in(_change),
+            body=ContactChange,
+            answers=[Answer(description="The contact as it is now.", models=[ContactView])],
+            refusals=[r.NotFound, r.FormRefused, r.TooManyContacts],
+        ),
+        Operation(
+            method="DELETE",
+            path=one,
+            name="delete_contact",
+            summary="Delete a contact.",
+            handler=signed_in(_delete),
+            answers=[Answer(status=204, description="Deleted.")],
+            refusals=[r.NotFound],
+        ),
+    ]
+
+
+async def _create(request: Request, actor: StaffActor) -> Response:
+    wanted = await parsed(request, ContactInput)
+    keeping = request.app.state.services.keeping_contacts
+    card = Card.parse(name=wanted.name, organisation=wanted.organisation, email=wanted.email, mobile=wanted.mobile or "")
+    contact_id = await keeping.add(actor, card, wanted.department_id or "")
+    view = ContactView.of(await keeping.contact(actor, contact_id))
+    return as_json(view, 201, {"Location": f"{PREFIX}/contacts/{contact_id}"})
+
+
+async def _list(request: Request, actor: StaffActor) -> Response:
+    wanted = queried(request, ContactQuery)
+    found = await request.app.state.services.keeping_contacts.contacts(actor, letters=wanted.q)
+    start = (wanted.page - 1) * _PAGE
+    items = [ContactView.of(each) for each in found[start : start + _PAGE]]
+    page_count = max(1, -(-len(found) // _PAGE))
+    return as_json(ContactsView(items=items, page=wanted.page, page_count=page_count, total_count=len(found)))
+
+
+async def _get(request: Request, actor: StaffActor) -> Response:
+    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    return as_json(ContactView.of(contact))
+
+
+async def _change(request: Request, actor: StaffActor) -> Response:
+    wanted = await parsed(request, ContactChange)
+    keeping = request.app.state.services.keeping_contacts
+    known: ContactOverview = await keeping.contact(actor, request.path_params["contact_id"])
+    mobile = known.card.mobile.e164 if known.card.mobile else ""
+    card = Card.parse(
+        name=known.card.name if wanted.name is None else wanted.name,
+        organisation=known.card.organisation if wanted.organisation is None else wanted.organisation,
+        email=str(known.card.email) if wanted.email is None else wanted.email,
+        mobile=mobile if wanted.mobile is None else wanted.mobile,
+    )
+    department_id = known.department_id if wanted.department_id is None else wanted.department_id
+    await keeping.change(actor, known.id, card, department_id)
+    return await _get(request, actor)
+
+
+async def _delete(request: Request, actor: StaffActor) -> Response:
+    await request.app.state.services.keeping_contacts.delete(actor, request.path_params["contact_id"])
+    return Response(status_code=204)
