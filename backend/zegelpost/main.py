@@ -41,6 +41,7 @@ from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handling import Handling
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.keeping_templates import KeepingTemplates
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.presenting import Presenting
@@ -68,6 +69,7 @@ from zegelpost.web import (
     request_pages,
     sign_in_pages,
     staff_pages,
+    template_pages,
 )
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
@@ -108,6 +110,7 @@ class Services:
     overseeing: Overseeing
     reporting: Reporting
     keeping_contacts: KeepingContacts
+    keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
     receiving: Receiving
@@ -175,6 +178,7 @@ def build_services(
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
         keeping_contacts=KeepingContacts(database, keeping_keys, clock),
+        keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
@@ -267,6 +271,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *request_pages.routes(),
             *department_pages.routes(),
             *contact_pages.routes(),
+            *template_pages.routes(),
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),

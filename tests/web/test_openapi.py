@@ -56,10 +56,11 @@ OPERATIONS = [
     for method, operation in methods.items()
 ]
 # Nothing to get wrong: no input, or none that is looked at.
-WITHOUT_INPUT = {"sign_out", "me", "policy", "openapi", "describe_uploads", "describe_upload"}
+WITHOUT_INPUT = {"sign_out", "me", "policy", "openapi", "list_templates", "describe_uploads", "describe_upload"}
 KINDS = ["absent", "draft", "arriving", "sent", "revoked", "received"]
 # Made by hand, because nobody generates an address, a password or a telephone number by chance.
 REQUEST = {"name": "Rosa Visser", "email": "rosa@zorg.example", "subject": "Toetsing", "items": ["Kopie diploma"]}
+TEMPLATE = {"name": "Besluit", "text": "Beste {name}, hierbij ons besluit."}
 SENSIBLE_BODIES: dict[str, dict[str, Any]] = {
     "sign_in": {"email": "anna@zegelpost.example", "password": PASSWORD},
     "create_transfer": {"subject": "Rapport", "recipients": [ROSA]},
@@ -67,6 +68,8 @@ SENSIBLE_BODIES: dict[str, dict[str, Any]] = {
     "extend": {"days": 300},
     "create_file_request": REQUEST,
     "create_contact": {"name": "Rosa Visser", "email": "rosa-gemaakt@zorg.example"},
+    "create_template": TEMPLATE,
+    "change_template": {"text": "Beste {naam}, hierbij."},
     "change_contact": {"organisation": "Zorggroep"},
     "send_item_back": {"reason": "De achterkant ontbreekt."},
 }
@@ -165,6 +168,7 @@ class Stage:
             self.post(f"/file-requests/{asked['id']}/close", headers=sender)
         return {
             "request_id": asked["id"],
+            "template_id": self.post("/templates", json=TEMPLATE, headers=sender).json()["id"],
             "contact_id": self.post("/contacts", json=contact(), headers=sender).json()["id"],
             "item_id": asked["items"][0]["id"],
             "transfer_id": transfer_id,
@@ -258,7 +262,7 @@ def test_the_api_does_what_the_document_says(stage: Stage, method: str, path: st
     if name not in WITHOUT_INPUT:
         # What refuses a body must not be that the transfer is not there.
         ids = stage.ids("draft" if name == "change_transfer" else "sent")
-        with_body = {"change_transfer", "revoke", "extend", "send_item_back", "change_contact"}
+        with_body = {"change_transfer", "revoke", "extend", "send_item_back", "change_contact", "change_template"}
         fixed = {each: ids[each] for each in re.findall(r"\{(\w+)\}", path)} if name in with_body else None
         invalid = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=fixed)
         examples(12)(given(case=invalid)(as_generated))()

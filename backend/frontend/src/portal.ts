@@ -1,8 +1,9 @@
 /** Brings the interactive parts of a page to life. Every page works without them. */
 import { documents } from './islands/documents'
 import { recipients } from './islands/recipients'
+import { template } from './islands/template'
 
-const islands: Record<string, (element: HTMLElement) => void> = { documents, recipients }
+const islands: Record<string, (element: HTMLElement) => void> = { documents, recipients, template }
 
 for (const element of document.querySelectorAll<HTMLElement>('[data-island]')) {
   islands[element.dataset.island ?? '']?.(element)

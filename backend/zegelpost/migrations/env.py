@@ -15,6 +15,7 @@ from zegelpost.model import (
     recipient,
     second_factor,
     staff_user,
+    template,
     transfer,
 )
 from zegelpost.model.base import Base
@@ -30,6 +31,7 @@ TABLES = (
     recipient,
     second_factor,
     staff_user,
+    template,
     transfer,
 )
 

@@ -265,6 +265,21 @@ class TooManyContacts(Refusal):
     """Fact: `limit`."""
 
 
+class TextMissing(Refusal): ...
+
+
+class PlaceholderUnknown(Refusal):
+    """Fact: `placeholder`, the word between braces."""
+
+
+class SignatureTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class TooManyTemplates(Refusal):
+    """Fact: `limit`."""
+
+
 class UploadsUnfinished(Refusal):
     """Fact: `count`, documents that have not fully arrived."""
 

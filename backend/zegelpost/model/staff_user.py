@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
@@ -14,6 +14,7 @@ from zegelpost.model.identifiers import SignInId, StaffUserId
 
 SIGN_IN_IDLE: Final = timedelta(hours=2)
 SIGN_IN_LONGEST: Final = timedelta(hours=12)
+LONGEST_SIGNATURE: Final = 1000  # characters
 HALF_SIGN_IN_LONGEST: Final = timedelta(minutes=20)  # long enough to find, or even to install, an authenticator app
 
 
@@ -25,6 +26,8 @@ class StaffUser(Base):
     name: Mapped[str] = mapped_column(String(200))
     password_hash: Mapped[str] = mapped_column(String(200))
     language: Mapped[str] = mapped_column(String(2), default="nl")
+    # What stands where a template says {signature}.
+    signature: Mapped[str] = mapped_column(Text, default="")
     is_administrator: Mapped[bool] = mapped_column(default=False)
     is_switched_off: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]

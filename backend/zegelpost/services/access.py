@@ -22,6 +22,7 @@ from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRe
 from zegelpost.model.second_factor import AuthenticatorApp, Passkey
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import HalfSignIn, SignIn, SignInKind, StaffUser
+from zegelpost.model.template import Template
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.recording import Subject
@@ -142,6 +143,21 @@ async def own_factor(session: AsyncSession, actor: StaffActor, factor_id: str) -
 def is_contacts_owner(actor: StaffActor) -> ColumnElement[bool]:
     """The address books of this staff user: their own and their departments'."""
     return or_(Contact.owner_id == actor.user.id, Contact.department_id.in_(list(actor.departments)))
+
+
+def is_templates_owner(actor: StaffActor) -> ColumnElement[bool]:
+    """The templates of this staff user: their own and their departments'."""
+    return or_(Template.owner_id == actor.user.id, Template.department_id.in_(list(actor.departments)))
+
+
+async def own_template(session: AsyncSession, actor: StaffActor, template_id: str) -> Template:
+    """A template of this staff user or their departments."""
+    if not is_identifier(template_id):
+        raise NotFound
+    template = await session.scalar(select(Template).where(Template.id == template_id, is_templates_owner(actor)))
+    if template is None:
+        raise NotFound
+    return template
 
 
 async def own_contact(session: AsyncSession, actor: StaffActor, contact_id: str) -> Contact:

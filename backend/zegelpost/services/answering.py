@@ -25,6 +25,7 @@ from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import AnswerPickedUp, FormRefused, NoteTooLong, TransferNotSent
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.template import fill_in
 from zegelpost.model.transfer import (
     LONGEST_NOTE,
     LONGEST_SUBJECT,
@@ -154,7 +155,7 @@ class Answering:
             sender_email=sender.email,
             sent_at=guest.transfer.sent_at,
             expires_at=guest.transfer.expires_at,
-            text=self._keys.text(guest.key, guest.transfer),
+            text=fill_in(self._keys.text(guest.key, guest.transfer), self._keys.person(guest.recipient).name),
         )
 
     async def conversation(self, guest: GuestActor) -> Conversation:

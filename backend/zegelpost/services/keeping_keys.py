@@ -12,12 +12,13 @@ from typing import Final
 from zegelpost.model.contact import Card, Contact
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
-from zegelpost.model.identifiers import ContactId, DocumentId, FactorId, RecipientId, StaffUserId, TransferId
+from zegelpost.model.identifiers import ContactId, DocumentId, FactorId, RecipientId, StaffUserId, TemplateId, TransferId
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
 from zegelpost.model.second_factor import AuthenticatorApp
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.template import Template, TemplateText
 from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
 from zegelpost.ports import KeyDestroyedError, KeyRing
 from zegelpost.sealing.errors import WrapRefused
@@ -272,6 +273,14 @@ class KeepingKeys:
 
     def card(self, contact: Contact) -> Card:
         return Card.from_json(open_text(self._ring.installation("people"), f"contact/{contact.id}/card", contact.sealed_card))
+
+    def seal_template(self, text: TemplateText, template_id: TemplateId) -> bytes:
+        return seal_text(self._ring.installation("people"), f"template/{template_id}/text", text.to_json())
+
+    def template_text(self, template: Template) -> TemplateText:
+        return TemplateText.from_json(
+            open_text(self._ring.installation("people"), f"template/{template.id}/text", template.sealed_text)
+        )
 
     def index(self, kind: str, value: str) -> bytes:
         """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""

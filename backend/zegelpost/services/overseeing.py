@@ -24,7 +24,7 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState, Tran
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.presenting import Presenting
+from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
 PAGE: Final = 20
@@ -61,6 +61,7 @@ class TransferOverview:
     kind: TransferKind
     department_id: DepartmentId | None
     department_name: str
+    sender: Correspondent  # as recipients see them
     state: TransferState
     text: TransferText | None
     language: str
@@ -166,6 +167,7 @@ class Overseeing:
             kind=transfer.kind,
             department_id=transfer.department_id,
             department_name=actor.departments[transfer.department_id].name if transfer.department_id else "",
+            sender=await self._presenting.sender_of(session, transfer),
             state=_state(transfer, self._clock()),
             text=self._keys.text(key, transfer) if key else None,
             language=transfer.language,

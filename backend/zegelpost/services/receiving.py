@@ -17,6 +17,7 @@ from zegelpost.model.file_name import FileName
 from zegelpost.model.identifiers import DocumentId, TransferId
 from zegelpost.model.recipient import Grant, Recipient
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.template import fill_in
 from zegelpost.model.transfer import Transfer, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, document_of, granted, received_transfer
@@ -108,7 +109,7 @@ class Receiving:
             is_guest=sender.is_guest,
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,
-            text=self._keys.text(reader.key, transfer),
+            text=fill_in(self._keys.text(reader.key, transfer), self._keys.person(reader.recipient).name),
             documents=documents,
             language=transfer.language,
         )

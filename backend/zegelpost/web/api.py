@@ -34,6 +34,7 @@ from zegelpost.web.api_models import (
     TransferView,
 )
 from zegelpost.web.api_requests import request_operations
+from zegelpost.web.api_templates import template_operations
 from zegelpost.web.api_uploads import upload_operations
 from zegelpost.web.openapi import PREFIX, Answer, Header, Operation, document
 from zegelpost.web.report_pages import report_json
@@ -268,6 +269,7 @@ def _operations() -> list[Operation]:
         ),
         *request_operations(),
         *contact_operations(),
+        *template_operations(),
         Operation(
             method="GET",
             path="/openapi.json",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from zegelpost.model.identifiers import DepartmentId
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import DateInvalid, DepartmentNotFound, DueDatePassed, FormRefused, Refusal
+from zegelpost.model.template import TemplateUse, insert
 from zegelpost.model.transfer import TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address
@@ -52,10 +53,11 @@ async def requests(request: Request, actor: StaffActor) -> Response:
 
 
 async def new_request(request: Request, actor: StaffActor) -> Response:
-    return _form(request, actor, TypedRequest(language=request.state.language.value), {})
+    note = await request.app.state.services.keeping_templates.default_text(actor, TemplateUse.REQUEST)
+    return await _form(request, actor, TypedRequest(language=request.state.language.value, note=note), {})
 
 
-def _form(request: Request, actor: StaffActor, typed: TypedRequest, errors: Mapping[str, str]) -> Response:
+async def _form(request: Request, actor: StaffActor, typed: TypedRequest, errors: Mapping[str, str]) -> Response:
     status = 422 if errors else 200
     return page(
         request,
@@ -65,6 +67,7 @@ def _form(request: Request, actor: StaffActor, typed: TypedRequest, errors: Mapp
         current_page="requests",
         typed=typed,
         errors=errors,
+        templates=await request.app.state.services.keeping_templates.templates(actor, TemplateUse.REQUEST),
         language_href="/requests/new",
     )
 
@@ -72,11 +75,15 @@ def _form(request: Request, actor: StaffActor, typed: TypedRequest, errors: Mapp
 async def create_request(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
     typed = TypedRequest(**{name: form.get(name, "") for name in TypedRequest.__dataclass_fields__})
     services = request.app.state.services
+    if "insert_template" in form:
+        if chosen := form.get("template", ""):
+            typed = replace(typed, note=insert(typed.note, await services.keeping_templates.inserted(actor, chosen)))
+        return await _form(request, actor, typed, {})
     try:
         content = parse_request(typed, services.policy, actor, services.clock().date())
         transfer_id = await services.requesting.ask(actor, content)
     except FormRefused as refused:
-        return _form(request, actor, typed, sentences(request, refused))
+        return await _form(request, actor, typed, sentences(request, refused))
     return RedirectResponse(f"/requests/{transfer_id}?done=sent", 303)
 
 

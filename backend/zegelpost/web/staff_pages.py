@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from zegelpost.model.contact import Card
 from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
+from zegelpost.model.template import TemplateUse, fill_in, insert
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
@@ -76,10 +77,11 @@ async def new_transfer(request: Request, actor: StaffActor) -> Response:
             answers=answers,
             recipients=[TypedRecipient(question.name, question.email, question.mobile)],
         )
-    return _transfer_form(request, actor, typed, action="/transfers")
+    note = await request.app.state.services.keeping_templates.default_text(actor, _use(typed), typed.department_id)
+    return await _transfer_form(request, actor, replace(typed, note=note), action="/transfers")
 
 
-def _transfer_form(
+async def _transfer_form(
     request: Request, actor: StaffActor, typed: TypedTransfer, *, action: str, errors: Mapping[str, str] | None = None
 ) -> Response:
     policy = request.app.state.services.policy
@@ -93,8 +95,13 @@ def _transfer_form(
         action=action,
         errors=errors or {},
         policy=policy,
+        templates=await request.app.state.services.keeping_templates.templates(actor, _use(typed)),
         language_href="/transfers/new",
     )
+
+
+def _use(typed: TypedTransfer) -> TemplateUse:
+    return TemplateUse.ANSWER if typed.answers else TemplateUse.SEND
 
 
 async def create_transfer(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
@@ -105,7 +112,7 @@ async def edit_transfer(request: Request, actor: StaffActor) -> Response:
     overview = await request.app.state.services.overseeing.transfer(actor, request.path_params["transfer_id"])
     if overview.state != TransferState.DRAFT or overview.text is None:
         return RedirectResponse(f"/transfers/{overview.id}", 303)
-    return _transfer_form(request, actor, _as_typed(overview), action=f"/transfers/{overview.id}/edit")
+    return await _transfer_form(request, actor, _as_typed(overview), action=f"/transfers/{overview.id}/edit")
 
 
 async def change_transfer(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
@@ -118,7 +125,11 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
     typed = typed_transfer(form)
     action = f"/transfers/{transfer_id}/edit" if transfer_id else "/transfers"
     if (rows := _changed_rows(form, list(typed.recipients))) is not None:
-        return _transfer_form(request, actor, replace(typed, recipients=rows), action=action)
+        return await _transfer_form(request, actor, replace(typed, recipients=rows), action=action)
+    if "insert_template" in form:
+        if chosen := form.get("template", ""):
+            typed = replace(typed, note=insert(typed.note, await services.keeping_templates.inserted(actor, chosen)))
+        return await _transfer_form(request, actor, typed, action=action)
     # Rows that were left empty go before anything is checked, so that each sentence stands at the row it is about.
     typed = replace(typed, recipients=[row for row in typed.recipients if not row.is_empty] or [TypedRecipient("", "")])
     try:
@@ -129,7 +140,7 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
             typed = replace(typed, recipients=keep_access_codes(typed.recipients, known))
             await services.sending.change(actor, transfer_id, _content(request, actor, typed))
     except FormRefused as refused:
-        return _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
+        return await _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
     if kept := [row for row in typed.recipients if row.is_kept]:
         cards = [Card.parse(name=row.name, organisation="", email=row.email, mobile=row.mobile) for row in kept]
         await services.keeping_contacts.save(actor, cards, typed.department_id)
@@ -246,6 +257,7 @@ async def _check(request: Request, actor: StaffActor, error: str) -> Response:
     overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
     if overview.state != TransferState.DRAFT:
         return RedirectResponse(f"/transfers/{overview.id}", 303)
+    name = overview.recipients[0].person.name if overview.recipients else ""
     return _page(
         request,
         "transfer_check.html",
@@ -253,6 +265,9 @@ async def _check(request: Request, actor: StaffActor, error: str) -> Response:
         422 if error else 200,
         current_page="new",
         transfer=overview,
+        preview=fill_in(overview.text, overview.recipients[0].person.name if overview.recipients else "")
+        if overview.text
+        else None,
         policy=services.policy,
         error=error,
         language_href=f"/transfers/{overview.id}/check",
