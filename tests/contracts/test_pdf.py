@@ -9,9 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pikepdf
 import pytest
@@ -101,9 +103,120 @@ async def test_the_one_for_archives_is_tagged_and_says_so() -> None:
     pdf = opened(await printer_of("weasyprint").print(DOCUMENT))
     with pdf.open_metadata() as metadata:
         assert (metadata["pdfaid:part"], metadata["pdfaid:conformance"]) == ("3", "A")
+        assert metadata["pdfuaid:part"] == "1"
     assert bool(pdf.Root["/MarkInfo"]["/Marked"])
-    assert "/StructTreeRoot" in pdf.Root
+    assert bool(pdf.Root["/ViewerPreferences"]["/DisplayDocTitle"])
     assert "/OutputIntents" in pdf.Root
+    [file] = pdf.Root["/AF"].as_list()
+    assert (str(file["/AFRelationship"]), str(file["/F"]), str(file["/Desc"])) == ("/Data", "rapportage.json", DOCUMENT.title)
+    assert str(file["/EF"]["/F"]["/Subtype"]) == "/application/json"
+    for found in pdf.objects:
+        if isinstance(found, pikepdf.Dictionary) and found.get("/Type") == "/FontDescriptor":
+            assert {"/FontFile", "/FontFile2", "/FontFile3"} & set(found.keys()), found
+
+
+def structure(parent: Any) -> Iterator[tuple[Any, Any]]:
+    """Every structure element, or number of a piece of content, with the element that holds it."""
+    kids = parent.get("/K", [])
+    for kid in list(kids) if isinstance(kids, pikepdf.Array) else [kids]:
+        yield parent, kid
+        if not isinstance(kid, int):
+            yield from structure(kid)
+
+
+async def test_in_the_one_for_archives_all_content_has_its_place_and_cells_know_their_heads() -> None:
+    head = '<thead><tr><th scope="col">Nr.</th><th scope="col">Naam</th></tr></thead>'
+    rows = "".join(f'<tr><th scope="row">{number}</th><td>Regel</td></tr>' for number in range(60))
+    page = PAGE.format(f"<h1>Rapportage</h1><table>{head}<tbody>{rows}</tbody></table>")
+    pdf = opened(await printer_of("weasyprint").print(replace(DOCUMENT, html=page)))
+    root = pdf.Root["/StructTreeRoot"]
+    told: dict[tuple[int, int], set[int]] = {}
+    scopes, identifiers = [], set()
+    for parent, kid in structure(root):
+        if isinstance(kid, int):
+            told.setdefault(parent["/Pg"].objgen, set()).add(kid)
+        elif kid["/S"] == "/TH":
+            scopes.append(str(kid["/A"]["/Scope"]))
+            identifiers.add(str(kid["/ID"]))
+    assert scopes.count("/Row") == 60
+    assert scopes.count("/Column") == 2 * len(pdf.pages)
+    assert set(pikepdf.NameTree(root["/IDTree"])) == identifiers
+    margins = 0
+    for sheet in pdf.pages:
+        open_marks: list[str] = []
+        for instruction in pikepdf.parse_content_stream(sheet):
+            operands: Any = instruction.operands
+            operator = str(instruction.operator)
+            match operator:
+                case "BMC" | "BDC":
+                    mcid = operands[1].get("/MCID") if operator == "BDC" else None
+                    assert str(operands[0]) == "/Artifact" if mcid is None else int(mcid) in told[sheet.obj.objgen]
+                    margins += operator == "BDC" and mcid is None
+                    open_marks.append(str(operands[0]))
+                case "EMC":
+                    open_marks.pop()
+                case "Tj" | "TJ" | "f" | "S" | "B" | "Do":
+                    assert open_marks, "painted without a mark"
+    assert margins == 4 * len(pdf.pages)
+
+
+def lines_of(pdf: bytes) -> list[list[str]]:
+    """The lines of each page between header and footer."""
+    text = subprocess.run(["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True).stdout.decode()
+    pages = [[" ".join(line.split()) for line in page.splitlines() if line.strip()] for page in text.split("\f")[:-1]]
+    for page in pages:
+        assert "Gemeente Voorbeeld" in page[0]
+        assert "Pagina" in page[-1]
+    return [page[1:-1] for page in pages]
+
+
+def section(number: int, row_count: int) -> str:
+    rows = "".join(f"<tr><td>begin {number}-{row}<br>midden<br>eind {number}-{row}</td></tr>" for row in range(row_count))
+    return f"<h2>Kop {number}</h2><table><thead><tr><th>Tabelkop {number}</th></tr></thead><tbody>{rows}</tbody></table>"
+
+
+async def test_rows_are_whole_headings_lead_to_something_and_heads_of_tables_come_again(printer: PdfPrinter) -> None:
+    style = "<style>h2 { page-break-after: avoid } thead { display: table-header-group } tr { page-break-inside: avoid }</style>"
+    lengths = [3, 4, 5, 6, 7, 8, 9, 40, 1, 2, 11, 12, 13]
+    sections = "".join(section(number, length) for number, length in enumerate(lengths))
+
+    pdf = await printer.print(replace(DOCUMENT, html=PAGE.format(sections).replace("</head>", f"{style}</head>")))
+
+    pages = lines_of(pdf)
+    assert len(pages) > 6
+    for lines in pages:
+        assert not lines[-1].startswith(("Kop", "Tabelkop", "begin", "midden")), lines
+        assert lines[0].startswith(("Kop", "Tabelkop")), lines
+        # Every row stands under the head of its own table.
+        under = ""
+        for line in lines:
+            if found := re.fullmatch(r"Tabelkop (\d+)", line):
+                under = found[1]
+            if found := re.fullmatch(r"begin (\d+)-\d+", line):
+                assert found[1] == under
+    said = [line for lines in pages for line in lines]
+    for word in ("begin", "eind"):
+        expected = [f"{word} {number}-{row}" for number, length in enumerate(lengths) for row in range(length)]
+        assert [line for line in said if line.startswith(word)] == expected
+    assert [line for line in said if line.startswith("Kop")] == [f"Kop {number}" for number in range(len(lengths))]
+
+
+async def test_a_row_longer_than_a_page_loses_nothing(printer: PdfPrinter) -> None:
+    cell = "<br>".join(f"deel {number}" for number in range(150))
+    pdf = await printer.print(replace(DOCUMENT, html=PAGE.format(f"<table><tr><td>{cell}</td></tr></table><p>slot</p>")))
+    said = [line for lines in lines_of(pdf) for line in lines]
+    assert said == [*(f"deel {number}" for number in range(150)), "slot"]
+    assert f"Pagina 1 van {len(opened(pdf).pages)}" in words_of(pdf)
+
+
+@pytest.mark.parametrize("character", ["Ж", "Ω", "中", "😀", "\U000e0041", "\u202e", "\u200b", "\ue000"])
+async def test_what_no_font_draws_and_what_cannot_be_seen_is_printed_as_its_number(printer: PdfPrinter, character: str) -> None:
+    pdf = await printer.print(replace(DOCUMENT, html=PAGE.format(f"<p>voor{character}na</p>"), header_end=f"kop{character}x"))
+    text = words_of(pdf)
+    number = f"[U+{ord(character):04X}]"
+    is_seen = unicodedata.category(character) not in {"Cf", "Co"}
+    for start, end in (("voor", "na"), ("kop", "x")):
+        assert f"{start}{number}{end}" in text or (is_seen and f"{start}{character}{end}" in text), text
 
 
 # What it refuses: markup that can only be there when escaping failed

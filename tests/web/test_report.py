@@ -155,7 +155,7 @@ async def test_tells_every_event_in_order_with_both_times_and_its_standard_word(
 def test_the_standard_words_are_those_of_the_page_about_events() -> None:
     text = (Path(zegelpost.__file__).parents[1] / "docs/events.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_]+):([a-z_]+)` \|.*\| ([a-z() ]+) \|$", text, re.MULTILINE)
-    subjects = {"transfer", "document", "archive", "recipient", "link", "code", "mail", "sms", "request"}
+    subjects = {"transfer", "document", "archive", "recipient", "answer", "item", "request", "link", "code", "mail", "sms"}
     documented = {f"{subject}:{action}": word for subject, action, word in rows if subject in subjects}
     assert {tag.value: word.value for tag, word in NTA_7516.items()} == documented
 
@@ -179,7 +179,9 @@ async def test_the_pdf_says_the_same_and_has_the_facts_attached(told: Told) -> N
     for variant in VARIANTS:
         assert json.loads(told.forms[f"attached to {variant}"]) == told.facts
         text = told.forms[variant]
-        for fact in ("Gemeente Voorbeeld", "Reference Z-1", "Rosa Visser", "+31 •••••• 78", "verslag.pdf", "Page 1 of"):
+        pages = text.count("Page ")
+        assert text.count(f"Transfer {told.facts['transfer']['id']}") == text.count("Gemeente Voorbeeld") - 1 == pages
+        for fact in ("Z-1", "Rosa Visser", "+31 •••••• 78", "verslag.pdf", "Page 1 of"):
             assert fact in text
         for document in told.facts["documents"]:
             assert document["sha256"][:32] in text

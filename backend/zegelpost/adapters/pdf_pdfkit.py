@@ -21,4 +21,5 @@ class PdfkitPrinter:
         return shutil.which("wkhtmltopdf")
 
     async def print(self, document: PrintableDocument) -> bytes:
-        return await self._process.run(document, program=self._program)
+        # Qt draws what comes after, such as emoji, but leaves it out of the text that can be searched and copied.
+        return await self._process.run(document, last_character=0xFFFF, program=self._program)

@@ -8,10 +8,10 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from zegelpost.adapters.pdf_characters import Fonts
 from zegelpost.ports import PdfError, PrintableDocument
 
 _TIMEOUT_SECONDS: Final = 60.0
@@ -28,16 +28,23 @@ class PdfProcess:
         self._timeout_seconds = timeout_seconds
         self._memory_bytes = memory_bytes
         self._turn = asyncio.Semaphore(1)
+        self._fonts: Fonts | None = None
 
-    async def run(self, document: PrintableDocument, **options: str) -> bytes:
-        """The finished PDF. Raises `PdfError`, permanent unless it was a matter of time."""
-        asked = json.dumps({"document": asdict(document), "options": options, "memory_bytes": self._memory_bytes})
+    async def run(self, document: PrintableDocument, *, last_character: int = sys.maxunicode, **options: str) -> bytes:
+        """The finished PDF. Raises `PdfError`, permanent unless it was a matter of time.
+
+        Characters after `last_character` are printed as their number, whatever fonts there are.
+        """
         async with self._turn:
             # A folder that goes away afterwards: engines write their caches where HOME is.
             with tempfile.TemporaryDirectory(prefix="zegelpost-pdf-") as folder:
-                return await self._run(asked.encode(), folder)
+                environment = _environment(folder)
+                self._fonts = self._fonts or await Fonts.installed(environment)
+                fields = self._fonts.up_to(last_character).legible_document(document)
+                asked = json.dumps({"document": fields, "options": options, "memory_bytes": self._memory_bytes})
+                return await self._run(asked.encode(), folder, environment)
 
-    async def _run(self, asked: bytes, folder: str) -> bytes:
+    async def _run(self, asked: bytes, folder: str, environment: dict[str, str]) -> bytes:
         # Isolated (-I): no variable and no folder of whoever started us changes what is imported.
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -47,14 +54,7 @@ class PdfProcess:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=folder,
-            # Nothing of our own environment: it holds secrets.
-            env={
-                "PATH": os.defpath,
-                "HOME": folder,
-                "XDG_RUNTIME_DIR": folder,
-                "LANG": "C.UTF-8",
-                "QT_QPA_PLATFORM": "offscreen",
-            },
+            env=environment,
             start_new_session=True,
         )
         try:
@@ -69,6 +69,17 @@ class PdfProcess:
             # Engines name addresses and file names in what they say; of that only the kind of error may reach a log.
             raise PdfError(f"the PDF could not be made ({last.partition(':')[0][:80]})", is_permanent=True)
         return pdf
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Nothing of our own environment: it holds secrets."""
+    return {
+        "PATH": os.defpath,
+        "HOME": folder,
+        "XDG_RUNTIME_DIR": folder,
+        "LANG": "C.UTF-8",
+        "QT_QPA_PLATFORM": "offscreen",
+    }
 
 
 def _end(session: int) -> None:

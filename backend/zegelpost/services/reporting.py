@@ -19,14 +19,16 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, DocumentState, ScanVerdict
 from zegelpost.model.event import ActorKind, Event, EventTag
+from zegelpost.model.file_request import RequestItem
 from zegelpost.model.identifiers import DocumentId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.recipient import Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired, TransferNotSent
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.services.access import StaffActor, own_transfer
+from zegelpost.services.answering import name_place
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Presenting
 
@@ -77,7 +79,7 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.SMS_FAILED: Nta7516.SENT_FAILED,
 }
 # Named one by one, so that a fact that is added to an event some day is not in reports before someone thought about it.
-_TOLD_FACTS: Final = ("method", "purpose", "acceptance", "failure", "reason", "days", "recipient_count")
+_TOLD_FACTS: Final = ("method", "purpose", "acceptance", "failure", "reason", "days", "recipient_count", "answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ class ReportedEvent:
     staff_name: str | None = field(repr=False)
     recipient_number: int | None
     document_number: int | None
+    item_name: str | None = field(repr=False)  # of a file request, while we can read it
     facts: Mapping[str, str | int | bool]
 
 
@@ -140,6 +143,7 @@ class TransferReport:
     software: str
     generated_at: datetime
     id: TransferId
+    kind: TransferKind
     state: TransferState
     sender_name: str = field(repr=False)
     sender_email: str = field(repr=False)
@@ -187,12 +191,14 @@ class Reporting:
             key, unreadable = self._key(actor, transfer)
             recipients = await self._recipients(session, transfer, events)
             documents = await self._documents(session, transfer, key)
+            items = await self._item_names(session, transfer, key)
         text = self._keys.text(key, transfer) if key else None
         return TransferReport(
             organisation=self._presenting.organisation.name,
             software=self._software,
             generated_at=now,
             id=transfer.id,
+            kind=transfer.kind,
             state=_state(transfer, now),
             sender_name=sender.name,
             sender_email=sender.email,
@@ -207,7 +213,7 @@ class Reporting:
             recipients=recipients,
             documents=documents,
             fetched=_fetched(events, recipients, documents),
-            events=[_event(event, names, recipients, documents) for event in events],
+            events=[_event(event, names, recipients, documents, items) for event in events],
         )
 
     def _key(self, actor: StaffActor, transfer: Transfer) -> tuple[MessageKey | None, Unreadable | None]:
@@ -247,6 +253,12 @@ class Reporting:
             blocked_at=recipient.blocked_at,
             locked_at=recipient.locked_at,
         )
+
+    async def _item_names(self, session: AsyncSession, transfer: Transfer, key: MessageKey | None) -> Mapping[str, str]:
+        if key is None:
+            return {}
+        items = await session.scalars(select(RequestItem).where(RequestItem.transfer_id == transfer.id))
+        return {item.id: self._keys.open_line(key, name_place(item), item.sealed_name) for item in items}
 
     async def _documents(self, session: AsyncSession, transfer: Transfer, key: MessageKey | None) -> list[ReportedDocument]:
         rows = await session.scalars(
@@ -322,6 +334,7 @@ def _event(
     names: Mapping[StaffUserId | None, str],
     recipients: Sequence[ReportedRecipient],
     documents: Sequence[ReportedDocument],
+    items: Mapping[str, str],
 ) -> ReportedEvent:
     return ReportedEvent(
         id=event.id,
@@ -332,5 +345,6 @@ def _event(
         staff_name=names.get(event.staff_user_id),
         recipient_number=next((recipient.number for recipient in recipients if recipient.id == event.recipient_id), None),
         document_number=next((document.number for document in documents if document.id == event.document_id), None),
+        item_name=items.get(event.facts.get("item", "")),
         facts={name: event.facts[name] for name in _TOLD_FACTS if event.facts.get(name) is not None},
     )

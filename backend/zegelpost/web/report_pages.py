@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from zegelpost.model.refusals import PdfNotAvailable
+from zegelpost.model.transfer import TransferKind
 from zegelpost.ports import PrintableDocument
 from zegelpost.services.access import StaffActor
 from zegelpost.services.reporting import TransferReport
@@ -55,7 +56,8 @@ def _printable(request: Request, report: TransferReport) -> PrintableDocument:
     services = request.app.state.services
     language = request.state.language
     gettext = services.translators[language].gettext
-    title = gettext("Report of a transfer")
+    is_request = report.kind == TransferKind.REQUEST
+    title = gettext("Report of a file request") if is_request else gettext("Report of a transfer")
     attachment_name = report_name(request, report, "json")
     made_at = Formats(language).local_exactly(report.generated_at)
     return PrintableDocument(
@@ -65,11 +67,7 @@ def _printable(request: Request, report: TransferReport) -> PrintableDocument:
         title=f"{title} {report.id}",
         language=language.value,
         header_start=report.organisation,
-        header_end=(
-            gettext("Reference %(reference)s") % {"reference": report.reference}
-            if report.reference
-            else gettext("Transfer %(number)s") % {"number": report.id}
-        ),
+        header_end=gettext("Transfer %(number)s") % {"number": report.id},
         footer_start=gettext("Report made at %(at)s") % {"at": made_at},
         page_words=gettext("Page {page} of {pages}"),
         attachment_name=attachment_name,

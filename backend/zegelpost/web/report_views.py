@@ -10,7 +10,7 @@ from pydantic import Field
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.recipient import VerificationMethod
-from zegelpost.model.transfer import TransferState
+from zegelpost.model.transfer import TransferKind, TransferState
 from zegelpost.services.reporting import (
     Fetched,
     Nta7516,
@@ -46,6 +46,7 @@ class ReportedPersonView(View):
 
 class ReportedTransferView(View):
     id: str
+    kind: TransferKind
     state: TransferState
     sender: ReportedPersonView
     subject: str | None
@@ -134,6 +135,7 @@ class ReportedEventView(View):
     staff_name: str | None
     recipient_number: int | None
     document_number: int | None
+    item_name: Annotated[str | None, Field(description="What a file request asked for.")]
     facts: dict[str, str | int | bool]
 
     @classmethod
@@ -147,6 +149,7 @@ class ReportedEventView(View):
             staff_name=event.staff_name,
             recipient_number=event.recipient_number,
             document_number=event.document_number,
+            item_name=event.item_name,
             facts=dict(event.facts),
         )
 
@@ -175,6 +178,7 @@ class ReportView(View):
             time_zone=TIME_ZONE.key,
             transfer=ReportedTransferView(
                 id=report.id,
+                kind=report.kind,
                 state=report.state,
                 sender=ReportedPersonView(name=report.sender_name, email=report.sender_email),
                 subject=report.subject,
