@@ -60,6 +60,12 @@ def words_of(pdf: bytes) -> str:
     return " ".join(text.decode().split())
 
 
+def cells_of(pdf: bytes) -> str:
+    """The text cell by cell, where `words_of` goes line by line across columns."""
+    text = subprocess.run(["pdftotext", "-raw", "-", "-"], input=pdf, capture_output=True, check=True).stdout
+    return " ".join(text.decode().split())
+
+
 def opened(pdf: bytes) -> pikepdf.Pdf:
     return pikepdf.open(io.BytesIO(pdf))
 

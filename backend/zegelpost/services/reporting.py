@@ -241,6 +241,8 @@ class Reporting:
         if recipient.method == VerificationMethod.SIGN_IN:
             # Colleagues enter no code: whatever they read or fetched, they read and fetched signed in.
             verified_at = min(filter(None, (recipient.opened_at, recipient.fetched_at)), default=None)
+        if recipient.method == VerificationMethod.LINK:
+            verified_at = recipient.opened_at
         return ReportedRecipient(
             number=number,
             id=recipient.id,
