@@ -160,7 +160,7 @@ async def test_the_report_of_a_file_request_tells_what_the_guest_did(
         assert "Report of a file request" in text
         for form in (page, text):
             told = (
-                "Link by e-mail, without a code",
+                "Link by e-mail only",
                 "Someone with the link",
                 f"{number[:4]}-{number[4:8]}".upper(),
                 "Kopie diploma",
