@@ -265,9 +265,7 @@ async def _check(request: Request, actor: StaffActor, error: str) -> Response:
         422 if error else 200,
         current_page="new",
         transfer=overview,
-        preview=fill_in(overview.text, overview.recipients[0].person.name if overview.recipients else "")
-        if overview.text
-        else None,
+        preview=fill_in(overview.text, name) if overview.text else None,
         policy=services.policy,
         error=error,
         language_href=f"/transfers/{overview.id}/check",
