@@ -42,6 +42,7 @@ from zegelpost.services.handling import Handling
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
+from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.presenting import Presenting
@@ -107,6 +108,7 @@ class Services:
     requesting: Requesting
     following_up: FollowingUp
     handling: Handling
+    noticing: Noticing
     overseeing: Overseeing
     reporting: Reporting
     keeping_contacts: KeepingContacts
@@ -154,6 +156,7 @@ def build_services(
     notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
+    noticing = Noticing(database, notifying, presenting, settings.base_url, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
@@ -173,6 +176,7 @@ def build_services(
         answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
         requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
         following_up=following_up,
+        noticing=noticing,
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
@@ -180,7 +184,7 @@ def build_services(
         keeping_contacts=KeepingContacts(database, keeping_keys, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
-        receiving=Receiving(database, keeping_keys, presenting, clock),
+        receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
         verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
@@ -234,7 +238,14 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
 
 
 def build_worker(services: Services) -> Worker:
-    return Worker(services.notifying, services.erasing, services.uploading, services.signing_in, services.changing_password)
+    return Worker(
+        services.notifying,
+        services.noticing,
+        services.erasing,
+        services.uploading,
+        services.signing_in,
+        services.changing_password,
+    )
 
 
 def build_app(services: Services, *, has_worker: bool = True) -> Starlette:

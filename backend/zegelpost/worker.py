@@ -10,6 +10,7 @@ import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
@@ -21,6 +22,7 @@ _SWEEP_EVERY_SECONDS: Final = 300
 @dataclass(frozen=True, slots=True)
 class Worker:
     notifying: Notifying
+    noticing: Noticing
     erasing: Erasing
     uploading: Uploading
     signing_in: SigningIn
@@ -32,6 +34,7 @@ class Worker:
 
     async def sweep(self) -> None:
         """Everything that is due now, once."""
+        noticed = await self.noticing.run()
         erased = await self.erasing.run()
         swept = await self.uploading.sweep()
         await self.notifying.forget_old()
@@ -39,6 +42,7 @@ class Worker:
         await self.changing_password.forget_old()
         _LOG.info(
             "swept",
+            noticed=noticed,
             expired=erased.expired_count,
             erased=erased.erased_count,
             destroyed_weeks=list(erased.destroyed_weeks),

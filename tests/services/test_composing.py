@@ -38,6 +38,8 @@ TO_SENDER = {"sender_name": HOSTILE, "name": HOSTILE, "email": "rosa@zorg.exampl
 TO_STAFF = {"name": HOSTILE, "link": "https://post.example.nl/account/confirm/" + "s" * 43}
 CHANGES = ("password_changed", "passkey_added", "app_added", "factor_removed", "codes_renewed")
 FROM_GUEST = {"number": "ABCD-EFGH", "document_count": 2}
+FOR_SENDER = {"sender_name": HOSTILE, "sent_at": NOW, "expires_at": NOW, "link": "https://post.example.nl/transfers/a"}
+NOTICING = (Purpose.NOTICE_UNOPENED, Purpose.NOTICE_EXPIRING)
 ASKING = (Purpose.REQUEST, Purpose.REQUEST_REMINDER, Purpose.REQUEST_NEW_LINK, Purpose.ITEM_SENT_BACK)
 VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN),
@@ -56,6 +58,8 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     ),
     (Purpose.ANSWER_RECEIPT, {"name": HOSTILE, "sender_name": HOSTILE, "sent_at": NOW} | FROM_GUEST),
     (Purpose.LINK_LOCKED, TO_SENDER),
+    (Purpose.NOTICE_DOWNLOADED, TO_SENDER),
+    *((purpose, FOR_SENDER | {"waiting_count": count}) for purpose in NOTICING for count in (1, 2)),
     (Purpose.HELP_ASKED, TO_SENDER),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),
@@ -111,7 +115,7 @@ def test_every_notice_renders_whole(purpose: Purpose, facts: dict[str, Any], lan
     assert "<b>" not in page
     assert "&lt;b&gt;&amp;amp; {{ 7 * 7 }}" in page
     assert not re.search(r"\bNone\b|Undefined|\{%|%\}|  ,", text)
-    is_for_staff = purpose in {Purpose.COLLEAGUE_INVITATION, Purpose.ANSWER_RECEIVED}
+    is_for_staff = purpose in {Purpose.COLLEAGUE_INVITATION, Purpose.ANSWER_RECEIVED, *NOTICING}
     assert ("014 000" in text) == (phone is not None and "sent_at" in facts and not is_for_staff)
     assert mail["Subject"]
     assert mail["Content-Language"] == language

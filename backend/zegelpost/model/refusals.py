@@ -280,6 +280,10 @@ class TooManyTemplates(Refusal):
     """Fact: `limit`."""
 
 
+class DaysOutOfRange(Refusal):
+    """Fact: `limit`."""
+
+
 class UploadsUnfinished(Refusal):
     """Fact: `count`, documents that have not fully arrived."""
 

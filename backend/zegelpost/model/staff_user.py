@@ -15,6 +15,7 @@ from zegelpost.model.identifiers import SignInId, StaffUserId
 SIGN_IN_IDLE: Final = timedelta(hours=2)
 SIGN_IN_LONGEST: Final = timedelta(hours=12)
 LONGEST_SIGNATURE: Final = 1000  # characters
+MOST_NOTICE_DAYS: Final = 60
 HALF_SIGN_IN_LONGEST: Final = timedelta(minutes=20)  # long enough to find, or even to install, an authenticator app
 
 
@@ -28,6 +29,10 @@ class StaffUser(Base):
     language: Mapped[str] = mapped_column(String(2), default="nl")
     # What stands where a template says {signature}.
     signature: Mapped[str] = mapped_column(Text, default="")
+    # What they want to be told by mail about their transfers; no days means never.
+    tells_first_download: Mapped[bool] = mapped_column(default=False)
+    tells_unopened_after_days: Mapped[int] = mapped_column(default=3)
+    tells_expiring_before_days: Mapped[int] = mapped_column(default=3)
     is_administrator: Mapped[bool] = mapped_column(default=False)
     is_switched_off: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]

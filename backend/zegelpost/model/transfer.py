@@ -88,6 +88,9 @@ class Transfer(Base):
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
     erased_at: Mapped[datetime | None]
+    # When the sender was told that nobody opened it, and that it expires soon.
+    unopened_told_at: Mapped[datetime | None]
+    expiring_told_at: Mapped[datetime | None]
 
     def require_draft(self) -> None:
         if self.state != TransferState.DRAFT:

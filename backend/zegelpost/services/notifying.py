@@ -380,7 +380,13 @@ def recipient_facts(person: Person, sender: Correspondent, transfer: Transfer) -
     }
 
 
-_TO_SENDER: Final = {Purpose.DELIVERY_FAILED, Purpose.HELP_ASKED, Purpose.LINK_LOCKED}
+_TO_SENDER: Final = {
+    Purpose.ANSWER_RECEIVED,
+    Purpose.DELIVERY_FAILED,
+    Purpose.HELP_ASKED,
+    Purpose.LINK_LOCKED,
+    Purpose.NOTICE_DOWNLOADED,
+}
 MAIL_REASON: Final = {
     "nl": "Controleer het e-mailadres en stuur een nieuwe link.",
     "en": "Please check the e-mail address and send a new link.",

@@ -22,6 +22,7 @@ from zegelpost.model.transfer import Transfer, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, document_of, granted, received_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.noticing import Noticing
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import Subject, record
 
@@ -63,10 +64,13 @@ class Reader:
 
 
 class Receiving:
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, presenting: Presenting, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, keeping_keys: KeepingKeys, presenting: Presenting, noticing: Noticing, clock: Clock
+    ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._presenting = presenting
+        self._noticing = noticing
         self._clock = clock
 
     async def by_grant(self, link_id: str, cookie: SecretToken | None) -> Reader:
@@ -145,11 +149,15 @@ class Receiving:
         async with self._database.work() as session:
             record(session, tag, subject, now)
             if is_fetched:
-                await session.execute(
+                first = await session.scalar(
                     update(Recipient)
                     .where(Recipient.id == reader.recipient.id, Recipient.fetched_at.is_(None))
                     .values(fetched_at=now)
+                    .returning(Recipient.id)
+                    .execution_options(synchronize_session=False)
                 )
+                if first is not None:
+                    await self._noticing.first_download(session, reader.transfer, reader.recipient)
 
 
 async def readable_documents(

@@ -14,6 +14,7 @@ from zegelpost.model.password import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from zegelpost.model.refusals import FormRefused, PasswordIncorrect, Refusal, TooManyAttempts
 from zegelpost.model.secret import SecretToken
 from zegelpost.services.access import StaffActor
+from zegelpost.services.noticing import TypedNotices
 from zegelpost.web import factor_pages
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, sentences, spoken
@@ -22,7 +23,7 @@ from zegelpost.web.pages import page, signed_in, staff_form
 from zegelpost.web.sessions import end_portal
 from zegelpost.web.sign_in_pages import let_in
 
-_DONE: Final = frozenset({"password", "ended", "added", "removed"})
+_DONE: Final = frozenset({"notices", "password", "ended", "added", "removed"})
 _LIMITS: Final = {"shortest": SHORTEST_PASSWORD, "longest": LONGEST_PASSWORD}
 
 
@@ -157,19 +158,37 @@ async def reset(request: Request) -> Response:
 
 
 async def account(request: Request, actor: StaffActor) -> Response:
+    user = actor.user
+    notices = TypedNotices(user.tells_first_download, str(user.tells_unopened_after_days), str(user.tells_expiring_before_days))
+    return await _account(request, actor, notices, {})
+
+
+async def _account(request: Request, actor: StaffActor, notices: TypedNotices, errors: Mapping[str, str]) -> Response:
     services = request.app.state.services
     done = request.query_params.get("done", "")
     return page(
         request,
         "account.html",
         actor,
+        422 if errors else 200,
         current_page="account",
+        notices=notices,
+        errors=errors,
         factors=await services.adding_second_factor.factors(actor),
         sign_ins=await services.signing_in.sign_ins(actor),
         can_use_passkeys=factor_pages.can_use_passkeys(request),
         done=done if done in _DONE else "",
         language_href="/account",
     )
+
+
+async def choose_notices(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    typed = TypedNotices("first_download" in form, form.get("unopened_days", ""), form.get("expiring_days", ""))
+    try:
+        await request.app.state.services.noticing.choose(actor, typed)
+    except FormRefused as refused:
+        return await _account(request, actor, typed, sentences(request, refused))
+    return RedirectResponse("/account?done=notices", 303)
 
 
 async def password_page(request: Request, actor: StaffActor) -> Response:
@@ -214,6 +233,7 @@ def routes() -> list[Route]:
         Route("/account/reset/{secret}", reset_page, methods=get),
         Route("/account/reset/{secret}", reset, methods=post),
         Route("/account", signed_in(account), methods=get),
+        Route("/account/notices", staff_form(choose_notices), methods=post),
         Route("/account/password", signed_in(password_page), methods=get),
         Route("/account/password", staff_form(change_password), methods=post),
         Route("/account/sign-ins/{sign_in_id}/end", staff_form(end_sign_in), methods=post),

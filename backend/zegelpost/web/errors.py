@@ -105,6 +105,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.PlaceholderUnknown: _a(422, translatable("We cannot fill in {%(placeholder)s}. Use {name}, {reference} or {signature}.")),
     r.SignatureTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
     r.TooManyTemplates: _a(422, translatable("These are too many: %(limit)s at most.")),
+    r.DaysOutOfRange: _a(422, translatable("Enter a number of days from 0 to %(limit)s. With 0 you get no mail.")),
     r.UploadsUnfinished: _a(409, translatable("Not all documents have arrived yet. Finish or remove them first.")),
     r.LinkWrong: _a(404, translatable("This link is not right. Use the link or the code from the e-mail.")),
     r.LinkReplaced: _a(410, translatable("There is a newer link. Look for our latest e-mail.")),
