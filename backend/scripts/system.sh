@@ -16,6 +16,7 @@ fi
 extra=""
 ldconfig -p | grep -q 'libpangoft2-1\.0\.so' || extra="$extra libpango-1.0-0 libpangoft2-1.0-0"
 ldconfig -p | grep -q 'libharfbuzz-subset\.so' || extra="$extra libharfbuzz-subset0"
+have fc-list || extra="$extra fontconfig"
 ls /usr/share/fonts/truetype/liberation* >/dev/null 2>&1 || extra="$extra fonts-liberation"
 exists() { have apt-cache && [ -n "$(apt-cache madison "$1")" ]; }
 # For its sake alone the lists of packages are not fetched anew at every start.
