@@ -1,8 +1,9 @@
-"""Fetched is who got the last byte: no wrong byte ever leaves, what breaks off shows, and nothing leaves after the end."""
+"""Fetched is who got every byte: no wrong byte ever leaves, what breaks off shows, and nothing leaves after the end."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -146,10 +147,10 @@ async def until_the_end(line: Line, url: str, **headers: str) -> tuple[bytes, by
 # Who fetched what
 
 
-async def test_fetched_is_who_got_the_last_byte(
+async def test_fetched_is_who_got_every_byte(
     rosa: httpx2.AsyncClient, anna: httpx2.AsyncClient, services: Services, transfer_id: str, path: str
 ) -> None:
-    for asked in ("bytes=0-0", f"bytes=0-{TOTAL // 2}", f"bytes=0-{TOTAL - 2}", f"bytes={TOTAL}-"):
+    for asked in ("bytes=0-0", "bytes=-1", f"bytes=5-{TOTAL // 2}", f"bytes=0-{TOTAL // 2 - 1}", f"bytes={TOTAL}-"):
         await rosa.get(path, headers={"Range": asked})
         assert await downloads(services) == []
     assert await states(anna, transfer_id) == {"Rosa Visser": "opened", "Bram Jansen": "waiting"}
@@ -158,6 +159,107 @@ async def test_fetched_is_who_got_the_last_byte(
 
     assert await downloads(services) == [(EventTag.DOCUMENT_DOWNLOADED, ActorKind.RECIPIENT)]
     assert await states(anna, transfer_id) == {"Rosa Visser": "fetched", "Bram Jansen": "waiting"}
+    # The next download begins at nothing again.
+    await rosa.get(path, headers={"Range": "bytes=-1"})
+    assert len(await downloads(services)) == 1
+
+
+async def test_pieces_fetched_side_by_side_count_once_they_are_all(
+    rosa: httpx2.AsyncClient, services: Services, path: str, database_kind: str
+) -> None:
+    edges = [TOTAL * number // 16 for number in range(17)]
+    ranges = [f"bytes={start}-{stop - 1}" for start, stop in itertools.pairwise(edges)]
+
+    await asyncio.gather(*(rosa.get(path, headers={"Range": asked}) for asked in ranges[1:]))
+    assert await downloads(services) == []
+    await rosa.get(path, headers={"Range": ranges[0]})
+
+    assert await downloads(services) == [(EventTag.DOCUMENT_DOWNLOADED, ActorKind.RECIPIENT)]
+    assert [event.tag for event in await events(services)].count(EventTag.DOCUMENT_CONSULTED) == 1
+
+
+async def test_what_two_people_got_together_nobody_has(
+    rosa: httpx2.AsyncClient, bram: httpx2.AsyncClient, services: Services, transfer_id: str, path: str
+) -> None:
+    await rosa.get(path, headers={"Range": "bytes=0-999999"})
+    await bram.get(f"{TRANSFERS}/{transfer_id}/{path}", headers={"Range": "bytes=1000000-"})
+    assert await downloads(services) == []
+
+
+async def test_asking_for_a_piece_is_on_record_and_going_on_is_not_asking_again(
+    rosa: httpx2.AsyncClient, services: Services, clock: MovableClock, path: str
+) -> None:
+    async def consulted() -> int:
+        return [event.tag for event in await events(services)].count(EventTag.DOCUMENT_CONSULTED)
+
+    await rosa.get(path, headers={"Range": "bytes=-1"})
+    assert await consulted() == 1
+    for asked in ("bytes=0-9", "bytes=0-0", f"bytes={TOTAL}-"):
+        await rosa.get(path, headers={"Range": asked})
+    assert await consulted() == 1
+    await rosa.get(path)  # all of it, so from the beginning
+    assert await consulted() == 2
+    for minutes in range(10, 60, 10):
+        clock.forward(minutes=10)
+        await rosa.get(path, headers={"Range": f"bytes={minutes}-{minutes}"})
+    assert await consulted() == 3  # the whole ended what went before
+    await rosa.head(path, headers={"Range": "bytes=0-0"})
+    assert await consulted() == 3
+
+
+async def test_going_on_after_an_hour_is_asking_again(
+    bram: httpx2.AsyncClient, services: Services, clock: MovableClock, transfer_id: str, path: str
+) -> None:
+    url = f"{TRANSFERS}/{transfer_id}/{path}"
+    await bram.get(url, headers={"Range": "bytes=0-999999"})
+    clock.forward(minutes=59)
+    await bram.get(url, headers={"Range": "bytes=0-0"})
+    assert [event.tag for event in await events(services)].count(EventTag.DOCUMENT_CONSULTED) == 1
+    clock.forward(minutes=2)
+    await bram.get(url, headers={"Range": "bytes=1000000-"})
+    assert [event.tag for event in await events(services)].count(EventTag.DOCUMENT_CONSULTED) == 2
+    assert await downloads(services) == [(EventTag.DOCUMENT_DOWNLOADED, ActorKind.STAFF)]
+
+
+async def test_an_archive_that_was_asked_for_is_on_record(rosa: httpx2.AsyncClient, services: Services) -> None:
+    def told() -> list[EventTag]:
+        return [event.tag for event in recorded if event.tag.value.startswith("archive:")]
+
+    await rosa.head("archive.zip")
+    recorded = await events(services)
+    assert told() == []
+    await rosa.get("archive.zip")
+    recorded = await events(services)
+    assert told() == [EventTag.ARCHIVE_CONSULTED, EventTag.ARCHIVE_DOWNLOADED]
+
+
+async def test_a_download_that_broke_off_and_was_resumed_counts(
+    app: Starlette,
+    anna: httpx2.AsyncClient,
+    anna_portal: Portal,
+    outbox: Outbox,
+    services: Services,
+    port: int,  # noqa: F811 - fixture
+) -> None:
+    content = os.urandom(30_000_000)
+    transfer_id = await send(anna_portal, ROSA, documents={"beeld.dcm": content})
+    path = f"documents/{(await documents_of(anna, transfer_id))[0]['id']}"
+    async with browser(app) as rosa:
+        url = f"{await open_link(rosa, outbox)}/{path}"
+        line = await Line(port, "").open()
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in rosa.cookies.jar)
+        await line.send(line.head("GET", url, Cookie=cookies))
+        await asyncio.wait_for(line.reader.readuntil(b"\r\n\r\n"), 20)
+        begun = await asyncio.wait_for(line.reader.readexactly(5_000_000), 20)
+        line.writer.transport.abort()
+        await asyncio.sleep(0.5)
+        assert await downloads(services) == []
+
+        rest = await rosa.get(url, headers={"Range": f"bytes={len(begun)}-"})
+
+        assert begun + rest.content == content
+        assert await downloads(services) == [(EventTag.DOCUMENT_DOWNLOADED, ActorKind.RECIPIENT)]
+        assert [event.tag for event in await events(services)].count(EventTag.DOCUMENT_CONSULTED) == 1
 
 
 async def test_each_reader_counts_alone_and_the_sender_for_nobody(

@@ -58,9 +58,10 @@ async def test_pages_of_twenty_newest_first_and_none_lost(
 
 
 async def test_handled_is_marked_with_a_name_and_can_be_taken_back(
-    anna_portal: Portal, bram_portal: Portal, mallory_portal: Portal
+    anna_portal: Portal, bram_portal: Portal, mallory_portal: Portal, clock: MovableClock
 ) -> None:
     sent = await send(anna_portal, BRAM, subject="Eén")
+    clock.forward(seconds=1)
     await send(anna_portal, BRAM, subject="Twee")
     for path in ("handled", "forward"):
         assert (await mallory_portal.press(f"/received/{sent}/{path}", is_handled="1", email=BRAM.email)).status_code == 404

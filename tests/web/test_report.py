@@ -141,6 +141,7 @@ async def test_tells_every_event_in_order_with_both_times_and_its_standard_word(
         ("code:verified", 1),
         ("document:consulted", 1),
         ("document:downloaded", 1),
+        ("archive:consulted", 3),
         ("archive:downloaded", 3),
     ]
     [downloaded] = [event for event in events if event["event"] == "document:downloaded"]

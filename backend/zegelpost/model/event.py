@@ -31,6 +31,7 @@ class EventTag(StrEnum):
     DOCUMENT_REMOVED = "document:removed"
     DOCUMENT_CONSULTED = "document:consulted"
     DOCUMENT_DOWNLOADED = "document:downloaded"
+    ARCHIVE_CONSULTED = "archive:consulted"
     ARCHIVE_DOWNLOADED = "archive:downloaded"
     RECIPIENT_BLOCKED = "recipient:blocked"
     RECIPIENT_REMINDED = "recipient:reminded"

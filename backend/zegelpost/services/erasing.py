@@ -14,6 +14,7 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, OrphanBlob, Part, Upload
 from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.handed_over import HandedOver
 from zegelpost.model.recipient import Grant, Link, Recipient
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferState, week_of
 from zegelpost.ports import KeyRing
@@ -108,6 +109,7 @@ async def erase(session: AsyncSession, transfer: Transfer, now: datetime) -> Non
     for blob in await session.scalars(select(Part.blob).where(Part.document_id.in_(documents))):
         session.add(OrphanBlob(name=blob, due_at=now))
     await session.execute(delete(Part).where(Part.document_id.in_(documents)).execution_options(**unsynchronised))
+    await session.execute(delete(HandedOver).where(HandedOver.document_id.in_(documents)).execution_options(**unsynchronised))
     await session.execute(delete(Upload).where(Upload.transfer_id == transfer.id).execution_options(**unsynchronised))
     await session.execute(
         update(Document)

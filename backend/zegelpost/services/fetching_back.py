@@ -12,6 +12,7 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, DocumentState
 from zegelpost.model.event import EventTag
+from zegelpost.model.handed_over import Piece
 from zegelpost.model.refusals import NotFound
 from zegelpost.model.transfer import Transfer, TransferState
 from zegelpost.sealing.keys import MessageKey
@@ -54,8 +55,13 @@ class FetchingBack:
             )
             return OwnCopy(transfer, list(documents), self._keys.message_key(transfer, actor.token), is_whole=True)
 
+    async def handed_over(self, actor: StaffActor, copy: OwnCopy, piece: Piece) -> None:
+        """Record the download of one document when one answer held all of it; what senders fetch of their own proves nothing."""
+        if piece == (0, copy.documents[0].length_bytes):
+            await self.fetched(actor, copy)
+
     async def fetched(self, actor: StaffActor, copy: OwnCopy) -> None:
-        """Record that the last byte was handed over. It is the sender's own, so no recipient counts as having fetched it."""
+        """Record that all of it was handed over. It is the sender's own, so no recipient counts as having fetched it."""
         tag = EventTag.ARCHIVE_DOWNLOADED if copy.is_whole else EventTag.DOCUMENT_DOWNLOADED
         document_id = None if copy.is_whole else copy.documents[0].id
         async with self._database.work() as session:

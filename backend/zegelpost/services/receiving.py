@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -14,6 +14,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, DocumentState, ScanVerdict
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
+from zegelpost.model.handed_over import Piece
 from zegelpost.model.identifiers import DocumentId, TransferId
 from zegelpost.model.recipient import Grant, Recipient
 from zegelpost.model.secret import SecretToken
@@ -21,6 +22,7 @@ from zegelpost.model.template import fill_in
 from zegelpost.model.transfer import Transfer, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, document_of, granted, received_transfer
+from zegelpost.services.handing_over import has_all, is_asked_anew
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.presenting import Presenting
@@ -61,6 +63,15 @@ class Reader:
     recipient: Recipient
     key: MessageKey = field(repr=False)
     subject: Subject
+
+    @property
+    def id(self) -> str:
+        """Whose download it is: of those who work for a department each has their own."""
+        return self.subject.staff_user_id or self.recipient.id
+
+    def about(self, document_id: DocumentId | None) -> Subject:
+        """Who read what, for the record."""
+        return replace(self.subject, transfer_id=self.transfer.id, recipient_id=self.recipient.id, document_id=document_id)
 
 
 class Receiving:
@@ -128,36 +139,43 @@ class Receiving:
         async with self._database.reading() as session:
             return await _complete_documents(session, reader.transfer)
 
-    async def consulted(self, reader: Reader, document_id: DocumentId) -> None:
-        """Record that a document was asked for, whether or not all of it arrives."""
-        await self._record(reader, document_id, EventTag.DOCUMENT_CONSULTED)
-
-    async def downloaded(self, reader: Reader, document_id: DocumentId | None) -> None:
-        """Record that the last byte was handed over; only this counts as fetched."""
-        tag = EventTag.DOCUMENT_DOWNLOADED if document_id else EventTag.ARCHIVE_DOWNLOADED
-        await self._record(reader, document_id, tag, is_fetched=True)
-
-    async def _record(self, reader: Reader, document_id: DocumentId | None, tag: EventTag, *, is_fetched: bool = False) -> None:
+    async def consulted(self, reader: Reader, document: Document, *, is_piece: bool) -> None:
+        """Record that a document was asked for, whether or not all of it arrives. Going on with a download is asking once."""
         now = self._clock()
-        subject = Subject(
-            actor=reader.subject.actor,
-            staff_user_id=reader.subject.staff_user_id,
-            transfer_id=reader.transfer.id,
-            recipient_id=reader.recipient.id,
-            document_id=document_id,
-        )
         async with self._database.work() as session:
-            record(session, tag, subject, now)
-            if is_fetched:
-                first = await session.scalar(
-                    update(Recipient)
-                    .where(Recipient.id == reader.recipient.id, Recipient.fetched_at.is_(None))
-                    .values(fetched_at=now)
-                    .returning(Recipient.id)
-                    .execution_options(synchronize_session=False)
-                )
-                if first is not None:
-                    await self._noticing.first_download(session, reader.transfer, reader.recipient)
+            if not is_piece or await is_asked_anew(session, document, reader.id, now):
+                record(session, EventTag.DOCUMENT_CONSULTED, reader.about(document.id), now)
+
+    async def handed_over(self, reader: Reader, document: Document, piece: Piece) -> None:
+        """Remember what of a document was handed over, and record the download once that is all; only this counts as fetched."""
+        now = self._clock()
+        async with self._database.work() as session:
+            if await has_all(session, document, reader.id, piece, now):
+                await self._record_fetched(session, EventTag.DOCUMENT_DOWNLOADED, reader, document.id, now)
+
+    async def archive_consulted(self, reader: Reader) -> None:
+        """Record that all documents were asked for in one file, whether or not all of it arrives."""
+        async with self._database.work() as session:
+            record(session, EventTag.ARCHIVE_CONSULTED, reader.about(None), self._clock())
+
+    async def archive_downloaded(self, reader: Reader) -> None:
+        """Record that the last byte of the archive was handed over; it has no ranges, so that is all of it."""
+        async with self._database.work() as session:
+            await self._record_fetched(session, EventTag.ARCHIVE_DOWNLOADED, reader, None, self._clock())
+
+    async def _record_fetched(
+        self, session: AsyncSession, tag: EventTag, reader: Reader, document_id: DocumentId | None, now: datetime
+    ) -> None:
+        record(session, tag, reader.about(document_id), now)
+        first = await session.scalar(
+            update(Recipient)
+            .where(Recipient.id == reader.recipient.id, Recipient.fetched_at.is_(None))
+            .values(fetched_at=now)
+            .returning(Recipient.id)
+            .execution_options(synchronize_session=False)
+        )
+        if first is not None:
+            await self._noticing.first_download(session, reader.transfer, reader.recipient)
 
 
 async def readable_documents(

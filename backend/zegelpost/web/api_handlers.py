@@ -32,7 +32,7 @@ from zegelpost.web.api_models import (
     TransferInput,
     TransferView,
 )
-from zegelpost.web.downloads import archive_response, document_response, give_archive, give_document
+from zegelpost.web.downloads import archive_response, document_response, give_archive, give_document, part_of
 from zegelpost.web.network import client_network
 from zegelpost.web.openapi import PREFIX
 from zegelpost.web.report_pages import pdf_response
@@ -229,7 +229,9 @@ async def get_document(request: Request, actor: StaffActor) -> Response:
     except NotFound:
         return await give_document(request, await services.receiving.by_sign_in(actor, _transfer_id(request)))
     opened = await services.downloading.open(copy.key, copy.documents[0])
-    return await document_response(request, opened, on_whole=functools.partial(fetching.fetched, actor, copy))
+    return document_response(
+        request, opened, part_of(request, opened), on_handed=functools.partial(fetching.handed_over, actor, copy)
+    )
 
 
 async def get_archive(request: Request, actor: StaffActor) -> Response:
@@ -241,4 +243,4 @@ async def get_archive(request: Request, actor: StaffActor) -> Response:
     except NotFound:
         return await give_archive(request, await services.receiving.by_sign_in(actor, _transfer_id(request)))
     opened = await services.downloading.open_all(copy.key, copy.documents)
-    return await archive_response(opened, "documents.zip", on_whole=functools.partial(fetching.fetched, actor, copy))
+    return await archive_response(request, opened, "documents.zip", on_whole=functools.partial(fetching.fetched, actor, copy))

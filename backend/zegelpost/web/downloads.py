@@ -6,19 +6,24 @@ import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
+from zegelpost.model.handed_over import Piece
 from zegelpost.model.refusals import RangeNotSatisfiable
 from zegelpost.server import REPLY_EXTENSION, DirectReply
 from zegelpost.services.downloading import OpenDocument, archive
+from zegelpost.services.receiving import Reader
 from zegelpost.web.translation import Language
 
 OnWhole = Callable[[], Awaitable[None]]
+OnHanded = Callable[[Piece], Awaitable[None]]
 _Piece = TypeVar("_Piece", bytes, memoryview)
 # Eighteen digits as for lengths of uploads; Python refuses to read numbers of thousands of digits.
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z", re.ASCII)
@@ -30,44 +35,82 @@ _HEADERS: Final = {
 }
 
 
-async def document_response(request: Request, document: OpenDocument, *, on_whole: OnWhole) -> Response:
-    """One document, or the range of it that was asked for. `on_whole` runs after the last byte of the whole document went out."""
-    etag = f'"{document.tag}"'
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The bytes of a document that one answer holds."""
+
+    start: int
+    stop: int
+    is_range: bool
+
+    @property
+    def length_bytes(self) -> int:
+        return self.stop - self.start
+
+
+def part_of(request: Request, document: OpenDocument) -> Part:
+    """The range that was asked for, or the whole. Raises `RangeNotSatisfiable`."""
+    total = document.length_bytes
+    asked = request.headers.get("range")
+    if asked and request.headers.get("if-range", _etag(document)) == _etag(document) and (wanted := _wanted(asked, total)):
+        return Part(*wanted, is_range=True)
+    return Part(0, total, is_range=False)
+
+
+def document_response(request: Request, document: OpenDocument, part: Part, *, on_handed: OnHanded) -> Response:
+    """A part of one document. `on_handed` runs once, with what was handed over, also when the line drops in the middle."""
+    status = 206 if part.is_range else 200
     headers = {
         **_HEADERS,
         "Accept-Ranges": "bytes",
-        "ETag": etag,
+        "ETag": _etag(document),
         "Content-Disposition": disposition(str(document.name)),
+        "Content-Length": str(part.length_bytes),
     }
-    total = document.length_bytes
-    start, stop, status = 0, total, 200
-    asked = request.headers.get("range")
-    if asked and request.headers.get("if-range", etag) == etag and (wanted := _wanted(asked, total)):
-        start, stop = wanted
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{total}"
-    headers["Content-Length"] = str(stop - start)
+    if part.is_range:
+        headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{document.length_bytes}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    # A download that was broken off and resumed is whole with its last byte.
-    whole = on_whole if stop == total else None
     extension = request.scope.get("extensions", {}).get(REPLY_EXTENSION)
-    if extension:
-        # The kernel has a piece before the next is asked for, so no piece needs memory of its own.
-        return _DirectResponse(extension["reply"], _ahead(document.reader.view_range(start, stop), whole), status, headers)
-    pieces = _ahead(document.reader.read_range(start, stop), whole)
-    return StreamingResponse(pieces, status, headers=headers, media_type="application/octet-stream")
+    return _DocumentResponse(document, part, extension["reply"] if extension else None, on_handed, status, headers)
 
 
-class _DirectResponse(StreamingResponse):
-    """A document, handed to the kernel without a stop on the way (see `server.py`)."""
+def _etag(document: OpenDocument) -> str:
+    return f'"{document.tag}"'
 
-    def __init__(self, reply: DirectReply, pieces: AsyncIterator[memoryview], status: int, headers: dict[str, str]) -> None:
-        super().__init__(pieces, status, headers=headers, media_type="application/octet-stream")
-        self._pieces = pieces
+
+class _DocumentResponse(StreamingResponse):
+    """A document, handed to the kernel without a stop on the way where the server can (see `server.py`)."""
+
+    def __init__(
+        self,
+        document: OpenDocument,
+        part: Part,
+        reply: DirectReply | None,
+        on_handed: OnHanded,
+        status: int,
+        headers: dict[str, str],
+    ) -> None:
+        # The kernel has a piece before the next is asked for, so there no piece needs memory of its own.
+        read = document.reader.view_range if reply else document.reader.read_range
+        self._pieces = self._counted(_ahead(read(part.start, part.stop)))
+        self._start = self._reached = part.start
         self._reply = reply
+        self._on_handed = on_handed
+        self._is_told = False
+        super().__init__(self._pieces, status, headers=headers, media_type="application/octet-stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._reached > self._start:
+                await self._tell()
 
     async def stream_response(self, send: Send) -> None:
+        if self._reply is None:
+            await super().stream_response(send)
+            return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async for piece in self._pieces:
@@ -76,11 +119,36 @@ class _DirectResponse(StreamingResponse):
             self._reply.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _counted(self, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        async for piece in pieces:
+            length = len(piece)
+            yield piece
+            self._reached += length
+        # Before the answer ends: what cannot be put on record must not look like a whole download either.
+        await self._tell()
 
-async def archive_response(documents: list[OpenDocument], name: str, *, on_whole: OnWhole) -> Response:
-    """All documents as they are zipped. Its length is not known beforehand."""
+    async def _tell(self) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        # Who hangs up cancels this request; what they got is a fact all the same.
+        with anyio.CancelScope(shield=True):
+            await self._on_handed((self._start, self._reached))
+
+
+async def archive_response(request: Request, documents: list[OpenDocument], name: str, *, on_whole: OnWhole) -> Response:
+    """All documents as they are zipped. Its length is not known beforehand. `on_whole` runs after the last byte."""
     headers = {**_HEADERS, "Content-Disposition": disposition(name)}
-    return StreamingResponse(_ahead(archive(documents), on_whole), headers=headers, media_type="application/zip")
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type="application/zip")
+    pieces = _and_then(_ahead(archive(documents)), on_whole)
+    return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+
+
+async def _and_then(pieces: AsyncIterator[bytes], on_whole: OnWhole) -> AsyncIterator[bytes]:
+    async for piece in pieces:
+        yield piece
+    await on_whole()
 
 
 def disposition(name: str) -> str:
@@ -109,7 +177,7 @@ def _wanted(header: str, total: int) -> tuple[int, int] | None:
     return start, stop
 
 
-async def _ahead(pieces: Iterator[_Piece], on_whole: OnWhole | None) -> AsyncIterator[_Piece]:
+async def _ahead(pieces: Iterator[_Piece]) -> AsyncIterator[_Piece]:
     """Unseal one piece ahead in a thread, while the one before it travels."""
     coming = asyncio.ensure_future(asyncio.to_thread(next, pieces, None))
     try:
@@ -119,29 +187,29 @@ async def _ahead(pieces: Iterator[_Piece], on_whole: OnWhole | None) -> AsyncIte
     finally:
         if not coming.done():
             await asyncio.gather(coming, return_exceptions=True)
-    if on_whole is not None:
-        await on_whole()
 
 
-async def give_document(request: Request, reader: Any) -> Response:
+async def give_document(request: Request, reader: Reader) -> Response:
     """One document for whoever may read; shared by colleagues and recipients."""
     services = request.app.state.services
     document = await services.receiving.document(reader, request.path_params["document_id"])
     opened = await services.downloading.open(reader.key, document)
-    if request.method == "GET" and "range" not in request.headers:
-        await services.receiving.consulted(reader, document.id)
-    return await document_response(
-        request, opened, on_whole=functools.partial(services.receiving.downloaded, reader, document.id)
-    )
+    part = part_of(request, opened)
+    if request.method == "GET":
+        await services.receiving.consulted(reader, document, is_piece=part.is_range)
+    on_handed = functools.partial(services.receiving.handed_over, reader, document)
+    return document_response(request, opened, part, on_handed=on_handed)
 
 
-async def give_archive(request: Request, reader: Any) -> Response:
+async def give_archive(request: Request, reader: Reader) -> Response:
     """All documents in one file."""
     services = request.app.state.services
     documents = await services.receiving.documents(reader)
     opened = await services.downloading.open_all(reader.key, documents)
-    on_whole = functools.partial(services.receiving.downloaded, reader, None)
-    return await archive_response(opened, _archive_name(request), on_whole=on_whole)
+    if request.method == "GET":
+        await services.receiving.archive_consulted(reader)
+    on_whole = functools.partial(services.receiving.archive_downloaded, reader)
+    return await archive_response(request, opened, _archive_name(request), on_whole=on_whole)
 
 
 def _archive_name(request: Request) -> str:
