@@ -23,14 +23,14 @@ export class Suggestions {
 
   constructor(
     private readonly input: HTMLInputElement,
-    private readonly source: { readonly url: string; readonly csrf: string; readonly found: string },
+    private readonly source: { readonly url: string; readonly csrf: string; readonly found: string; readonly label: string },
     private readonly live: HTMLElement,
     private readonly choose: (contact: Contact) => void,
   ) {
     this.list.id = `suggestions-${String(count++)}`
     this.list.className = 'zp-suggestions'
     this.list.setAttribute('role', 'listbox')
-    this.list.setAttribute('aria-label', input.labels?.[0]?.textContent?.trim() ?? '')
+    this.list.setAttribute('aria-label', source.label)
     this.list.hidden = true
     input.after(this.list)
     for (const [name, value] of Object.entries({

@@ -15,6 +15,7 @@ export function recipients(root: HTMLElement): void {
     url: root.dataset.suggestions ?? '',
     csrf: root.dataset.csrf ?? '',
     found: root.dataset.found ?? '',
+    label: root.dataset.contacts ?? '',
   }
   const live = document.createElement('p')
   live.className = 'zp-hidden'
