@@ -1,5 +1,5 @@
 # `make demo` to try Zegelpost, `make test` to check it. Both install what is missing, on Debian and Ubuntu.
-.PHONY: demo test check assets frontend-modules lock benchmark campaign clean-demo
+.PHONY: demo test check assets frontend-modules lock benchmark campaign pictures clean-demo
 .DEFAULT_GOAL := demo
 PYTHON := .venv/bin/python
 DIST := backend/zegelpost/web/static/dist/manifest.json
@@ -43,6 +43,11 @@ benchmark: assets
 campaign: assets
 	@sh backend/scripts/python.sh test
 	@ZEGELPOST_TEST_KILLS=2000 $(PYTHON) -m pytest tests/journeys/test_kill.py
+
+# Every picture of the documentation anew, in both languages, from demonstrations of its own.
+pictures: assets
+	@sh backend/scripts/python.sh test
+	@$(PYTHON) backend/scripts/pictures.py
 
 clean-demo:
 	rm -rf .demo

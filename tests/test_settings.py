@@ -70,6 +70,12 @@ def test_good_settings_are_complete() -> None:
         ({"BLOBS_URL": "/var/lib/blobs"}, "BLOBS_URL"),
         ({"TRUSTED_PROXIES": "10.0.0.1, proxy.example.nl"}, "TRUSTED_PROXIES"),
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES"),
+        ({"SECURITY_CONTACT": "security@example.nl"}, "SECURITY_CONTACT"),
+        ({"SECURITY_CONTACT": "mailto:Security <security@example.nl>"}, "SECURITY_CONTACT"),
+        ({"SECURITY_CONTACT": "mailto:security@example.nl?subject=x"}, "SECURITY_CONTACT"),
+        ({"SECURITY_CONTACT": "http://example.nl/report"}, "SECURITY_CONTACT"),
+        ({"SECURITY_CONTACT": "https:///report"}, "SECURITY_CONTACT"),
+        ({"SECURITY_CONTACT": "https://example.nl/report\u2028Contact:https://evil.example"}, "SECURITY_CONTACT"),
         ({"DEMO": "1"}, "DEMO"),
         ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
         ({"DEMO": "perhaps"}, "DEMO"),
@@ -85,6 +91,12 @@ def test_a_bad_value_is_one_line_that_names_the_setting(change: dict[str, str], 
 
     assert PREFIX + named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])
+def test_a_contact_for_weaknesses_is_an_address_that_opens(contact: str) -> None:
+    assert read(GOOD | {"SECURITY_CONTACT": contact}).security_contact == contact
+    assert read(GOOD).security_contact is None
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,14 @@ from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
-from zegelpost.settings import Settings
+from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
     contact_pages,
     demo,
     department_pages,
     guest_pages,
+    handbook_pages,
     health,
     received_pages,
     recipient_pages,
@@ -74,6 +75,8 @@ from zegelpost.web import (
 )
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
+from zegelpost.web.handbook import Handbook
+from zegelpost.web.handbook_facts import facts_of_policy
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
 from zegelpost.web.network import TrustedProxies
 from zegelpost.web.rendering import STATIC_ADDRESS, WEB, Templates, create_templates
@@ -124,6 +127,7 @@ class Services:
     erasing: Erasing
     templates: Templates
     translators: dict[Language, Translator]
+    handbook: Handbook
     demo_outbox: DemoOutbox | None
 
 
@@ -191,12 +195,23 @@ def build_services(
         keeping_keys=keeping_keys,
         notifying=notifying,
         erasing=Erasing(database, ring, clock),
-        templates=create_templates(
-            translators=translators, site={"organisation": settings.organisation, "is_demo": settings.is_demo}
-        ),
+        templates=create_templates(translators=translators, site={**_names(settings), "is_demo": settings.is_demo}),
         translators=translators,
+        handbook=Handbook(translators, lambda language: {**_names(settings), **facts_of_policy(policy, language)}),
         demo_outbox=outbox,
     )
+
+
+def _names(settings: Settings) -> dict[str, object]:
+    """How this installation and its people are called on pages; `organisation_name` is empty where nobody named it."""
+    return {
+        "organisation": settings.organisation,
+        "organisation_name": "" if settings.organisation == NO_ORGANISATION else settings.organisation,
+        "help_phone": settings.help_phone,
+        "host": settings.host,
+        "mail_from": settings.mail_from,
+        "security_contact": settings.security_contact,
+    }
 
 
 # Client libraries of services that this installation does not use are not even imported: some take a second.
@@ -287,6 +302,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),
             *health.routes(),
+            *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),
             Route("/favicon.ico", health.favicon, methods=["GET"]),
             Mount(STATIC_ADDRESS, StaticFiles(directory=WEB / "static")),

@@ -18,9 +18,11 @@ PREFIX: Final = "ZEGELPOST_"
 SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "OIDC_CLIENT_SECRET", "BLOBS_URL", "METRICS_TOKEN")
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
-    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE",
+    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
 )  # fmt: skip
 
+# What stands for the organisation where nobody named one.
+NO_ORGANISATION: Final = "Zegelpost"
 
 _REQUIRED: Final = {
     "SMTP_URL": "where to hand mail to",
@@ -52,8 +54,9 @@ class Settings:
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
-    organisation: str = "Zegelpost"
+    organisation: str = NO_ORGANISATION
     help_phone: str | None = None
+    security_contact: str | None = None
     is_demo: bool = False
 
     @property
@@ -91,8 +94,9 @@ class Settings:
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
             metrics_token=values.get("METRICS_TOKEN") or None,
-            organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else "Zegelpost"),
+            organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
+            security_contact=_security_contact(values.get("SECURITY_CONTACT")),
             is_demo=is_demo,
         )
 
@@ -216,6 +220,23 @@ def _mail_from(text: str | None) -> str:
         return str(EmailAddress.parse(address))
     except EmailAddressInvalid:
         raise SettingsError(f"{PREFIX}MAIL_FROM must be an address alone, such as post@example.nl, not {address}") from None
+
+
+def _security_contact(text: str | None) -> str | None:
+    """An address as `Contact` in security.txt takes it (RFC 9116, section 2.5.3)."""
+    if not text:
+        return None
+    wrong = SettingsError(f"{PREFIX}SECURITY_CONTACT must be mailto:name@example.nl or https://…, not {text!r}")
+    if text.startswith("mailto:"):
+        try:
+            return f"mailto:{EmailAddress.parse(text.removeprefix('mailto:'))}"
+        except EmailAddressInvalid:
+            raise wrong from None
+    parts = _split("SECURITY_CONTACT", text)
+    # White space would begin another line of the file.
+    if parts.scheme != "https" or not parts.hostname or any(character.isspace() for character in text):
+        raise wrong
+    return text
 
 
 def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:

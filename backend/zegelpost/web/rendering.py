@@ -166,7 +166,7 @@ def create_templates(
 ) -> Templates:
     """Build the environments.
 
-    `site` holds what every page knows: `organisation`, `is_demo`, `footer_links`. Raises `AssetsMissing` when the
+    `site` holds what every page knows: `organisation`, `is_demo`, and what the footer shows. Raises `AssetsMissing` when the
     front-end was not built.
     """
     assets = Assets.read(dist)
