@@ -39,6 +39,7 @@ from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handling import Handling
+from zegelpost.services.importing_contacts import ImportingContacts
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
@@ -59,6 +60,7 @@ from zegelpost.services.verifying import Verifying
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
+    contact_import_pages,
     contact_pages,
     demo,
     department_pages,
@@ -115,6 +117,7 @@ class Services:
     overseeing: Overseeing
     reporting: Reporting
     keeping_contacts: KeepingContacts
+    importing_contacts: ImportingContacts
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
@@ -164,6 +167,7 @@ def build_services(
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
+    keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
     translators = dict(load_translators())
     return Services(
         settings=settings,
@@ -185,7 +189,8 @@ def build_services(
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
-        keeping_contacts=KeepingContacts(database, keeping_keys, clock),
+        keeping_contacts=keeping_contacts,
+        importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
@@ -296,6 +301,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *received_pages.routes(),
             *request_pages.routes(),
             *department_pages.routes(),
+            *contact_import_pages.routes(),
             *contact_pages.routes(),
             *template_pages.routes(),
             *api_routes(),

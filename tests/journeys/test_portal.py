@@ -11,12 +11,20 @@ FILE = b"Naam;E-mailadres;Mobiel\nZoe Kok;zoe@zorg.example;0612345679\nKapot;gee
 WORDS = {
     "nl": {
         "save": "Bewaar",
-        "import": "Importeren",
+        "preview": "Bekijk wat er verandert",
+        "take_over": "Deze contactpersonen bewaren",
         "insert": "Voeg in",
         "handled": "Markeer als afgehandeld",
         "add": "Voeg toe",
     },
-    "en": {"save": "Save", "import": "Import", "insert": "Insert", "handled": "Mark as handled", "add": "Add"},
+    "en": {
+        "save": "Save",
+        "preview": "See what would change",
+        "take_over": "Save these contacts",
+        "insert": "Insert",
+        "handled": "Mark as handled",
+        "add": "Add",
+    },
 }
 SIZES = [("nl", 390), ("en", 1280)]
 
@@ -46,7 +54,10 @@ def test_contacts_and_standard_texts_help_to_send(demo: RunningDemo, chromium: B
     anna.page.goto(demo.base_url + "/contacts/import")
     anna.look()
     anna.page.set_input_files("#file", {"name": "adressen.csv", "mimeType": "text/csv", "buffer": FILE})
-    _press(anna.page, words["import"])
+    _press(anna.page, words["preview"])
+    expect(anna.page.get_by_text("Kapot")).to_be_visible()
+    anna.look()
+    _press(anna.page, words["take_over"])
     expect(anna.page.get_by_text("Kapot")).to_be_visible()
     anna.look()
 

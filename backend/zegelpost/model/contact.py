@@ -1,4 +1,4 @@
-"""Contacts: people outside the organisation, in the address book of a staff user or of a department."""
+"""Contacts: people outside (or inside) that someone writes to again, in an address book of a person or of a department."""
 
 from __future__ import annotations
 
@@ -15,75 +15,34 @@ from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import ContactId, DepartmentId, StaffUserId
 from zegelpost.model.phone_number import PhoneNumber
+from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import LONGEST_NAME
-from zegelpost.model.refusals import FormRefused, NameMissing, NameTooLong, OrganisationTooLong, Refusal
+from zegelpost.model.refusals import (
+    EmailAddressInvalid,
+    FormRefused,
+    NameMissing,
+    NameTooLong,
+    OrganisationTooLong,
+    PhoneCountryNotAllowed,
+    Refusal,
+)
 
 LONGEST_ORGANISATION: Final = 200  # characters
-MOST_CONTACTS: Final = 5000  # of one owner; more is a directory, and searching opens them one by one
+# Of one book. All of them are opened to search in names, see `services/keeping_contacts.py` for what that costs.
+MOST_CONTACTS: Final = 5000
 
 
 class ContactSource(StrEnum):
-    """Where a contact came from first."""
+    """Where a contact came from. What another system feeds is told apart here from what people keep themselves."""
 
     TYPED = "typed"
-    SENDING = "sending"
-    IMPORTED = "imported"
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What is known of someone. Sealed in the database under an installation key."""
-
-    name: str = field(repr=False)
-    organisation: str = field(repr=False)
-    email: EmailAddress = field(repr=False)
-    mobile: PhoneNumber | None = field(repr=False)
-
-    @classmethod
-    def parse(cls, *, name: str, organisation: str, email: str, mobile: str) -> Card:
-        """Check and trim; raise `FormRefused` with every field that was refused."""
-        refused: dict[str, Refusal] = {}
-        name, organisation = " ".join(name.split()), " ".join(organisation.split())
-        if not name:
-            refused["name"] = NameMissing()
-        if len(name) > LONGEST_NAME:
-            refused["name"] = NameTooLong(limit=LONGEST_NAME)
-        if len(organisation) > LONGEST_ORGANISATION:
-            refused["organisation"] = OrganisationTooLong(limit=LONGEST_ORGANISATION)
-        address: EmailAddress | None = None
-        number: PhoneNumber | None = None
-        try:
-            address = EmailAddress.parse(email)
-        except Refusal as refusal:
-            refused["email"] = refusal
-        try:
-            number = PhoneNumber.parse(mobile) if mobile.strip() else None
-        except Refusal as refusal:
-            refused["mobile"] = refusal
-        if refused or address is None:
-            raise FormRefused(refused)
-        return cls(name, organisation, address, number)
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"email": str(self.email), "mobile": self.mobile and self.mobile.e164})
-
-    @classmethod
-    def from_json(cls, text: str) -> Card:
-        """Read back what `to_json` wrote; the values were checked when they came in."""
-        fields = json.loads(text)
-        local, _, domain = fields["email"].rpartition("@")
-        mobile = PhoneNumber(fields["mobile"]) if fields["mobile"] else None
-        return cls(fields["name"], fields["organisation"], EmailAddress(local, domain), mobile)
-
-    def matches(self, letters: str) -> bool:
-        """Whether these letters, in lower case, occur in name, organisation or address, or these digits in the number."""
-        digits = "".join(c for c in letters if c.isdigit())
-        if letters in f"{self.name}\n{self.organisation}\n{self.email}".casefold():
-            return True
-        return len(digits) > 3 and self.mobile is not None and digits.removeprefix("0") in self.mobile.e164  # noqa: PLR2004
+    SENDING = "sending"  # saved while sending to them
+    IMPORTED = "imported"  # from a file
 
 
 class Contact(Base):
+    """One address in one book. Belongs to a staff user or to a department, then to every member, then and later."""
+
     __tablename__ = "contact"
     __table_args__ = (
         CheckConstraint("(owner_id IS NULL) <> (department_id IS NULL)", name="one_owner"),
@@ -102,3 +61,73 @@ class Contact(Base):
     changed_at: Mapped[datetime]
     # When a code that was sent to this very number was entered right.
     number_worked_at: Mapped[datetime | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedContact:
+    """A contact as typed, or as it stood in a file; nothing checked yet."""
+
+    name: str = field(default="", repr=False)
+    organisation: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    mobile: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a contact says. Sealed in the database under an installation key."""
+
+    name: str = field(repr=False)
+    organisation: str = field(repr=False)
+    email: EmailAddress = field(repr=False)
+    mobile: PhoneNumber | None = field(repr=False)
+
+    @classmethod
+    def parse(cls, typed: TypedContact, policy: Policy) -> Card:
+        """Check everything at once; raise `FormRefused` that names each refused field."""
+        refused: dict[str, Refusal] = {}
+        name, organisation = " ".join(typed.name.split()), " ".join(typed.organisation.split())
+        if not name:
+            refused["name"] = NameMissing()
+        if len(name) > LONGEST_NAME:
+            refused["name"] = NameTooLong(limit=LONGEST_NAME)
+        if len(organisation) > LONGEST_ORGANISATION:
+            refused["organisation"] = OrganisationTooLong(limit=LONGEST_ORGANISATION)
+        email: EmailAddress | None = None
+        try:
+            email = EmailAddress.parse(typed.email)
+        except EmailAddressInvalid as refusal:
+            refused["email"] = refusal
+        mobile: PhoneNumber | None = None
+        try:
+            mobile = parse_mobile(typed.mobile, policy)
+        except Refusal as refusal:
+            refused["mobile"] = refusal
+        if refused or email is None:
+            raise FormRefused(refused)
+        return cls(name, organisation, email, mobile)
+
+    def onto(self, known: Card) -> Card:
+        """Put this card over an older one: what is empty here takes nothing away there."""
+        return Card(self.name, self.organisation or known.organisation, self.email, self.mobile or known.mobile)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self) | {"email": str(self.email), "mobile": self.mobile and self.mobile.e164})
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read back what `to_json` wrote; the values were checked when they came in."""
+        fields = json.loads(text)
+        local, _, domain = fields["email"].rpartition("@")
+        mobile = PhoneNumber(fields["mobile"]) if fields["mobile"] else None
+        return cls(fields["name"], fields["organisation"], EmailAddress(local, domain), mobile)
+
+
+def parse_mobile(typed: str, policy: Policy) -> PhoneNumber | None:
+    """A number that codes may be sent to; nothing for nothing. Raises what stands in the way."""
+    if not typed.strip():
+        return None
+    mobile = PhoneNumber.parse(typed)
+    if mobile.country_prefix not in policy.country_prefixes:
+        raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
+    return mobile

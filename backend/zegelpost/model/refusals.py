@@ -258,11 +258,20 @@ class ContactExists(Refusal):
     """The book has this e-mail address already."""
 
 
-class ContactFileUnreadable(Refusal): ...
+class ContactFileMissing(Refusal):
+    """No file was chosen, or an empty one."""
+
+
+class ContactFileUnreadable(Refusal):
+    """Neither CSV nor vCard."""
+
+
+class ContactColumnsMissing(Refusal):
+    """A CSV file in which no column is called anything like e-mail address."""
 
 
 class TooManyContacts(Refusal):
-    """Fact: `limit`."""
+    """Fact: `limit`, of one book or of one file."""
 
 
 class TextMissing(Refusal): ...

@@ -35,8 +35,9 @@ class TypedRecipient:
     mobile: str = ""
     method: str = ""
     access_code: str = field(default="", repr=False)
-    # Keep them in the address book once the draft is saved.
+    # Save them in the sender's address book, or in that of a department.
     is_kept: bool = False
+    book: str = ""
     # The draft has their access code already, as a hash; typing it again is not needed.
     has_access_code: bool = False
 

@@ -1,235 +1,343 @@
-"""Keeping contacts: the address books of staff users and departments, and what sending teaches about their numbers."""
+"""Keeping contacts: the address books of people and departments, finding in them, and which number worked when.
+
+Names are sealed, so finding one means opening a whole book: some thirty microseconds a contact, off the event loop, and never
+more than `MOST_OPENED` of them for one request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource
+from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource, TypedContact
+from zegelpost.model.department import Department, Membership
+from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import ContactId, DepartmentId, new_identifier
+from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Recipient
-from zegelpost.model.refusals import ContactExists, DepartmentNotFound, FormRefused, Refusal, TooManyContacts
+from zegelpost.model.refusals import ContactExists, DepartmentNotFound, FormRefused, TooManyContacts
+from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.access import StaffActor, is_contacts_owner, own_contact
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.overseeing import MINE
+from zegelpost.services.recording import record
 
-MOST_SUGGESTED: Final = 8
+PAGE: Final = 50
+MOST_SUGGESTED: Final = 10
+# The most recently changed ones of all books that someone can see; a full book of their own and that of a department fit.
+MOST_OPENED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactOverview:
+    """A contact as its owners see it."""
+
     id: ContactId
     card: Card
-    department_id: str
+    department_id: DepartmentId | None
     department_name: str
+    source: ContactSource
     number_worked_at: datetime | None
-
-
-class RowOutcome(StrEnum):
-    ADDED = "added"
-    CHANGED = "changed"
-    SAME = "same"
-    SKIPPED = "skipped"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypedContact:
-    """One contact as typed or as it stands in a file, nothing checked yet."""
-
-    name: str = field(default="", repr=False)
-    organisation: str = field(default="", repr=False)
-    email: str = field(default="", repr=False)
-    mobile: str = field(default="", repr=False)
+    created_at: datetime
+    changed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class ImportedRow:
-    """What became of one row of a file; `refusals` say why it was skipped, or which of its parts was left out."""
-
+class ContactPage:
+    items: Sequence[ContactOverview]
     number: int
-    label: str = field(repr=False)
-    outcome: RowOutcome
-    refusals: Sequence[Refusal] = ()
+    total_count: int
+
+    @property
+    def last(self) -> int:
+        return max(1, -(-self.total_count // PAGE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToKeep:
+    """Someone to save while sending. Without a department in one's own book."""
+
+    typed: TypedContact = field(repr=False)
+    department_id: str = ""
 
 
 class KeepingContacts:
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, clock: Clock) -> None:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, policy: Policy, clock: Clock) -> None:
         self._database = database
         self._keys = keeping_keys
+        self._policy = policy
         self._clock = clock
 
-    async def contacts(self, actor: StaffActor, *, letters: str = "", book: str | None = None) -> list[ContactOverview]:
-        """All contacts of this person and their departments by name, or those with `letters` in them.
+    async def contacts(
+        self, actor: StaffActor, *, letters: str = "", book: str = "", page: int = 1, count: int = PAGE
+    ) -> ContactPage:
+        """By name. `letters` narrows to who has them, `book` to `MINE` or to a department by its identifier."""
+        found = matching(await self.everyone(actor, book=book), letters)
+        found.sort(key=lambda contact: (folded(contact.card.name), contact.id))
+        return ContactPage(found[(page - 1) * count : page * count], page, len(found))
 
-        `book`: an empty text for one's own, or a department's identifier.
-        """
-        letters = letters.strip().casefold()
-        query = select(Contact).where(is_contacts_owner(actor))
-        if book is not None:
-            query = query.where(Contact.department_id == book if book else Contact.department_id.is_(None))
-        async with self._database.reading() as session:
-            found = [self._overview(actor, contact) for contact in await session.scalars(query)]
-        return sorted(
-            (each for each in found if not letters or each.card.matches(letters)), key=lambda each: each.card.name.casefold()
-        )
-
-    async def suggestions(self, actor: StaffActor, letters: str) -> list[ContactOverview]:
-        """A few that fit what is being typed; who begins with it comes first. Nothing for a single letter."""
-        letters = letters.strip().casefold()
-        if len(letters) < 2:  # noqa: PLR2004
+    async def suggest(self, actor: StaffActor, letters: str) -> list[ContactOverview]:
+        """At most `MOST_SUGGESTED`: first whose name begins so, then whose number worked last; one address once."""
+        if not letters.strip():
             return []
-        found = await self.contacts(actor, letters=letters)
-        unique = list({each.card.email.comparable: each for each in reversed(found)}.values())
-        unique.sort(key=lambda each: (not each.card.name.casefold().startswith(letters), each.card.name.casefold()))
-        return unique[:MOST_SUGGESTED]
+        start = folded(letters.strip())
+        found = matching(await self.everyone(actor), letters)
+        found.sort(key=lambda contact: folded(contact.card.name))
+        found.sort(key=lambda contact: contact.number_worked_at.timestamp() if contact.number_worked_at else 0.0, reverse=True)
+        found.sort(key=lambda contact: not folded(contact.card.name).startswith(start))
+        once: dict[object, ContactOverview] = {}
+        for contact in found:
+            once.setdefault((contact.card.email.comparable, contact.card.mobile), contact)
+        return list(once.values())[:MOST_SUGGESTED]
+
+    async def everyone(self, actor: StaffActor, *, book: str = "") -> list[ContactOverview]:
+        """All that this person can see, opened, in no order."""
+        query = _rows().where(is_contacts_owner(actor)).order_by(Contact.changed_at.desc(), Contact.id).limit(MOST_OPENED)
+        if book:
+            query = query.where(Contact.department_id.is_(None) if book == MINE else Contact.department_id == book)
+        async with self._database.reading() as session:
+            rows = (await session.execute(query)).all()
+        cards = await asyncio.to_thread(self._keys.cards, [(row.id, row.sealed_card) for row in rows])
+        return [_overview(actor, row, card) for row, card in zip(rows, cards, strict=True)]
 
     async def contact(self, actor: StaffActor, contact_id: str) -> ContactOverview:
         """One contact. Raises `NotFound`."""
         async with self._database.reading() as session:
-            return self._overview(actor, await own_contact(session, actor, contact_id))
-
-    async def add(
-        self, actor: StaffActor, card: Card, department_id: str = "", source: ContactSource = ContactSource.TYPED
-    ) -> ContactId:
-        """Raises `ContactExists`, `DepartmentNotFound`, `TooManyContacts`."""
-        async with self._database.work() as session:
-            await self._require_room(session, actor, department_id, 1)
-            if await self._at(session, actor, card, department_id) is not None:
-                raise FormRefused({"email": ContactExists()})
-            return self._add(session, actor, card, department_id, source)
-
-    async def change(self, actor: StaffActor, contact_id: str, card: Card, department_id: str) -> None:
-        """Replace what is known, or move it to another book. Raises the same."""
-        async with self._database.work() as session:
             contact = await own_contact(session, actor, contact_id)
-            if (contact.department_id or "") != department_id:
-                await self._require_room(session, actor, department_id, 1)
-            other = await self._at(session, actor, card, department_id)
-            if other is not None and other.id != contact.id:
+            row = (await session.execute(_rows().where(Contact.id == contact.id))).one()
+        return _overview(actor, row, self._keys.card(row.id, row.sealed_card))
+
+    async def add(self, actor: StaffActor, typed: TypedContact, department_id: str = "") -> ContactId:
+        """Raises `FormRefused` for what is wrong, also for an address that the book has, and `TooManyContacts`."""
+        card = Card.parse(typed, self._policy)
+        book = book_of(actor, department_id)
+        async with self._database.work() as session:
+            await lock_book(session, actor, book)
+            if await self.find(session, actor, book, card) is not None:
                 raise FormRefused({"email": ContactExists()})
-            _own(contact, actor, department_id)
-            self._write(contact, card)
-
-    async def delete(self, actor: StaffActor, contact_id: str) -> None:
-        async with self._database.work() as session:
-            await session.delete(await own_contact(session, actor, contact_id))
-
-    async def save(self, actor: StaffActor, cards: Sequence[Card], department_id: str = "") -> None:
-        """Keep whom one sends to: new ones are added, and a number that was typed now replaces an older one."""
-        async with self._database.work() as session:
-            await self._require_room(session, actor, department_id, len(cards))
-            for card in cards:
-                contact = await self._at(session, actor, card, department_id)
-                if contact is None:
-                    self._add(session, actor, card, department_id, ContactSource.SENDING)
-                else:
-                    known = self._keys.card(contact)
-                    self._write(contact, Card(card.name, known.organisation, card.email, card.mobile or known.mobile))
-
-    async def take_in(self, actor: StaffActor, rows: Sequence[TypedContact], department_id: str = "") -> list[ImportedRow]:
-        """Add the rows of a file, or change who is there already; says of each row what became of it.
-
-        A number that cannot get text messages is left out, and the rest of the row is kept.
-        """
-        report: list[ImportedRow] = []
-        async with self._database.work() as session:
-            await self._require_room(session, actor, department_id, len(rows))
-            for number, row in enumerate(rows, 1):
-                report.append(await self._take_in(session, actor, number, row, department_id))
-        return report
-
-    async def _take_in(
-        self, session: AsyncSession, actor: StaffActor, number: int, row: TypedContact, department_id: str
-    ) -> ImportedRow:
-        label = row.name.strip() or row.email.strip()
-        refusals: list[Refusal] = []
-        name = row.name if row.name.strip() else row.email.partition("@")[0]
-        fields = {"name": name, "organisation": row.organisation, "email": row.email}
-        try:
-            card = Card.parse(**fields, mobile=row.mobile)
-        except FormRefused as refused:
-            refusals = list(refused.fields.values())
-            if set(refused.fields) != {"mobile"}:
-                return ImportedRow(number, label, RowOutcome.SKIPPED, refusals)
-            card = Card.parse(**fields, mobile="")
-        contact = await self._at(session, actor, card, department_id)
-        if contact is None:
-            self._add(session, actor, card, department_id, ContactSource.IMPORTED)
-            await session.flush()
-            return ImportedRow(number, label, RowOutcome.ADDED, refusals)
-        known = self._keys.card(contact)
-        merged = Card(card.name, card.organisation or known.organisation, card.email, card.mobile or known.mobile)
-        if merged == known:
-            return ImportedRow(number, label, RowOutcome.SAME, refusals)
-        self._write(contact, merged)
-        return ImportedRow(number, label, RowOutcome.CHANGED, refusals)
-
-    async def _require_room(self, session: AsyncSession, actor: StaffActor, department_id: str, count: int) -> None:
-        if department_id and department_id not in actor.departments:
-            raise FormRefused({"department_id": DepartmentNotFound()})
-        there = await session.scalar(select(func.count()).select_from(Contact).where(_in_book(actor, department_id)))
-        if (there or 0) + count > MOST_CONTACTS:
-            raise TooManyContacts(limit=MOST_CONTACTS)
-
-    async def _at(self, session: AsyncSession, actor: StaffActor, card: Card, department_id: str) -> Contact | None:
-        index = self._keys.index("email", card.email.comparable)
-        found: Any = await session.scalar(
-            select(Contact).where(_in_book(actor, department_id), Contact.email_index == index).with_for_update()
-        )
-        contact: Contact | None = found
-        return contact
-
-    def _add(self, session: AsyncSession, actor: StaffActor, card: Card, department_id: str, source: ContactSource) -> ContactId:
-        contact = Contact(id=ContactId(new_identifier()), source=source, created_at=self._clock())
-        _own(contact, actor, department_id)
-        self._write(contact, card)
-        session.add(contact)
+            await require_room(session, actor, book)
+            contact = self.write_new(session, actor, book, card, ContactSource.TYPED)
+            record(session, EventTag.CONTACT_ADDED, actor.subject(), contact.created_at, contact=contact.id, department=book)
         return contact.id
 
-    def _write(self, contact: Contact, card: Card) -> None:
+    async def change(self, actor: StaffActor, contact_id: str, typed: TypedContact, department_id: str) -> None:
+        """Replace what is known, or move it to another book. Raises `NotFound`, and the same as `add`."""
+        card = Card.parse(typed, self._policy)
+        book = book_of(actor, department_id)
+        async with self._database.work() as session:
+            await lock_book(session, actor, book)
+            contact = await own_contact(session, actor, contact_id)
+            same = await self.find(session, actor, book, card)
+            if same is not None and same.id != contact.id:
+                raise FormRefused({"email": ContactExists()})
+            if contact.department_id != book:
+                await require_room(session, actor, book)
+                contact.department_id = book
+                contact.owner_id = None if book else actor.user.id
+            self.write(contact, card)
+            record(session, EventTag.CONTACT_CHANGED, actor.subject(), contact.changed_at, contact=contact.id, department=book)
+
+    async def delete(self, actor: StaffActor, contact_id: str) -> None:
+        """Raises `NotFound`. What was sent to them stays."""
+        async with self._database.work() as session:
+            contact = await own_contact(session, actor, contact_id)
+            await session.delete(contact)
+            record(
+                session,
+                EventTag.CONTACT_REMOVED,
+                actor.subject(),
+                self._clock(),
+                contact=contact.id,
+                department=contact.department_id,
+            )
+
+    async def keep(self, actor: StaffActor, wanted: Mapping[int, ToKeep]) -> None:
+        """Save while sending, by the row on the form: who is there already gets the name and number that were typed.
+
+        Raises `FormRefused` that names each refused field as `recipients.<row>.<field>`.
+        """
+        async with self._database.work() as session:
+            # Books in one order, so that two who save in several do not wait for each other.
+            for row, each in sorted(wanted.items(), key=lambda pair: pair[1].department_id):
+                try:
+                    await self._keep_one(session, actor, each)
+                except FormRefused as form:
+                    fields = {"book" if name == "department_id" else name: refusal for name, refusal in form.fields.items()}
+                    raise FormRefused({f"recipients.{row}.{name}": refusal for name, refusal in fields.items()}) from None
+                except TooManyContacts as refusal:
+                    raise FormRefused({f"recipients.{row}.save": refusal}) from None
+
+    async def _keep_one(self, session: AsyncSession, actor: StaffActor, wanted: ToKeep) -> None:
+        card, book = Card.parse(wanted.typed, self._policy), book_of(actor, wanted.department_id)
+        await lock_book(session, actor, book)
+        contact = await self.find(session, actor, book, card)
+        if contact is None:
+            await require_room(session, actor, book)
+            contact = self.write_new(session, actor, book, card, ContactSource.SENDING)
+            tag = EventTag.CONTACT_ADDED
+        elif self.merge(contact, card):
+            tag = EventTag.CONTACT_CHANGED
+        else:
+            return
+        record(session, tag, actor.subject(), contact.changed_at, contact=contact.id, department=book)
+
+    async def export(self, actor: StaffActor, file_format: str) -> list[Card]:
+        """All cards that this person can see, by name, to be taken out in a file; that they were is recorded."""
+        cards = [contact.card for contact in await self.everyone(actor)]
+        async with self._database.work() as session:
+            record(session, EventTag.CONTACTS_EXPORTED, actor.subject(), self._clock(), count=len(cards), format=file_format)
+        return sorted(cards, key=lambda card: folded(card.name))
+
+    # Within a unit of work
+
+    async def find(self, session: AsyncSession, actor: StaffActor, book: DepartmentId | None, card: Card) -> Contact | None:
+        """Who has this address in a book."""
+        index = self._keys.index("email", card.email.comparable)
+        return await session.scalar(select(Contact).where(is_in_book(actor, book), Contact.email_index == index))
+
+    def write_new(
+        self, session: AsyncSession, actor: StaffActor, book: DepartmentId | None, card: Card, source: ContactSource
+    ) -> Contact:
+        contact = Contact(
+            id=ContactId(new_identifier()),
+            owner_id=None if book else actor.user.id,
+            department_id=book,
+            source=source,
+            created_at=self._clock(),
+        )
+        self.write(contact, card)
+        session.add(contact)
+        return contact
+
+    def write(self, contact: Contact, card: Card) -> None:
         number_index = self._keys.index("number", card.mobile.e164) if card.mobile else None
         if contact.number_index != number_index:
+            # Another number has proved nothing yet.
             contact.number_worked_at = None
         contact.number_index = number_index
         contact.email_index = self._keys.index("email", card.email.comparable)
         contact.sealed_card = self._keys.seal_card(card, contact.id)
         contact.changed_at = self._clock()
 
-    def _overview(self, actor: StaffActor, contact: Contact) -> ContactOverview:
-        return ContactOverview(
-            id=contact.id,
-            card=self._keys.card(contact),
-            department_id=contact.department_id or "",
-            department_name=actor.departments[contact.department_id].name if contact.department_id else "",
-            number_worked_at=contact.number_worked_at,
-        )
+    def merge(self, contact: Contact, card: Card) -> bool:
+        """Put in what is new; what is empty takes nothing away. Returns whether anything changed."""
+        known = self._keys.card(contact.id, contact.sealed_card)
+        merged = card.onto(known)
+        if merged == known:
+            return False
+        self.write(contact, merged)
+        return True
 
 
 async def number_worked(session: AsyncSession, transfer: Transfer, recipient: Recipient, now: datetime) -> None:
-    """A code came right: remember it at the contact that the sender, or their department, has of this person and number."""
-    is_senders_book = (
-        Contact.department_id == transfer.department_id if transfer.department_id else Contact.owner_id == transfer.sender_id
-    )
+    """Someone entered the code that was sent to this recipient's number: their contacts remember.
+
+    Only in the book that the transfer belongs to: else colleagues would learn of someone's own transfers, and who left a
+    department of what it sends.
+    """
+    if recipient.number_index is None:
+        return
+    books: list[ColumnElement[bool]] = []
+    if transfer.department_id is not None:
+        books.append(Contact.department_id == transfer.department_id)
+        still_there = exists().where(Membership.department_id == transfer.department_id, Membership.user_id == transfer.sender_id)
+        books.append(and_(Contact.owner_id == transfer.sender_id, still_there))
+    elif transfer.sender_id is not None:
+        books.append(Contact.owner_id == transfer.sender_id)
+    if not books:
+        return
     await session.execute(
         update(Contact)
-        .where(is_senders_book, Contact.email_index == recipient.email_index, Contact.number_index == recipient.number_index)
+        .where(or_(*books), Contact.email_index == recipient.email_index, Contact.number_index == recipient.number_index)
         .values(number_worked_at=now)
         .execution_options(synchronize_session=False)
     )
 
 
-def _in_book(actor: StaffActor, department_id: str) -> ColumnElement[bool]:
-    return Contact.department_id == department_id if department_id else Contact.owner_id == actor.user.id
+def book_of(actor: StaffActor, department_id: str) -> DepartmentId | None:
+    """The book of a department of theirs; without one, their own. Raises `FormRefused`."""
+    if not department_id:
+        return None
+    if department_id not in actor.departments:
+        raise FormRefused({"department_id": DepartmentNotFound()})
+    return DepartmentId(department_id)
 
 
-def _own(contact: Contact, actor: StaffActor, department_id: str) -> None:
-    contact.department_id = DepartmentId(department_id) if department_id else None
-    contact.owner_id = None if department_id else actor.user.id
+def is_in_book(actor: StaffActor, book: DepartmentId | None) -> ColumnElement[bool]:
+    return Contact.department_id == book if book else Contact.owner_id == actor.user.id
+
+
+async def lock_book(session: AsyncSession, actor: StaffActor, book: DepartmentId | None) -> None:
+    """One at a time, so that two who save the same address at once make one contact of it."""
+    # Not against what only refers to the row, such as events.
+    if book:
+        await session.get_one(Department, book, with_for_update={"key_share": True})
+    else:
+        await session.get_one(StaffUser, actor.user.id, with_for_update={"key_share": True})
+
+
+async def require_room(session: AsyncSession, actor: StaffActor, book: DepartmentId | None) -> None:
+    count = await session.scalar(select(func.count()).select_from(Contact).where(is_in_book(actor, book)))
+    if (count or 0) >= MOST_CONTACTS:
+        raise TooManyContacts(limit=MOST_CONTACTS)
+
+
+def matching(contacts: Iterable[ContactOverview], letters: str) -> list[ContactOverview]:
+    """Those in whose name, organisation or address each of the words occurs, or in whose number the digits.
+
+    Capitals and marks on letters make no difference.
+    """
+    words = folded(letters).split()
+    return [contact for contact in contacts if not words or _has(contact.card, words)]
+
+
+def _has(card: Card, words: Sequence[str]) -> bool:
+    text = folded(f"{card.name}\n{card.organisation}\n{card.email}")
+    if all(word in text for word in words):
+        return True
+    digits = "".join(filter(str.isdigit, "".join(words)))
+    return len(digits) > 3 and card.mobile is not None and digits.removeprefix("0") in card.mobile.e164  # noqa: PLR2004
+
+
+def folded(text: str) -> str:
+    """For comparing: without capitals, and without marks on letters, which few type when they search."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))
+
+
+def _overview(actor: StaffActor, row: Any, card: Card) -> ContactOverview:
+    return ContactOverview(
+        id=row.id,
+        card=card,
+        department_id=row.department_id,
+        department_name=actor.departments[row.department_id].name if row.department_id else "",
+        source=row.source,
+        number_worked_at=row.number_worked_at,
+        created_at=row.created_at,
+        changed_at=row.changed_at,
+    )
+
+
+def _rows() -> Select[*tuple[Any, ...]]:
+    """Columns instead of objects: opening thousands for one keystroke is not slowed down by what is never changed."""
+    return select(
+        Contact.id,
+        Contact.sealed_card,
+        Contact.department_id,
+        Contact.source,
+        Contact.number_worked_at,
+        Contact.created_at,
+        Contact.changed_at,
+    )

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zegelpost.model import refusals as r
-from zegelpost.model.contact import Card
+from zegelpost.model.contact import TypedContact
 from zegelpost.services.access import StaffActor
 from zegelpost.services.keeping_contacts import ContactOverview
 from zegelpost.web.api_handlers import as_json, parsed, queried, signed_in
@@ -45,6 +45,7 @@ class ContactQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     page: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    department_id: Annotated[str | None, Field(description="Only what is in this department's address book.")] = None
     q: Annotated[str, Field(max_length=120, description="Letters of a name, organisation or address, or digits.")] = ""
 
 
@@ -101,6 +102,7 @@ def contact_operations() -> list[Operation]:
             handler=signed_in(_list),
             query=ContactQuery,
             answers=[Answer(description="One page.", models=[ContactsView])],
+            refusals=[r.DepartmentNotFound],
         ),
         Operation(
             method="GET",
@@ -136,19 +138,22 @@ def contact_operations() -> list[Operation]:
 async def _create(request: Request, actor: StaffActor) -> Response:
     wanted = await parsed(request, ContactInput)
     keeping = request.app.state.services.keeping_contacts
-    card = Card.parse(name=wanted.name, organisation=wanted.organisation, email=wanted.email, mobile=wanted.mobile or "")
-    contact_id = await keeping.add(actor, card, wanted.department_id or "")
+    typed = TypedContact(wanted.name, wanted.organisation, wanted.email, wanted.mobile or "")
+    contact_id = await keeping.add(actor, typed, wanted.department_id or "")
     view = ContactView.of(await keeping.contact(actor, contact_id))
     return as_json(view, 201, {"Location": f"{PREFIX}/contacts/{contact_id}"})
 
 
 async def _list(request: Request, actor: StaffActor) -> Response:
     wanted = queried(request, ContactQuery)
-    found = await request.app.state.services.keeping_contacts.contacts(actor, letters=wanted.q)
-    start = (wanted.page - 1) * _PAGE
-    items = [ContactView.of(each) for each in found[start : start + _PAGE]]
-    page_count = max(1, -(-len(found) // _PAGE))
-    return as_json(ContactsView(items=items, page=wanted.page, page_count=page_count, total_count=len(found)))
+    book = wanted.department_id or ""
+    if book and book not in actor.departments:
+        raise r.DepartmentNotFound
+    keeping = request.app.state.services.keeping_contacts
+    found = await keeping.contacts(actor, letters=wanted.q, book=book, page=wanted.page, count=_PAGE)
+    items = [ContactView.of(each) for each in found.items]
+    page_count = max(1, -(-found.total_count // _PAGE))
+    return as_json(ContactsView(items=items, page=found.number, page_count=page_count, total_count=found.total_count))
 
 
 async def _get(request: Request, actor: StaffActor) -> Response:
@@ -161,14 +166,14 @@ async def _change(request: Request, actor: StaffActor) -> Response:
     keeping = request.app.state.services.keeping_contacts
     known: ContactOverview = await keeping.contact(actor, request.path_params["contact_id"])
     mobile = known.card.mobile.e164 if known.card.mobile else ""
-    card = Card.parse(
+    typed = TypedContact(
         name=known.card.name if wanted.name is None else wanted.name,
         organisation=known.card.organisation if wanted.organisation is None else wanted.organisation,
         email=str(known.card.email) if wanted.email is None else wanted.email,
         mobile=mobile if wanted.mobile is None else wanted.mobile,
     )
-    department_id = known.department_id if wanted.department_id is None else wanted.department_id
-    await keeping.change(actor, known.id, card, department_id)
+    department_id = (known.department_id or "") if wanted.department_id is None else wanted.department_id
+    await keeping.change(actor, known.id, typed, department_id)
     return await _get(request, actor)
 
 

@@ -1,214 +1,224 @@
-"""Pages about contacts: the address book, with files in and out, and suggestions while a recipient is typed."""
+"""Pages about contacts: finding, making, changing and removing them, and sending to those that were picked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.contact import Card
-from zegelpost.model.refusals import FormRefused, Refusal
+from zegelpost.model.contact import TypedContact
+from zegelpost.model.refusals import FormRefused, TooManyContacts
 from zegelpost.services.access import StaffActor
-from zegelpost.services.keeping_contacts import ContactOverview, ImportedRow
-from zegelpost.services.reading_contact_files import read_contacts, write_csv, write_vcards
+from zegelpost.services.addressing import TypedRecipient
+from zegelpost.services.exporting_contacts import contacts_csv, contacts_vcard
+from zegelpost.services.keeping_contacts import ContactOverview, ToKeep
+from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import disposition
+from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import sentences, spoken
 from zegelpost.web.pages import page, signed_in, staff_form
 from zegelpost.web.rendering import Formats
-from zegelpost.web.sessions import require_csrf
+from zegelpost.web.translation import translatable
 
-_DONE: Final = frozenset({"saved", "deleted"})
-_FIELDS: Final = ("name", "organisation", "email", "mobile", "department_id")
-_SHOWN: Final = 200
+MOST_FOUND: Final = 100
+_DONE: Final = frozenset({"added", "changed", "removed"})
+_WORKED: Final = translatable("Number worked on %(day)s")
 
 
 async def contacts(request: Request, actor: StaffActor) -> Response:
-    return await _list(request, actor, "")
-
-
-async def search(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
-    """Posted, so that names stay out of addresses and logs."""
-    return await _list(request, actor, form.get("letters", ""))
-
-
-async def _list(request: Request, actor: StaffActor, letters: str) -> Response:
-    found = await request.app.state.services.keeping_contacts.contacts(actor, letters=letters)
+    """The list. What is typed to search is posted instead, so that names stay out of addresses and logs."""
+    text = request.query_params.get("page", "1")
+    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
+    book = _book(actor, request.query_params.get("book", ""))
+    found = await request.app.state.services.keeping_contacts.contacts(actor, book=book, page=number)
     done = request.query_params.get("done", "")
+    return _list(request, actor, found, book=book, done=done if done in _DONE else "")
+
+
+async def find(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    letters, book = form.get("letters", ""), _book(actor, form.get("book", ""))
+    found = await request.app.state.services.keeping_contacts.contacts(actor, letters=letters, book=book, count=MOST_FOUND)
+    return _list(request, actor, found, book=book, letters=letters, is_search=True)
+
+
+def _book(actor: StaffActor, typed: str) -> str:
+    return typed if typed == MINE or typed in actor.departments else ""
+
+
+def _list(request: Request, actor: StaffActor, found: Any, **context: object) -> Response:
+    context = {"letters": "", "is_search": False, "done": "", **context}
     return page(
         request,
         "contacts.html",
         actor,
         current_page="contacts",
-        contacts=found[:_SHOWN],
-        count=len(found),
-        letters=letters,
-        done=done if done in _DONE else "",
+        page=found,
+        most=MOST_FOUND,
+        most_recipients=request.app.state.services.policy.most_recipients,
         language_href="/contacts",
+        **context,
     )
 
 
 async def suggest(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
-    """For the combobox of the send form."""
-    found = await request.app.state.services.keeping_contacts.suggestions(actor, form.get("letters", ""))
-    formats = Formats(request.state.language)
-    translator = request.app.state.services.translators[request.state.language]
+    """What fits what is being typed at a recipient, for the page's own script."""
+    found = await request.app.state.services.keeping_contacts.suggest(actor, form.get("letters", ""))
+    return JSONResponse({"contacts": [_suggestion(request, contact) for contact in found]})
 
-    def hint(each: ContactOverview) -> str:
-        if each.number_worked_at is None:
-            return ""
-        return str(translator.gettext("Number worked on %(day)s")) % {"day": formats.day(each.number_worked_at)}
 
-    rows = [
-        {
-            "name": each.card.name,
-            "organisation": each.card.organisation,
-            "email": str(each.card.email),
-            "mobile": each.card.mobile.e164 if each.card.mobile else "",
-            "hint": hint(each),
-        }
-        for each in found
-    ]
-    return JSONResponse({"contacts": rows}, headers={"Cache-Control": "no-store"})
+def _suggestion(request: Request, contact: ContactOverview) -> dict[str, str]:
+    worked = ""
+    if contact.number_worked_at is not None:
+        translator = request.app.state.services.translators[request.state.language]
+        worked = translator.gettext(_WORKED) % {"day": Formats(request.state.language).day(contact.number_worked_at)}
+    card = contact.card
+    return {
+        "name": card.name,
+        "organisation": card.organisation,
+        "email": str(card.email),
+        "mobile": card.mobile.e164 if card.mobile else "",
+        "book": contact.department_name,
+        "worked": worked,
+    }
+
+
+# One contact
+
+
+async def contact_page(request: Request, actor: StaffActor) -> Response:
+    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    done = request.query_params.get("done", "")
+    return page(request, "contact.html", actor, current_page="contacts", contact=contact, done=done if done in _DONE else "")
 
 
 async def new_contact(request: Request, actor: StaffActor) -> Response:
-    return _form(request, actor, dict.fromkeys(_FIELDS, ""), "/contacts/new", {})
+    return _form(request, actor, TypedContact(), book=_book(actor, request.query_params.get("book", "")))
 
 
 def _form(
     request: Request,
     actor: StaffActor,
-    typed: Mapping[str, str],
-    action: str,
-    errors: Mapping[str, str],
-    known: ContactOverview | None = None,
+    typed: TypedContact,
+    *,
+    book: str = "",
+    contact_id: str = "",
+    errors: Mapping[str, str] | None = None,
+    error: str = "",
+    status: int = 200,
 ) -> Response:
     return page(
         request,
         "contact_form.html",
         actor,
-        422 if errors else 200,
+        status,
         current_page="contacts",
         typed=typed,
-        action=action,
-        errors=errors,
-        known=known,
-        language_href=action,
+        book=book,
+        contact_id=contact_id,
+        errors=errors or {},
+        error=error,
+        language_href=f"/contacts/{contact_id}/edit" if contact_id else "/contacts/new",
     )
 
 
-def _typed(form: Mapping[str, str]) -> dict[str, str]:
-    return {name: form.get(name, "") for name in _FIELDS}
-
-
-def card_of(typed: Mapping[str, str]) -> Card:
-    """What was typed, checked. Raises `FormRefused`."""
-    return Card.parse(name=typed["name"], organisation=typed["organisation"], email=typed["email"], mobile=typed["mobile"])
+def _typed(form: Mapping[str, str]) -> TypedContact:
+    return TypedContact(form.get("name", ""), form.get("organisation", ""), form.get("email", ""), form.get("mobile", ""))
 
 
 async def add_contact(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
-    typed = _typed(form)
+    typed, book = _typed(form), form.get("department_id", "")
     try:
-        await request.app.state.services.keeping_contacts.add(actor, card_of(typed), typed["department_id"])
+        contact_id = await request.app.state.services.keeping_contacts.add(actor, typed, book)
     except FormRefused as refused:
-        return _form(request, actor, typed, "/contacts/new", sentences(request, refused))
-    except Refusal as refusal:
-        return _form(request, actor, typed, "/contacts/new", {"email": spoken(request, refusal)})
-    return RedirectResponse("/contacts?done=saved", 303)
+        return _form(request, actor, typed, book=book, errors=sentences(request, refused), status=422)
+    except TooManyContacts as refusal:
+        status = ANSWERS[type(refusal)].status
+        return _form(request, actor, typed, book=book, error=spoken(request, refusal), status=status)
+    return RedirectResponse(f"/contacts/{contact_id}?done=added", 303)
 
 
 async def edit_contact(request: Request, actor: StaffActor) -> Response:
-    known = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
-    typed = {
-        "name": known.card.name,
-        "organisation": known.card.organisation,
-        "email": str(known.card.email),
-        "mobile": known.card.mobile.e164 if known.card.mobile else "",
-        "department_id": known.department_id,
-    }
-    return _form(request, actor, typed, f"/contacts/{known.id}", {}, known)
+    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    card = contact.card
+    typed = TypedContact(card.name, card.organisation, str(card.email), card.mobile.e164 if card.mobile else "")
+    return _form(request, actor, typed, book=contact.department_id or "", contact_id=contact.id)
 
 
 async def change_contact(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
-    keeping, typed = request.app.state.services.keeping_contacts, _typed(form)
-    known = await keeping.contact(actor, request.path_params["contact_id"])
+    contact_id, typed, book = request.path_params["contact_id"], _typed(form), form.get("department_id", "")
     try:
-        await keeping.change(actor, known.id, card_of(typed), typed["department_id"])
+        await request.app.state.services.keeping_contacts.change(actor, contact_id, typed, book)
     except FormRefused as refused:
-        return _form(request, actor, typed, f"/contacts/{known.id}", sentences(request, refused), known)
-    return RedirectResponse("/contacts?done=saved", 303)
+        errors = sentences(request, refused)
+        return _form(request, actor, typed, book=book, contact_id=contact_id, errors=errors, status=422)
+    except TooManyContacts as refusal:
+        status = ANSWERS[type(refusal)].status
+        return _form(request, actor, typed, book=book, contact_id=contact_id, error=spoken(request, refusal), status=status)
+    return RedirectResponse(f"/contacts/{contact_id}?done=changed", 303)
 
 
-async def delete_contact(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
+async def confirm_remove(request: Request, actor: StaffActor) -> Response:
+    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    return page(request, "contact_remove.html", actor, current_page="contacts", contact=contact)
+
+
+async def remove_contact(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
     await request.app.state.services.keeping_contacts.delete(actor, request.path_params["contact_id"])
-    return RedirectResponse("/contacts?done=deleted", 303)
+    return RedirectResponse("/contacts?done=removed", 303)
 
 
-async def import_page(request: Request, actor: StaffActor) -> Response:
-    return _import(request, actor, [], "")
+# Files
 
 
-def _import(
-    request: Request, actor: StaffActor, report: list[tuple[ImportedRow, str]], error: str, department_id: str = ""
-) -> Response:
-    return page(
-        request,
-        "contacts_import.html",
-        actor,
-        422 if error else 200,
-        current_page="contacts",
-        report=report,
-        error=error,
-        department_id=department_id,
-        language_href="/contacts/import",
-    )
+async def export_csv(request: Request, actor: StaffActor) -> Response:
+    cards = await request.app.state.services.keeping_contacts.export(actor, "csv")
+    return _file(contacts_csv(cards, request.state.language.value), "contactpersonen.csv", "text/csv")
 
 
-async def take_in(request: Request, actor: StaffActor) -> Response:
-    """A file of contacts; held in memory, where the limit of all forms bounds it."""
-    async with request.form(max_files=1, max_fields=10) as form:
-        require_csrf(actor, str(form.get("csrf", "")))
-        department_id = str(form.get("department_id", ""))
-        file = form.get("file")
-        content = await file.read() if isinstance(file, UploadFile) else b""
-    try:
-        rows = read_contacts(content)
-        report = await request.app.state.services.keeping_contacts.take_in(actor, rows, department_id)
-    except FormRefused as refused:
-        return _import(request, actor, [], next(iter(sentences(request, refused).values())), department_id)
-    except Refusal as refusal:
-        return _import(request, actor, [], spoken(request, refusal), department_id)
-    told = [(row, " ".join(spoken(request, refusal) for refusal in row.refusals)) for row in report]
-    return _import(request, actor, told, "", department_id)
+async def export_vcard(request: Request, actor: StaffActor) -> Response:
+    cards = await request.app.state.services.keeping_contacts.export(actor, "vcard")
+    return _file(contacts_vcard(cards), "contactpersonen.vcf", "text/vcard")
 
 
-async def export(request: Request, actor: StaffActor) -> Response:
-    """All contacts of this person and their departments."""
-    found = await request.app.state.services.keeping_contacts.contacts(actor)
-    cards = [each.card for each in found]
-    is_csv = request.path_params["kind"] == "csv"
-    content = write_csv(cards) if is_csv else write_vcards(cards)
-    name = f"contactpersonen.{'csv' if is_csv else 'vcf'}"
-    headers = {"Content-Disposition": disposition(name), "Cache-Control": "private, no-store"}
-    return Response(content, headers=headers, media_type="text/csv" if is_csv else "text/vcard")
+def _file(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, headers={"Content-Disposition": disposition(name)}, media_type=media_type)
+
+
+# On the send form
+
+
+async def typed_recipients(request: Request, actor: StaffActor, contact_ids: Sequence[str]) -> list[TypedRecipient]:
+    """The rows of a send form for contacts that were picked. Raises `NotFound`."""
+    keeping, most = request.app.state.services.keeping_contacts, request.app.state.services.policy.most_recipients
+    cards = [(await keeping.contact(actor, contact_id)).card for contact_id in contact_ids[:most]]
+    return [TypedRecipient(card.name, str(card.email), card.mobile.e164 if card.mobile else "") for card in cards]
+
+
+def to_keep(rows: Sequence[TypedRecipient]) -> dict[int, ToKeep]:
+    """Whom to save, by their row."""
+    return {
+        number: ToKeep(typed=TypedContact(name=row.name, email=row.email, mobile=row.mobile), department_id=row.book)
+        for number, row in enumerate(rows)
+        if row.is_kept
+    }
 
 
 def routes() -> list[Route]:
     one, get, post = "/contacts/{contact_id}", ["GET"], ["POST"]
     return [
         Route("/contacts", signed_in(contacts), methods=get),
-        Route("/contacts", staff_form(search), methods=post),
+        Route("/contacts", staff_form(find), methods=post),
         Route("/contacts/suggestions", staff_form(suggest), methods=post),
         Route("/contacts/new", signed_in(new_contact), methods=get),
         Route("/contacts/new", staff_form(add_contact), methods=post),
-        Route("/contacts/import", signed_in(import_page), methods=get),
-        Route("/contacts/import", signed_in(take_in), methods=post),
-        Route("/contacts/export.{kind:str}", signed_in(export), methods=get),
-        Route(one, signed_in(edit_contact), methods=get),
-        Route(one, staff_form(change_contact), methods=post),
-        Route(f"{one}/delete", staff_form(delete_contact), methods=post),
+        Route("/contacts/export.csv", signed_in(export_csv), methods=get),
+        Route("/contacts/export.vcf", signed_in(export_vcard), methods=get),
+        Route(one, signed_in(contact_page), methods=get),
+        Route(f"{one}/edit", signed_in(edit_contact), methods=get),
+        Route(f"{one}/edit", staff_form(change_contact), methods=post),
+        Route(f"{one}/remove", signed_in(confirm_remove), methods=get),
+        Route(f"{one}/remove", staff_form(remove_contact), methods=post),
     ]

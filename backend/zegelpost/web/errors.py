@@ -97,10 +97,12 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.AlreadyReceived: _a(409, translatable("This colleague or department has it already.")),
     r.OrganisationTooLong: _a(422, translatable("This name is too long: %(limit)s characters at most.")),
     r.ContactExists: _a(422, translatable("This e-mail address is in this address book already.")),
-    r.ContactFileUnreadable: _a(
-        422, translatable("We cannot read this file. Choose a CSV file with a column for e-mail addresses, or a vCard file.")
+    r.ContactFileMissing: _a(422, translatable("Choose a file first.")),
+    r.ContactFileUnreadable: _a(422, translatable("This is not a CSV file or a vCard. Choose another file.")),
+    r.ContactColumnsMissing: _a(
+        422, translatable("There is no column with e-mail addresses. Name it E-mail address on the first line of the file.")
     ),
-    r.TooManyContacts: _a(422, translatable("These are too many: %(limit)s at most.")),
+    r.TooManyContacts: _a(422, translatable("There are too many contacts: %(limit)s at most.")),
     r.TextMissing: _a(422, translatable("Write a text.")),
     r.PlaceholderUnknown: _a(422, translatable("We cannot fill in {%(placeholder)s}. The hint says what we can.")),
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),

@@ -23,6 +23,8 @@ PAGE_POLICY: Final = (
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
+# A file with a full address book; the same again when it is confirmed.
+_WIDER_LIMITS: Final = {"/contacts/import": 11 * 1024 * 1024, "/contacts/import/confirm": 11 * 1024 * 1024}
 _GUEST_FORM: Final = re.compile(r"/[ori]/[^/]+/answer/documents\Z")
 
 
@@ -145,17 +147,18 @@ class BodyLimit:
         if scope["type"] != "http" or is_upload(scope["path"]):
             await self.app(scope, receive, send)
             return
+        limit_bytes = _WIDER_LIMITS.get(scope["path"], self.limit_bytes)
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self.limit_bytes:
-            raise BodyTooLarge(limit_bytes=self.limit_bytes)
+        if declared.isdigit() and int(declared) > limit_bytes:
+            raise BodyTooLarge(limit_bytes=limit_bytes)
         seen_bytes = 0
 
         async def bounded() -> Message:
             nonlocal seen_bytes
             message = await receive()
             seen_bytes += len(message.get("body", b""))
-            if seen_bytes > self.limit_bytes:
-                raise BodyTooLarge(limit_bytes=self.limit_bytes)
+            if seen_bytes > limit_bytes:
+                raise BodyTooLarge(limit_bytes=limit_bytes)
             return message
 
         await self.app(scope, bounded, send)

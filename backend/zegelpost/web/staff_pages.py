@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.contact import Card
 from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.template import TemplateUse, fill_in, insert
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
@@ -20,6 +19,7 @@ from zegelpost.services.addressing import TypedRecipient, address, keep_access_c
 from zegelpost.services.handling import Wanted
 from zegelpost.services.overseeing import MINE, PAGE, TransferOverview
 from zegelpost.services.sending import DraftContent
+from zegelpost.web.contact_pages import to_keep, typed_recipients
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
 from zegelpost.web.pages import page as _page
 from zegelpost.web.pages import signed_in as _signed_in
@@ -62,11 +62,8 @@ async def sent(request: Request, actor: StaffActor) -> Response:
 async def new_transfer(request: Request, actor: StaffActor) -> Response:
     days = request.app.state.services.policy.default_expiry_days
     typed = TypedTransfer(expires_in_days=str(days), language=request.state.language)
-    if contact_id := request.query_params.get("contact", ""):
-        contact = await request.app.state.services.keeping_contacts.contact(actor, contact_id)
-        mobile = contact.card.mobile.e164 if contact.card.mobile else ""
-        recipient = TypedRecipient(contact.card.name, str(contact.card.email), mobile)
-        typed = replace(typed, recipients=[recipient], department_id=contact.department_id)
+    if chosen := list(dict.fromkeys(request.query_params.getlist("contact"))):
+        typed = replace(typed, recipients=await typed_recipients(request, actor, chosen))
     if answers := request.query_params.get("answers", ""):
         question = await request.app.state.services.handling.question(actor, answers)
         typed = replace(
@@ -134,16 +131,17 @@ async def _save_transfer(request: Request, actor: StaffActor, form: Mapping[str,
     typed = replace(typed, recipients=[row for row in typed.recipients if not row.is_empty] or [TypedRecipient("", "")])
     try:
         if transfer_id is None:
-            transfer_id = await services.sending.create(actor, _content(request, actor, typed))
+            content = _content(request, actor, typed)
+            await services.keeping_contacts.keep(actor, to_keep(typed.recipients))
+            transfer_id = await services.sending.create(actor, content)
         else:
             known = (await services.overseeing.transfer(actor, transfer_id)).recipients
             typed = replace(typed, recipients=keep_access_codes(typed.recipients, known))
-            await services.sending.change(actor, transfer_id, _content(request, actor, typed))
+            content = _content(request, actor, typed)
+            await services.keeping_contacts.keep(actor, to_keep(typed.recipients))
+            await services.sending.change(actor, transfer_id, content)
     except FormRefused as refused:
         return await _transfer_form(request, actor, typed, action=action, errors=sentences(request, refused))
-    if kept := [row for row in typed.recipients if row.is_kept]:
-        cards = [Card.parse(name=row.name, organisation="", email=row.email, mobile=row.mobile) for row in kept]
-        await services.keeping_contacts.save(actor, cards, typed.department_id)
     return RedirectResponse(f"/transfers/{transfer_id}/documents", 303)
 
 

@@ -8,7 +8,18 @@ interface Contact {
   readonly organisation: string
   readonly email: string
   readonly mobile: string
-  readonly hint: string
+  /** Whose book it is in, when it is a department's. */
+  readonly book: string
+  /** That a code reached this number, and when; in words. */
+  readonly worked: string
+}
+
+/** What the page says. `{count}` and `{name}` stand for what they say. */
+export interface Words {
+  readonly list: string
+  readonly one: string
+  readonly many: string
+  readonly filled: string
 }
 
 const PAUSE_MS = 150
@@ -23,16 +34,17 @@ export class Suggestions {
 
   constructor(
     private readonly input: HTMLInputElement,
-    private readonly source: { readonly url: string; readonly csrf: string; readonly found: string; readonly label: string },
+    private readonly source: { readonly url: string; readonly csrf: string; readonly words: Words },
     private readonly live: HTMLElement,
     private readonly choose: (contact: Contact) => void,
   ) {
     this.list.id = `suggestions-${String(count++)}`
     this.list.className = 'zp-suggestions'
     this.list.setAttribute('role', 'listbox')
-    this.list.setAttribute('aria-label', source.label)
+    this.list.setAttribute('aria-label', source.words.list)
     this.list.hidden = true
     input.after(this.list)
+    input.parentElement?.classList.add('zp-suggested')
     for (const [name, value] of Object.entries({
       role: 'combobox',
       'aria-autocomplete': 'list',
@@ -85,7 +97,8 @@ export class Suggestions {
     this.list.hidden = !isOpen
     this.input.setAttribute('aria-expanded', String(isOpen))
     this.input.removeAttribute('aria-activedescendant')
-    this.live.textContent = isOpen ? this.source.found.replace('{count}', String(contacts.length)) : ''
+    const words = contacts.length === 1 ? this.source.words.one : this.source.words.many
+    this.live.textContent = isOpen ? words.replace('{count}', String(contacts.length)) : ''
   }
 
   private option(contact: Contact, index: number): HTMLElement {
@@ -96,14 +109,30 @@ export class Suggestions {
     const name = document.createElement('strong')
     name.textContent = contact.name
     const rest = document.createElement('span')
-    rest.textContent = [contact.organisation, contact.email, contact.mobile, contact.hint].filter(Boolean).join(', ')
+    rest.textContent = [contact.organisation, contact.email, contact.mobile, contact.book].filter(Boolean).join(', ')
     option.append(name, ' ', rest)
+    if (contact.worked) {
+      const worked = document.createElement('span')
+      worked.textContent = contact.worked
+      option.append(' ', worked)
+    }
     return option
   }
 
   private onKey(event: KeyboardEvent): void {
-    if (this.list.hidden) return
-    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+    // Writing systems that compose characters use these keys themselves.
+    if (event.isComposing) return
+    if (this.list.hidden) {
+      if (event.key === 'ArrowDown') {
+        event.preventDefault()
+        void this.ask()
+      }
+      return
+    }
+    if (event.altKey && event.key === 'ArrowUp') {
+      event.preventDefault()
+      this.close()
+    } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
       event.preventDefault()
       const step = event.key === 'ArrowDown' ? 1 : -1
       const all = this.contacts.length
@@ -131,7 +160,9 @@ export class Suggestions {
   private take(index: number): void {
     const contact = this.contacts[index]
     this.close()
-    if (contact) this.choose(contact)
+    if (!contact) return
+    this.choose(contact)
+    this.live.textContent = this.source.words.filled.replace('{name}', contact.name)
   }
 
   private close(): void {

@@ -14,8 +14,12 @@ export function recipients(root: HTMLElement): void {
   const source = {
     url: root.dataset.suggestions ?? '',
     csrf: root.dataset.csrf ?? '',
-    found: root.dataset.found ?? '',
-    label: root.dataset.contacts ?? '',
+    words: {
+      list: root.dataset.list ?? '',
+      one: root.dataset.one ?? '',
+      many: root.dataset.many ?? '',
+      filled: root.dataset.filled ?? '',
+    },
   }
   const live = document.createElement('p')
   live.className = 'zp-hidden'
