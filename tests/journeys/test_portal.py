@@ -53,7 +53,9 @@ def test_contacts_and_standard_texts_help_to_send(demo: RunningDemo, chromium: B
     anna.look()
     anna.page.goto(demo.base_url + "/contacts/import")
     anna.look()
-    anna.page.set_input_files("#file", {"name": "adressen.csv", "mimeType": "text/csv", "buffer": FILE})
+    anna.page.set_input_files(
+        "#file", {"name": "adressen.csv", "mimeType": "text/csv", "buffer": FILE.replace(b"@", f"@{language}.".encode())}
+    )
     _press(anna.page, words["preview"])
     expect(anna.page.get_by_text("Kapot")).to_be_visible()
     anna.look()
