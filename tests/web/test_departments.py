@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 from starlette.applications import Starlette
 from tests.conftest import Outbox, Portal, browser
-from tests.web.acts import DOCUMENT, ROSA, Row, draft, open_link, send, sentences, words
+from tests.web.acts import DOCUMENT, ROSA, Row, draft, form_of, open_link, send, sentences, words
 from tests.web.tus import VERSION, metadata
 
 from zegelpost.main import Services
@@ -173,6 +173,15 @@ async def test_a_colleague_sends_to_a_department(cast: Cast, outbox: Outbox) -> 
     assert (await cast.bram.client.get(f"/received/{sent}")).status_code == 404
 
 
+async def test_a_manager_who_is_switched_off_is_no_manager(cast: Cast, services: Services) -> None:
+    anna, bram = await member_id(cast.anna, cast.page, "Anna de Vries"), await member_id(cast.anna, cast.page, "Bram Jansen")
+    await cast.anna.press(f"{cast.page}/members/{bram}/role", role="manager")
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == "bram@zegelpost.example").values(is_switched_off=True))
+    assert (await cast.bram.client.get(cast.page)).url.path == "/sign-in"
+    assert (await cast.anna.press(f"{cast.page}/members/{anna}/remove")).status_code == 409
+
+
 async def test_managers_manage_members_do_not(cast: Cast) -> None:
     anna, bram = await member_id(cast.anna, cast.page, "Anna de Vries"), await member_id(cast.anna, cast.page, "Bram Jansen")
     for person in (cast.bram, cast.mallory):
@@ -226,6 +235,9 @@ async def test_closed_is_out_of_reach_until_it_is_opened_again(cast: Cast, app: 
     sent = await send(cast.anna, documents={"besluit.pdf": DOCUMENT}, department_id=cast.department)
     await cast.chris.press(f"{cast.page}/close")
     assert (await cast.anna.client.get(f"/transfers/{sent}")).status_code == 404
+    to = form_of(Row("Klachten", "klachten@zegelpost.example"))
+    refused = await cast.mallory.press("/transfers", **to)
+    assert sentences(refused)["recipient-0-email"] == "There is no such department."
     async with browser(app) as rosa:
         base = await open_link(rosa, outbox)
         assert "besluit.pdf" in words(await rosa.get(f"{base}/transfer"))

@@ -23,6 +23,7 @@ FACTS: dict[str, object] = {
     "count": 2,
     "extension": "exe",
     "prefix": "+7",
+    "placeholder": "bsn",
     "problems": ["subject: missing"],
 }
 TRANSLATORS = load_translators()

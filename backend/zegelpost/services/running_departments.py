@@ -246,7 +246,9 @@ async def _require_other_manager(session: AsyncSession, membership: Membership) 
     others = await session.scalar(
         select(func.count())
         .select_from(Membership)
+        .join(StaffUser, StaffUser.id == Membership.user_id)
         .where(
+            StaffUser.is_switched_off.is_(False),
             Membership.department_id == membership.department_id,
             Membership.user_id != membership.user_id,
             Membership.role == DepartmentRole.MANAGER,

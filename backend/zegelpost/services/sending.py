@@ -24,6 +24,7 @@ from zegelpost.model.refusals import (
     DepartmentNotFound,
     FormRefused,
     RecipientsMissing,
+    Refusal,
 )
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
@@ -240,11 +241,20 @@ class Sending:
 
 
 async def _departments_at(session: AsyncSession, addressees: Sequence[Addressee]) -> dict[str, DepartmentId]:
+    """Which of the addresses are departments'. Raises `FormRefused` for one that is closed: nobody would ever read it."""
     addresses = [each.person.email.comparable for each in addressees if each.method == VerificationMethod.SIGN_IN]
     rows = await session.execute(
-        select(Department.email, Department.id).where(Department.email.in_(addresses), Department.closed_at.is_(None))
+        select(Department.email, Department.id, Department.closed_at).where(Department.email.in_(addresses))
     )
-    return {row.email: row.id for row in rows}
+    found = {row.email: row for row in rows}
+    refused: dict[str, Refusal] = {
+        f"recipients.{position}.email": DepartmentNotFound()
+        for position, addressee in enumerate(addressees)
+        if (row := found.get(addressee.person.email.comparable)) is not None and row.closed_at is not None
+    }
+    if refused:
+        raise FormRefused(refused)
+    return {email: row.id for email, row in found.items()}
 
 
 async def _access_code_hashes(addressees: Sequence[Addressee]) -> list[str | None]:
