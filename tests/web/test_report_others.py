@@ -198,7 +198,17 @@ async def test_unseen_characters_in_names_are_seen_on_paper(app: Starlette, anna
         assert "\u202e" not in text
 
 
-_AROUND = {"account", "password", "second_factor", "sign_in", "recovery_codes", "department", "member"}
+_AROUND = {
+    "account",
+    "password",
+    "second_factor",
+    "sign_in",
+    "recovery_codes",
+    "department",
+    "member",
+    "contact",
+    "contacts",
+}
 
 
 def test_everything_that_can_happen_to_a_transfer_is_said_in_words() -> None:
