@@ -44,7 +44,8 @@ PAGES = {
     "island_recipients.html": """{% extends "layout.html" %}{% from "macros/recipients.html" import recipient_rows %}
 {% from "macros/forms.html" import button, csrf_field with context %}{% block title %}Ontvangers{% endblock %}
 {% block main %}<h1 class="utrecht-heading-1">Nieuw</h1><form class="zp-stack" method="post">{{ csrf_field() }}
-{{ recipient_rows([{"name": "", "email": "", "mobile": "", "is_kept": false, "book": ""}], {}, ["zegelpost.example"], 3, "action", "send") }}
+{% set nobody = {"name": "", "email": "", "mobile": "", "is_kept": false, "book": ""} %}
+{{ recipient_rows([nobody], {}, ["zegelpost.example"], 3, "action", "send") }}
 {{ button("Verstuur", name="action", value="send") }}</form>{% endblock %}""",
     "island_open.html": """{% extends "layout.html" %}{% from "macros/opening.html" import open_form with context %}
 {% block title %}Open{% endblock %}{% block width %}zp-wrap--narrow{% endblock %}
