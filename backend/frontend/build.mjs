@@ -88,6 +88,7 @@ async function copyLicences() {
     ['source-sans-3', '@fontsource-variable/source-sans-3/LICENSE'],
     ['tabler-icons', '@tabler/icons/LICENSE'],
     ['tus-js-client', 'tus-js-client/LICENSE'],
+    ['altcha-lib', 'altcha-lib/LICENSE.txt'],
     ['nl-design-system', '@nl-design-system-unstable/voorbeeld-design-tokens/LICENSE.md'],
   ]) {
     await copyFile(path.join(here, 'node_modules', file), path.join(staging, 'licences', `${name}.txt`))
@@ -105,6 +106,7 @@ const results = await Promise.all([
   script('passkey', 'es2020'),
   // Recipients come with whatever phone they have: nothing newer than ES2017 here.
   script('open', 'es2017'),
+  script('intake', 'es2017'),
 ])
 await copyIcons()
 await copyLicences()

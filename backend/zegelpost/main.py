@@ -40,6 +40,7 @@ from zegelpost.services.erasing import Erasing
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handling import Handling
 from zegelpost.services.importing_contacts import ImportingContacts
+from zegelpost.services.introducing import Introducing
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
@@ -67,6 +68,7 @@ from zegelpost.web import (
     guest_pages,
     handbook_pages,
     health,
+    intake_pages,
     received_pages,
     recipient_pages,
     report_pages,
@@ -111,6 +113,7 @@ class Services:
     sending: Sending
     answering: Answering
     requesting: Requesting
+    introducing: Introducing
     following_up: FollowingUp
     handling: Handling
     noticing: Noticing
@@ -183,6 +186,7 @@ def build_services(
         sending=sending,
         answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
         requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
+        introducing=Introducing(database, keeping_keys, notifying, presenting, sending, policy, clock),
         following_up=following_up,
         noticing=noticing,
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
@@ -200,7 +204,10 @@ def build_services(
         keeping_keys=keeping_keys,
         notifying=notifying,
         erasing=Erasing(database, ring, clock),
-        templates=create_templates(translators=translators, site={**_names(settings), "is_demo": settings.is_demo}),
+        templates=create_templates(
+            translators=translators,
+            site={**_names(settings), "is_demo": settings.is_demo, "has_intake": policy.has_intake},
+        ),
         translators=translators,
         handbook=Handbook(translators, lambda language: {**_names(settings), **facts_of_policy(policy, language)}),
         demo_outbox=outbox,
@@ -265,6 +272,7 @@ def build_worker(services: Services) -> Worker:
         services.uploading,
         services.signing_in,
         services.changing_password,
+        services.introducing,
     )
 
 
@@ -293,6 +301,8 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
     app = Starlette(
         routes=[
             *sign_in_pages.routes(),
+            # Before the links of intakes, whose pages stand under the same prefix.
+            *intake_pages.routes(),
             *account_pages.routes(),
             *staff_pages.routes(),
             *report_pages.routes(),

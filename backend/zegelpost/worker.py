@@ -10,6 +10,7 @@ import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.signing_in import SigningIn
@@ -27,6 +28,7 @@ class Worker:
     uploading: Uploading
     signing_in: SigningIn
     changing_password: ChangingPassword
+    introducing: Introducing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
@@ -40,6 +42,7 @@ class Worker:
         await self.notifying.forget_old()
         await self.signing_in.forget_old()
         await self.changing_password.forget_old()
+        await self.introducing.forget_old()
         _LOG.info(
             "swept",
             noticed=noticed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.context
 import os
+import re
 import socket
 import sys
 import time
@@ -102,3 +103,13 @@ class RunningDemo:
                 return found[-1]
             time.sleep(0.05)
         raise AssertionError(f"no {kind} to {to}: {self.log.read_text()[-2000:]}")
+
+    def find(self, to: str, pattern: str) -> str:
+        """What the first group of `pattern` finds in the latest mail to this address that has it."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for entry in reversed(self.outbox()):
+                if entry["kind"] == "mail" and entry["to"] == to and (found := re.search(pattern, entry["text"])):
+                    return found.group(1)
+            time.sleep(0.1)
+        raise AssertionError(f"nothing like {pattern} to {to}: {self.log.read_text()[-2000:]}")

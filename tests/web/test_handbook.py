@@ -29,7 +29,7 @@ from zegelpost.web.translation import DOMAIN, LOCALE, Language, read_catalog
 DOCS = docs_folder()
 STATEMENTS = ("/help", "/privacy", "/accessibility")
 PAGES = ["/manual", *(f"/manual/{name}" for name in CHAPTERS), *STATEMENTS]
-FOOTER = ["/help", "/manual", "/privacy", "/accessibility"]
+FOOTER = ["/i", "/help", "/manual", "/privacy", "/accessibility"]
 LARGEST_PICTURE_BYTES = 60_000
 CONTACT = "mailto:security@example.nl"
 

@@ -38,6 +38,8 @@ class EventTag(StrEnum):
     RECIPIENT_HELP_ASKED = "recipient:help_asked"
     ANSWER_RECEIVED = "answer:received"
     ANSWER_REVOKED = "answer:revoked"
+    INTAKE_ASKED = "intake:asked"
+    INTAKE_OPENED = "intake:opened"
     ITEM_ACCEPTED = "item:accepted"
     ITEM_RETURNED = "item:returned"
     REQUEST_CLOSED = "request:closed"

@@ -22,6 +22,7 @@ FactorId = NewType("FactorId", str)
 ChallengeId = NewType("ChallengeId", str)
 GrantId = NewType("GrantId", str)
 OutgoingId = NewType("OutgoingId", str)
+HeldBackId = NewType("HeldBackId", str)
 BlobName = NewType("BlobName", str)
 
 _IDENTIFIER = re.compile(r"[a-z2-7]{26}\Z")

@@ -42,6 +42,8 @@ class Purpose(StrEnum):
     REQUEST_REMINDER = "request_reminder"
     REQUEST_NEW_LINK = "request_new_link"
     ITEM_SENT_BACK = "item_sent_back"
+    INTAKE_CODE = "intake_code"
+    INTAKE_OPENED = "intake_opened"
     ANSWER_RECEIVED = "answer_received"
     ANSWER_RECEIPT = "answer_receipt"
     REMINDER = "reminder"

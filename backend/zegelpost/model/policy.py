@@ -37,6 +37,7 @@ class Policy:
     largest_transfer_bytes: int = 50 * GIGABYTE
     quota_bytes: int = 500 * GIGABYTE  # of one sender, all transfers that are still kept
     guest_quota_bytes: int = 20 * GIGABYTE  # of one guest, all answers to one transfer that are still kept
+    intake_quota_bytes: int = 5 * GIGABYTE  # of one guest who starts unasked, for one intake
     most_documents: int = 250
     most_recipients: int = 50
     default_expiry_days: int = 28
@@ -50,6 +51,8 @@ class Policy:
         "+43", "+44", "+45", "+46", "+47", "+48", "+49", "+356", "+357", "+358", "+359", "+370", "+371", "+372", "+385", "+386",
         "+1", "+597", "+599", "+297", "+61", "+90", "+212", "+380",
     )  # fmt: skip
+    # Whether outsiders may start unasked, on the public page.
+    has_intake: bool = True
     is_scanning: bool = False
     # Of staff, besides the password (BIO2, ASVS 5.0 6.3.3). Without it a stolen password is enough.
     requires_second_factor: bool = True
@@ -65,13 +68,21 @@ class Policy:
         if length_bytes > self.largest_document_bytes:
             raise DocumentTooLarge(limit_bytes=self.largest_document_bytes)
 
-    def require_room(self, *, document_count: int, transfer_bytes: int, sender_bytes: int, is_guest: bool = False) -> None:
-        """Limits with the new document already counted."""
+    def require_room(
+        self,
+        *,
+        document_count: int,
+        transfer_bytes: int,
+        sender_bytes: int,
+        is_guest: bool = False,
+        is_unasked: bool = False,
+    ) -> None:
+        """Limits with the new document already counted. `is_unasked`: of a guest whom nobody asked for anything."""
         if document_count > self.most_documents:
             raise TooManyDocuments(limit=self.most_documents)
         if transfer_bytes > self.largest_transfer_bytes:
             raise TransferTooLarge(limit_bytes=self.largest_transfer_bytes)
-        quota_bytes = self.guest_quota_bytes if is_guest else self.quota_bytes
+        quota_bytes = self.intake_quota_bytes if is_unasked else self.guest_quota_bytes if is_guest else self.quota_bytes
         if sender_bytes > quota_bytes:
             raise QuotaExceeded(limit_bytes=quota_bytes)
 

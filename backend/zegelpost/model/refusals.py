@@ -215,6 +215,17 @@ class AnswerPickedUp(Refusal):
     """Someone of ours has opened it, so it cannot be taken back any more."""
 
 
+class IntakeClosed(Refusal):
+    """Outsiders cannot start unasked here: the policy says so."""
+
+
+class IntakeOver(Refusal):
+    """The introduction is gone: too old, or used already."""
+
+
+class AddresseeMissing(Refusal): ...
+
+
 class ItemNameTooLong(Refusal):
     """Fact: `limit`, characters."""
 

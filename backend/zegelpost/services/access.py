@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -191,6 +192,10 @@ async def managed_department(session: AsyncSession, actor: StaffActor, departmen
     return department
 
 
+# What guests began; staff have what came of it among what they received.
+GUESTS_OWN: Final = (TransferKind.ANSWER, TransferKind.INTAKE)
+
+
 def is_senders(actor: StaffActor) -> ColumnElement[bool]:
     """The transfers that are this staff user's to see and to follow up.
 
@@ -211,7 +216,7 @@ async def own_transfer(session: AsyncSession, actor: StaffActor, transfer_id: st
     """A transfer this staff user or their department sends or sent. With `lock`, no other unit of work changes it meanwhile."""
     if not is_identifier(transfer_id):
         raise NotFound
-    query = select(Transfer).where(Transfer.id == transfer_id, Transfer.kind != TransferKind.ANSWER, is_senders(actor))
+    query = select(Transfer).where(Transfer.id == transfer_id, Transfer.kind.not_in(GUESTS_OWN), is_senders(actor))
     transfer = await session.scalar(query.with_for_update() if lock else query)
     if transfer is None:
         raise NotFound

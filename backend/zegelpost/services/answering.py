@@ -19,7 +19,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_request import FileRequest, ItemState, RequestItem
-from zegelpost.model.identifiers import DocumentId, ItemId, RecipientId, TransferId, new_identifier
+from zegelpost.model.identifiers import DepartmentId, DocumentId, ItemId, RecipientId, TransferId, new_identifier
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Person, Recipient, VerificationMethod
@@ -40,7 +40,7 @@ from zegelpost.services.erasing import erase
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Correspondent, Presenting
-from zegelpost.services.receiving import ReadableDocument, readable_documents
+from zegelpost.services.receiving import HeldBackDocument, ReadableDocument, held_back_documents, readable_documents
 from zegelpost.services.recording import record
 from zegelpost.services.requiring_content import require_content
 
@@ -66,6 +66,7 @@ class Answer:
     sent_at: datetime | None
     note: str = field(repr=False)
     documents: Sequence[ReadableDocument] = field(default=(), repr=False)
+    held_back: Sequence[HeldBackDocument] = field(default=(), repr=False)
     uploads: dict[DocumentId, Upload] = field(default_factory=dict, repr=False)  # of a draft, by document
 
 
@@ -265,7 +266,10 @@ class Answering:
             self._keys.wrap_for_guest(key, transfer, guest.key)
             transfer.state = TransferState.SENT
             to = await self._presenting.sender_of(session, guest.transfer)
-            receiver = self._receiver(to, guest.transfer, transfer)
+            ours, department_id = to, guest.transfer.department_id
+            if guest.transfer.kind == TransferKind.INTAKE and department_id is None:
+                ours, department_id = await self._presenting.colleague(session, to)
+            receiver = self._receiver(ours, department_id, transfer)
             session.add(receiver)
             await session.flush()
             self._keys.wrap_for_colleague(key, transfer, receiver)
@@ -273,7 +277,7 @@ class Answering:
             await _mark_sent(session, guest, item_ids)
             # 5.
             documents = list(await session.scalars(select(Document.id).where(Document.transfer_id == transfer.id)))
-            self._notify(session, guest, transfer, receiver, to, len(documents))
+            self._notify(session, guest, transfer, receiver, ours, to, len(documents))
             record(session, EventTag.TRANSFER_SENT, guest.subject(transfer), now, recipient_count=1)
             record(session, EventTag.ANSWER_RECEIVED, guest.subject(), now, answer=transfer.id)
         return transfer.id
@@ -309,14 +313,14 @@ class Answering:
         key = self._keys.answer_key(transfer, guest.key)
         self._keys.seal_text(key, transfer, replace(self._keys.text(key, transfer), note=note))
 
-    def _receiver(self, to: Correspondent, asked: Transfer, answer: Transfer) -> Recipient:
+    def _receiver(self, to: Correspondent, department_id: DepartmentId | None, answer: Transfer) -> Recipient:
         """Who of ours gets it: the department, or the staff user, whom it answers."""
         receiver = Recipient(
             id=RecipientId(new_identifier()),
             transfer_id=answer.id,
             position=0,
             method=VerificationMethod.SIGN_IN,
-            department_id=asked.department_id,
+            department_id=department_id,
             email_index=self._keys.index("email", to.address.comparable),
         )
         receiver.sealed_person = self._keys.seal_person(Person(to.name, to.address, None), receiver.id)
@@ -328,20 +332,22 @@ class Answering:
         guest: GuestActor,
         transfer: Transfer,
         receiver: Recipient,
+        ours: Correspondent,
         to: Correspondent,
         document_count: int,
     ) -> None:
+        """Tell the receiver, as `ours` call them, and give the guest a receipt that names whom they wrote `to`."""
         person = self._keys.person(guest.recipient)
         number = receipt_number(transfer.id)
         self._notifying.queue_mail(
             session,
             Purpose.ANSWER_RECEIVED,
-            to.address,
-            to.language,
+            ours.address,
+            ours.language,
             transfer=transfer,
             recipient=receiver,
             link=f"{self._base_url}/received/{transfer.id}",
-            name=to.name,
+            name=ours.name,
             sender_name=person.name,
             sender_email=str(person.email),
             expires_at=transfer.expires_at,
@@ -367,11 +373,13 @@ class Answering:
         state = _state(transfer, receivers)
         documents: list[ReadableDocument] = []
         uploads: dict[DocumentId, Upload] = {}
+        held_back: Sequence[HeldBackDocument] = ()
         note = ""
         if transfer.guest_wrap is not None and state != AnswerState.WITHDRAWN:
             key = self._keys.answer_key(transfer, guest.key)
             note = self._keys.text(key, transfer).note
             documents = await readable_documents(session, self._keys, key, transfer, with_arriving=True)
+            held_back = await held_back_documents(session, self._keys, key, transfer)
         if state == AnswerState.DRAFT:
             found = await session.scalars(select(Upload).where(Upload.transfer_id == transfer.id))
             uploads = {upload.document_id: upload for upload in found}
@@ -382,6 +390,7 @@ class Answering:
             sent_at=transfer.sent_at,
             note=note,
             documents=documents,
+            held_back=held_back,
             uploads=uploads,
         )
 

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, DocumentState, OrphanBlob, Part, ScanVerdict, Upload
-from zegelpost.model.event import EventTag
+from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.identifiers import HeldBackId, new_identifier
+from zegelpost.model.intake import HeldBack
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import ContentMismatch, MacroDocument, MalwareFound, Refusal, UploadInUse
 from zegelpost.model.transfer import Transfer
@@ -63,7 +65,7 @@ class Completing:
            everything for another try.
         4. Manifest, its digest, verdict and event commit together.
 
-        What 2. and 3. refuse is removed at once.
+        What 2. and 3. refuse is removed at once; of a guest's document with malware the name stays, for whoever gets the rest.
         """
         async with self._database.reading() as session:
             parts = list(await session.scalars(select(Part).where(Part.document_id == document.id).order_by(Part.number)))
@@ -111,6 +113,18 @@ class Completing:
     async def _refuse(self, subject: Subject, document: Document, refusal: Refusal) -> None:
         now = self._clock()
         async with self._database.work() as session:
+            if subject.actor == ActorKind.GUEST and isinstance(refusal, MalwareFound):
+                # Staff have to know that someone outside sent this: by mistake, or with a computer that needs help.
+                session.add(
+                    HeldBack(
+                        id=HeldBackId(new_identifier()),
+                        transfer_id=document.transfer_id,
+                        document_id=document.id,
+                        sealed_name=document.sealed_name,
+                        length_bytes=document.length_bytes,
+                        at=now,
+                    )
+                )
             await remove_document(session, document, now)
             record(session, EventTag.DOCUMENT_REFUSED, subject, now, reason=refusal.code)
 

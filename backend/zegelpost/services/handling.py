@@ -18,15 +18,17 @@ from zegelpost.model.department import Department
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import RecipientId, StaffUserId, TransferId, new_identifier
+from zegelpost.model.intake import Intake
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import AlreadyReceived, EmailAddressNotStaff
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import LONGEST_SUBJECT, Transfer, TransferKind, TransferState, TransferText, receipt_number
-from zegelpost.services.access import StaffActor, is_receivers, is_senders, received_transfer
+from zegelpost.services.access import GUESTS_OWN, StaffActor, is_receivers, is_senders, received_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.overseeing import MINE
 from zegelpost.services.presenting import Correspondent, Presenting, present_staff
+from zegelpost.services.receiving import HeldBackDocument, held_back_documents
 from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
 
@@ -111,6 +113,9 @@ class Standing:
     mailbox: str
     handled_at: datetime | None
     handled_by: str
+    # When a guest who started unasked showed that the mailbox is theirs.
+    email_confirmed_at: datetime | None
+    held_back: Sequence[HeldBackDocument]
     thread: Sequence[Related]
 
 
@@ -158,11 +163,15 @@ class Handling:
         async with self._database.reading() as session:
             transfer, recipient = await self._own(session, actor, transfer_id)
             handler = await session.get(StaffUser, recipient.handled_by_id) if recipient.handled_by_id else None
+            intake = await session.get(Intake, transfer.answers_id) if transfer.answers_id else None
+            key = self._keys.colleague_key(transfer, recipient)
             return Standing(
                 number=receipt_number(transfer.id),
                 mailbox=_mailbox(actor, recipient),
                 handled_at=recipient.handled_at,
                 handled_by=handler.name if handler else "",
+                email_confirmed_at=intake.email_confirmed_at if intake else None,
+                held_back=await held_back_documents(session, self._keys, key, transfer),
                 thread=await self._thread(session, actor, transfer),
             )
 
@@ -297,7 +306,7 @@ class Handling:
             select(Transfer)
             .where(
                 (Transfer.id == root) | (Transfer.answers_id.in_([root, transfer.id])),
-                Transfer.kind != TransferKind.ANSWER,
+                Transfer.kind.not_in(GUESTS_OWN),
                 Transfer.sent_at.is_not(None),
                 Transfer.state != TransferState.ERASED,
                 is_senders(actor),

@@ -14,6 +14,7 @@ from zegelpost.model.contact import Card
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
 from zegelpost.model.identifiers import ContactId, DocumentId, FactorId, RecipientId, StaffUserId, TemplateId, TransferId
+from zegelpost.model.intake import HeldBack, Intake, Introduction
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
@@ -234,6 +235,9 @@ class KeepingKeys:
     def document_name(self, key: MessageKey, document: Document) -> FileName:
         return FileName(open_text(key.metadata_key(), f"document/{document.id}/name", document.sealed_name))
 
+    def held_back_name(self, key: MessageKey, held: HeldBack) -> FileName:
+        return FileName(open_text(key.metadata_key(), f"document/{held.document_id}/name", held.sealed_name))
+
     def wrap_for_grant(self, key: MessageKey, transfer_id: TransferId, recipient_id: RecipientId, cookie: SecretToken) -> bytes:
         return wrap_under_secret(
             key,
@@ -287,6 +291,24 @@ class KeepingKeys:
         return TemplateText.from_json(
             open_text(self._ring.installation("people"), f"template/{template.id}/text", template.sealed_text)
         )
+
+    def seal_introduction(self, digest: bytes, words: str) -> bytes:
+        return seal_text(self._ring.installation("people"), f"introduction/{digest.hex()}", words)
+
+    def introduction(self, introduction: Introduction) -> str:
+        place = f"introduction/{introduction.digest.hex()}"
+        return open_text(self._ring.installation("people"), place, introduction.sealed_words)
+
+    def seal_intake_colleague(self, email: str, transfer_id: TransferId) -> bytes:
+        return seal_text(self._ring.installation("people"), f"intake/{transfer_id}/colleague", email)
+
+    def intake_colleague(self, intake: Intake) -> str:
+        assert intake.sealed_colleague is not None
+        return open_text(self._ring.installation("people"), f"intake/{intake.transfer_id}/colleague", intake.sealed_colleague)
+
+    def proof_secret(self) -> bytes:
+        """Signs the puzzles of the public page, so that none is made easier or older than it is."""
+        return blind_index(self._ring.installation("codes"), "proof", "intake")
 
     def index(self, kind: str, value: str) -> bytes:
         """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""

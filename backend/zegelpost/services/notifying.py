@@ -34,7 +34,7 @@ from zegelpost.model.outgoing import (
 )
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
-from zegelpost.model.transfer import Transfer
+from zegelpost.model.transfer import Transfer, TransferKind
 from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
 from zegelpost.sealing.text import open_bytes, seal_bytes
 from zegelpost.services.composing import Composing
@@ -157,7 +157,9 @@ class Notifying:
             sender_name=sender.name,
             name=person.name,
             email=str(person.email),
-            link=f"{self._composing.organisation.base_url}/transfers/{transfer.id}",
+            # An intake has no page of its own for staff; what came of it is among what they received.
+            link=f"{self._composing.organisation.base_url}/"
+            + ("received" if transfer.kind == TransferKind.INTAKE else f"transfers/{transfer.id}"),
             **facts,
         )
 

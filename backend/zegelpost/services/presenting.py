@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.department import Department
 from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.identifiers import DepartmentId
+from zegelpost.model.intake import Intake
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer
+from zegelpost.model.transfer import Transfer, TransferKind
 from zegelpost.services.composing import Organisation
 from zegelpost.services.keeping_keys import KeepingKeys
 
@@ -36,7 +39,11 @@ class Presenting:
         self.organisation = organisation
 
     async def sender_of(self, session: AsyncSession, transfer: Transfer) -> Correspondent:
-        """Who sent a transfer: the guest, the department, the staff user, or else the organisation."""
+        """Who sent a transfer: the guest, the department, the staff user, or else the organisation.
+
+        Of an intake it is whom the guest wrote to. A colleague is then called by the address that was typed, whether or not
+        there is one: the guest reads it.
+        """
         if transfer.guest_id is not None:
             person = self._keys.person(await session.get_one(Recipient, transfer.guest_id))
             return Correspondent(person.name, str(person.email), transfer.language, is_guest=True)
@@ -45,11 +52,26 @@ class Presenting:
             return Correspondent(department.sender_name, department.email)
         if transfer.sender_id is not None:
             return present_staff(await session.get_one(StaffUser, transfer.sender_id))
+        if transfer.kind == TransferKind.INTAKE:
+            intake = await session.get_one(Intake, transfer.id)
+            email = self._keys.intake_colleague(intake)
+            return Correspondent(email, email)
         return Correspondent(self.organisation.name, str(self.organisation.mail_from))
+
+    async def colleague(self, session: AsyncSession, correspondent: Correspondent) -> tuple[Correspondent, DepartmentId | None]:
+        """Who of ours has this address, as we call them; nobody is called by the address. A department's is its own."""
+        address = correspondent.address.comparable
+        department = await session.scalar(select(Department).where(Department.email == address, Department.closed_at.is_(None)))
+        user = await session.scalar(select(StaffUser).where(StaffUser.email == address))
+        if department is not None:
+            return Correspondent(department.sender_name, department.email), department.id
+        return present_staff(user) if user else correspondent, None
 
     async def follower_of(self, session: AsyncSession, transfer: Transfer) -> Correspondent | None:
         """Who wants to know how a transfer fares, if it is someone of ours."""
-        if transfer.guest_id is not None or (transfer.department_id is None and transfer.sender_id is None):
+        if transfer.guest_id is not None:
+            return None
+        if transfer.kind != TransferKind.INTAKE and transfer.department_id is None and transfer.sender_id is None:
             return None
         return await self.sender_of(session, transfer)
 

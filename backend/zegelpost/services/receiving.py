@@ -16,6 +16,7 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.handed_over import Piece
 from zegelpost.model.identifiers import DocumentId, TransferId
+from zegelpost.model.intake import HeldBack
 from zegelpost.model.recipient import Grant, Recipient
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import fill_in
@@ -38,6 +39,14 @@ class ReadableDocument:
     length_bytes: int
     scan_verdict: ScanVerdict | None
     is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBackDocument:
+    """A document that was not let through because the scanner found malware in it."""
+
+    name: FileName = field(repr=False)
+    length_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,3 +212,11 @@ async def _complete_documents(session: AsyncSession, transfer: Transfer) -> list
         .order_by(Document.position, Document.created_at)
     )
     return list(await session.scalars(query))
+
+
+async def held_back_documents(
+    session: AsyncSession, keys: KeepingKeys, key: MessageKey, transfer: Transfer
+) -> list[HeldBackDocument]:
+    """What of a guest was not let through, oldest first."""
+    found = await session.scalars(select(HeldBack).where(HeldBack.transfer_id == transfer.id).order_by(HeldBack.at, HeldBack.id))
+    return [HeldBackDocument(keys.held_back_name(key, held), held.length_bytes) for held in found]

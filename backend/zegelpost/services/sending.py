@@ -154,7 +154,7 @@ class Sending:
         recipient: Recipient,
         key: MessageKey,
         **facts: Any,
-    ) -> None:
+    ) -> Link:
         """Make a link and mail it, with the `facts` that the notice needs. The secret is in the sealed mail and nowhere else."""
         secret = LinkSecret.generate()
         link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
@@ -176,6 +176,7 @@ class Sending:
             **facts,
             **recipient_facts(person, sender, transfer),
         )
+        return link
 
     def invite_colleague(
         self,

@@ -36,7 +36,7 @@ from zegelpost.model.refusals import (
     UploadTooManyParts,
 )
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.ports import Blobs, Scanner
 from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
@@ -123,6 +123,7 @@ class Uploading:
                 transfer_bytes=total + length_bytes,
                 sender_bytes=await _kept_bytes(session, actor) + length_bytes,
                 is_guest=isinstance(actor, GuestActor),
+                is_unasked=isinstance(actor, GuestActor) and actor.transfer.kind == TransferKind.INTAKE,
             )
             key = self._keys.message_key(transfer, actor.holds)
             document = Document(

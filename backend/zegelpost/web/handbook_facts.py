@@ -8,6 +8,7 @@ from typing import Final
 
 from zegelpost.model.account_link import PASSWORD_LINK_HOURS, REGISTRATION_HOURS
 from zegelpost.model.document import UPLOAD_LIFETIME
+from zegelpost.model.intake import INTRODUCTION_LIFETIME
 from zegelpost.model.password import SHORTEST_PASSWORD
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import (
@@ -45,6 +46,7 @@ def facts_of_policy(policy: Policy, language: Language) -> Mapping[str, object]:
         "most_recipients": policy.most_recipients,
         "extensions": ", ".join(policy.extensions),
         "draft_days": DRAFT_LIFETIME.days,
+        "introduction_hours": int(INTRODUCTION_LIFETIME.total_seconds() // 3600),
         "grace_days": GRACE.days,
         # The week in which it expired has to be over too, and a day is kept in hand: see `services/erasing.py`.
         "destroyed_within_days": (GRACE + 2 * _WEEK).days + 1,

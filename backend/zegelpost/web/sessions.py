@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zegelpost.model.identifiers import is_identifier
+from zegelpost.model.intake import INTRODUCTION_LIFETIME
 from zegelpost.model.refusals import CrossSiteRequest, SignInRequired
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import HALF_SIGN_IN_LONGEST, SIGN_IN_LONGEST, SignInKind
@@ -17,6 +18,7 @@ from zegelpost.services.access import HalfActor, StaffActor
 _STAFF: Final = "zegelpost-staff"
 _HALF: Final = "zegelpost-half"
 _RECIPIENT: Final = "zegelpost-open"
+_INTRODUCED: Final = "zegelpost-introduced"
 
 
 def _cookie_name(request: Request, name: str) -> str:
@@ -118,3 +120,18 @@ def end_recipient(request: Request, response: Response, link_id: str) -> None:
     response.delete_cookie(
         _cookie_name(request, f"{_RECIPIENT}-{link_id}"), path="/", secure=request.app.state.services.settings.has_tls
     )
+
+
+# Guests who start unasked, until the code from their mailbox was right
+
+
+def introduced_cookie(request: Request) -> SecretToken | None:
+    return _get(request, _INTRODUCED)
+
+
+def start_introduced(request: Request, response: Response, token: SecretToken) -> None:
+    _set(request, response, _INTRODUCED, token, int(INTRODUCTION_LIFETIME.total_seconds()))
+
+
+def end_introduced(request: Request, response: Response) -> None:
+    response.delete_cookie(_cookie_name(request, _INTRODUCED), path="/", secure=request.app.state.services.settings.has_tls)

@@ -1,0 +1,421 @@
+"""Introducing: an outsider starts unasked, and shows that the mailbox they name is theirs.
+
+Nothing is delivered and no document is taken before the code from the mail was right. Whether an address of a colleague exists
+is not looked up at all, so that nothing can tell: what is sent to it waits for whoever has that mailbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import altcha
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.clock import Clock
+from zegelpost.model.department import Department
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.identifiers import DepartmentId, LinkId, RecipientId, TransferId, new_identifier
+from zegelpost.model.intake import (
+    INTRODUCTION_LIFETIME,
+    MAILED_CODE_LIFETIME,
+    MAILED_CODES,
+    PROOF_LIFETIME,
+    TRIES_PER_MAILED_CODE,
+    Intake,
+    Introduction,
+    SpentProof,
+    TypedIntroduction,
+)
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import CODE_COOL_DOWN, Grant, Person, Recipient, VerificationMethod
+from zegelpost.model.refusals import (
+    AddresseeMissing,
+    CodeAskedTooSoon,
+    CodeExpired,
+    CodeIncorrect,
+    CodeLimitReached,
+    CodeTriesExhausted,
+    EmailAddressNotStaff,
+    FormRefused,
+    IntakeClosed,
+    IntakeOver,
+    Refusal,
+)
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
+from zegelpost.sealing.keys import MessageKey
+from zegelpost.services.access import RecipientActor
+from zegelpost.services.addressing import TypedRecipient, address
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.limiting_tries import Limit, count_try
+from zegelpost.services.notifying import Notifying
+from zegelpost.services.presenting import Presenting
+from zegelpost.services.recording import Subject, record
+from zegelpost.services.sending import Sending
+
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+_STARTS_PER_NETWORK: Final = 30  # an hour; a hospital is one network
+_UNPROVED_PER_NETWORK: Final = 5  # an hour: browsers without script, and programs that do not want to work
+_MAILS_PER_ADDRESS: Final = 4  # an hour
+_MAILS_PER_ADDRESS_A_DAY: Final = 10
+_WRONG_CODES_PER_NETWORK: Final = 60  # an hour
+_OPENED_PER_ADDRESS: Final = 10  # a day
+# PBKDF2 rounds for each of 256 tries on average: about a second on a laptop, a few on an old telephone.
+_PROOF_ALGORITHM: Final = "PBKDF2/SHA-256"
+_PROOF_COST: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Addressable:
+    """A department that outsiders can choose."""
+
+    id: DepartmentId
+    name: str
+
+    @property
+    def choice(self) -> tuple[str, str]:
+        """As lists of choices take it: what is sent, and what people read."""
+        return self.id, self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An introduction that waits for its code."""
+
+    email: str = field(repr=False)
+    code_expires_at: datetime
+    may_ask_again: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The mailbox is the guest's. The cookie lets this browser send; the link in the mail lets any."""
+
+    link_id: LinkId
+    cookie: SecretToken
+
+
+class Introducing:
+    def __init__(
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        notifying: Notifying,
+        presenting: Presenting,
+        sending: Sending,
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._keys = keeping_keys
+        self._notifying = notifying
+        self._presenting = presenting
+        self._sending = sending
+        self._policy = policy
+        self._clock = clock
+
+    def require_open(self) -> None:
+        """Raise `IntakeClosed` where the policy takes nothing unasked."""
+        if not self._policy.has_intake:
+            raise IntakeClosed
+
+    async def addressable(self) -> list[Addressable]:
+        """Departments to choose from, by name. Raises `IntakeClosed`."""
+        self.require_open()
+        async with self._database.reading() as session:
+            rows = await session.execute(
+                select(Department.id, Department.sender_name)
+                .where(Department.is_on_intake, Department.closed_at.is_(None))
+                .order_by(Department.sender_name)
+            )
+            return [Addressable(row.id, row.sender_name) for row in rows]
+
+    def puzzle(self) -> dict[str, Any]:
+        """A proof of work for the browser (ALTCHA, version 2). Its age is inside the signature."""
+        made_at = int(self._clock().timestamp())
+        challenge = altcha.create_challenge(
+            _PROOF_ALGORITHM, _PROOF_COST, data={"made_at": made_at}, hmac_secret=self._keys.proof_secret()
+        )
+        found: dict[str, Any] = challenge.to_dict()
+        return found
+
+    async def introduce(self, typed: TypedIntroduction, *, proof: str, network: str, language: str) -> SecretToken:
+        """Check what was typed and mail a code; returns what the browser keeps.
+
+        1. Everything typed is checked at once. Raises `FormRefused`, which tells nothing about who exists.
+        2. Guests are limited by network, much more so without a proof of work, and mail to one address is limited: our mail
+           is no tool to trouble others with. Raises `TooManyAttempts`.
+        3. What was typed is sealed, the code is mailed. The mail holds nothing that anyone typed.
+        """
+        # 1.
+        self.require_open()
+        person, _ = await self._checked(typed)
+        is_proved = await asyncio.to_thread(self._is_proved, proof)
+        now = self._clock()
+        # 2.
+        async with self._database.work() as session:
+            limits = [
+                Limit("intake-network", network, _STARTS_PER_NETWORK, _HOUR),
+                Limit("intake-mail", person.email.comparable, _MAILS_PER_ADDRESS, _HOUR),
+                Limit("intake-mail-day", person.email.comparable, _MAILS_PER_ADDRESS_A_DAY, _DAY),
+            ]
+            if not is_proved or not await self._spend(session, proof, now):
+                limits.append(Limit("intake-unproved", network, _UNPROVED_PER_NETWORK, _HOUR))
+            await count_try(session, limits, now)
+        # 3.
+        token = SecretToken.generate()
+        introduction = Introduction(
+            digest=token.digest,
+            sealed_words=self._keys.seal_introduction(token.digest, json.dumps(asdict(typed))),
+            language=language,
+            code_count=1,
+            try_count=0,
+            created_at=now,
+        )
+        async with self._database.work() as session:
+            self._mail_code(session, introduction, person, now)
+            session.add(introduction)
+            record(session, EventTag.INTAKE_ASKED, Subject(actor=ActorKind.STRANGER), now)
+        return token
+
+    async def waiting(self, token: SecretToken | None) -> Waiting:
+        """What waits for a code in this browser. Raises `IntakeOver`."""
+        async with self._database.reading() as session:
+            introduction = await self._live(session, token)
+            return Waiting(
+                email=self._typed(introduction).email.strip(),
+                code_expires_at=introduction.code_sent_at + MAILED_CODE_LIFETIME,
+                may_ask_again=introduction.code_count < MAILED_CODES,
+            )
+
+    async def typed(self, token: SecretToken | None) -> TypedIntroduction | None:
+        """What this browser typed before, to change a slip in it."""
+        async with self._database.reading() as session:
+            try:
+                return self._typed(await self._live(session, token))
+            except IntakeOver:
+                return None
+
+    async def send_again(self, token: SecretToken | None) -> None:
+        """Mail a new code; the one before stops working. Raises `CodeAskedTooSoon`, `CodeLimitReached`, `TooManyAttempts`."""
+        now = self._clock()
+        async with self._database.work() as session:
+            introduction = await self._live(session, token)
+            person, _ = await self._checked(self._typed(introduction))
+            since = now - introduction.code_sent_at
+            if since < CODE_COOL_DOWN:
+                raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWN - since).total_seconds()) + 1)
+            if introduction.code_count >= MAILED_CODES:
+                raise CodeLimitReached(retry_after_seconds=int(INTRODUCTION_LIFETIME.total_seconds()))
+            await count_try(
+                session,
+                [
+                    Limit("intake-mail", person.email.comparable, _MAILS_PER_ADDRESS, _HOUR),
+                    Limit("intake-mail-day", person.email.comparable, _MAILS_PER_ADDRESS_A_DAY, _DAY),
+                ],
+                now,
+            )
+            introduction.code_count += 1
+            introduction.try_count = 0
+            self._mail_code(session, introduction, person, now)
+
+    async def confirm(self, token: SecretToken | None, code: str, *, network: str) -> Begun:
+        """From a right code to an intake that its guest can send with.
+
+        1. The code is not too old, and the try is counted before anything is compared, in one statement that refuses beyond
+           the limit, and committed whatever the outcome. Tries are also counted by network.
+        2. The keyed hashes are compared in constant time. Raises `CodeIncorrect` and its sisters.
+        3. The introduction is used up: of two browsers with the same code one goes on.
+        4. Transfer, guest and link are made; the link is mailed, and this browser gets a grant of its own.
+        """
+        digits = "".join(c for c in code if c.isdigit())
+        now = self._clock()
+        # 1.
+        async with self._database.work() as session:
+            introduction = await self._live(session, token)
+            await count_try(session, [Limit("intake-code", network, _WRONG_CODES_PER_NETWORK, _HOUR)], now)
+            if now >= introduction.code_sent_at + MAILED_CODE_LIFETIME:
+                raise CodeExpired
+            tries = await session.scalar(
+                update(Introduction)
+                .where(Introduction.digest == introduction.digest, Introduction.try_count < TRIES_PER_MAILED_CODE)
+                .values(try_count=Introduction.try_count + 1)
+                .returning(Introduction.try_count)
+                .execution_options(synchronize_session=False)
+            )
+            if tries is None:
+                raise CodeTriesExhausted
+            is_right = hmac.compare_digest(self._code_hash(introduction.digest, digits), introduction.code_hash)
+            if not is_right:
+                record(session, EventTag.CODE_FAILED, Subject(actor=ActorKind.STRANGER), now, method="mail")
+        # 2.
+        if not is_right:
+            left = TRIES_PER_MAILED_CODE - tries
+            raise CodeIncorrect(tries_left=left) if left else CodeTriesExhausted()
+        person, department_id = await self._checked(self._typed(introduction))
+        async with self._database.work() as session:
+            # 3.
+            used = await session.scalar(
+                delete(Introduction).where(Introduction.digest == introduction.digest).returning(Introduction.digest)
+            )
+            if used is None:
+                raise IntakeOver
+            await count_try(session, [Limit("intake-opened", person.email.comparable, _OPENED_PER_ADDRESS, _DAY)], now)
+            # 4.
+            return await self._open(session, introduction, person, department_id, now)
+
+    async def forget_old(self) -> None:
+        """Drop introductions and spent proofs that are of no use any more. Part of the sweep."""
+        now = self._clock()
+        async with self._database.work() as session:
+            await session.execute(delete(Introduction).where(Introduction.created_at <= now - INTRODUCTION_LIFETIME))
+            await session.execute(delete(SpentProof).where(SpentProof.at <= now - PROOF_LIFETIME - _HOUR))
+
+    async def _open(
+        self,
+        session: AsyncSession,
+        introduction: Introduction,
+        person: Person,
+        department_id: DepartmentId | None,
+        now: datetime,
+    ) -> Begun:
+        typed = self._typed(introduction)
+        transfer = Transfer(
+            id=TransferId(new_identifier()),
+            kind=TransferKind.INTAKE,
+            department_id=department_id,
+            state=TransferState.SENT,
+            language=introduction.language,
+            has_sender_copy=False,  # what staff read is in the answers, which are wrapped for them
+            expires_in_days=self._policy.default_expiry_days,
+            created_at=now,
+            sent_at=now,
+            expires_at=now + timedelta(days=self._policy.default_expiry_days),
+        )
+        key = MessageKey.generate()
+        assert transfer.expires_at is not None
+        self._keys.seal_for_sending(key, transfer, transfer.expires_at)
+        self._keys.seal_text(key, transfer, TransferText.parse(subject=typed.subject, reference=typed.reference, note=""))
+        session.add(transfer)
+        await session.flush()
+        intake = Intake(transfer_id=transfer.id, email_confirmed_at=now)
+        if department_id is None:
+            colleague = EmailAddress.parse(typed.colleague)
+            intake.sealed_colleague = self._keys.seal_intake_colleague(str(colleague), transfer.id)
+        guest = Recipient(
+            id=RecipientId(new_identifier()),
+            transfer_id=transfer.id,
+            position=0,
+            method=VerificationMethod.LINK,
+            email_index=self._keys.index("email", person.email.comparable),
+            opened_at=now,
+        )
+        guest.sealed_person = self._keys.seal_person(person, guest.id)
+        session.add_all([intake, guest])
+        await session.flush()
+        addressee = await self._presenting.sender_of(session, transfer)
+        link = self._sending.invite(session, Purpose.INTAKE_OPENED, addressee, transfer, guest, key)
+        cookie = SecretToken.generate()
+        grant = Grant(
+            digest=cookie.digest,
+            link_id=link.id,
+            recipient_id=guest.id,
+            wrap=self._keys.wrap_for_grant(key, transfer.id, guest.id, cookie),
+            created_at=now,
+            last_used_at=now,
+            verified_at=now,
+        )
+        await session.flush()
+        session.add(grant)
+        record(session, EventTag.INTAKE_OPENED, RecipientActor(guest, transfer, grant, cookie).subject(), now)
+        return Begun(link.id, cookie)
+
+    async def _checked(self, typed: TypedIntroduction) -> tuple[Person, DepartmentId | None]:
+        """Who it is, and for which department; none means for the colleague. Raises `FormRefused`."""
+        refused: dict[str, Refusal] = {}
+        department_id = next((each.id for each in await self.addressable() if each.id == typed.to), None)
+        if typed.to and department_id is None:
+            refused["to"] = AddresseeMissing()
+        if not typed.to:
+            try:
+                self._require_colleague(typed.colleague)
+            except Refusal as refusal:
+                refused["colleague"] = refusal
+        try:
+            rows = [TypedRecipient(typed.name, typed.email, typed.mobile, VerificationMethod.LINK.value)]
+            addressees = address(rows, self._policy, is_guest=True)
+        except FormRefused as form:
+            refused |= {name.removeprefix("recipients.0."): refusal for name, refusal in form.fields.items()}
+        try:
+            TransferText.parse(subject=typed.subject, reference=typed.reference, note="")
+        except FormRefused as form:
+            refused |= form.fields
+        if refused:
+            raise FormRefused(refused)
+        return addressees[0].person, department_id
+
+    def _require_colleague(self, typed: str) -> None:
+        if not typed.strip():
+            raise AddresseeMissing
+        if not self._policy.is_staff_address(EmailAddress.parse(typed)):
+            raise EmailAddressNotStaff
+
+    def _is_proved(self, proof: str) -> bool:
+        """Whether this is a solved puzzle of ours that is not too old. What is not counts as none at all."""
+        try:
+            payload = altcha.Payload.from_base64(proof)
+            made_at = datetime.fromtimestamp(int((payload.challenge.parameters.data or {})["made_at"]), tz=self._clock().tzinfo)
+            is_solved = altcha.verify_solution(payload, self._keys.proof_secret()).verified
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            return False
+        return is_solved and timedelta(0) <= self._clock() - made_at < PROOF_LIFETIME
+
+    async def _spend(self, session: AsyncSession, proof: str, now: datetime) -> bool:
+        """Use a proof up; whether it had not been used yet. By its nonce: one solution can be written in many ways."""
+        nonce = json.loads(base64.b64decode(proof))["challenge"]["parameters"]["nonce"]
+        try:
+            async with session.begin_nested():
+                session.add(SpentProof(digest=hashlib.sha256(nonce.encode()).digest(), at=now))
+        except IntegrityError:
+            return False
+        return True
+
+    def _mail_code(self, session: AsyncSession, introduction: Introduction, person: Person, now: datetime) -> None:
+        code = f"{secrets.randbelow(1_000_000):06d}"
+        introduction.code_hash = self._code_hash(introduction.digest, code)
+        introduction.code_sent_at = now
+        self._notifying.queue_mail(
+            session,
+            Purpose.INTAKE_CODE,
+            person.email,
+            introduction.language,
+            lifetime=MAILED_CODE_LIFETIME,
+            code=code,
+            minutes=int(MAILED_CODE_LIFETIME.total_seconds() // 60),
+        )
+
+    def _code_hash(self, digest: bytes, code: str) -> bytes:
+        return self._keys.code_hash(f"introduction/{digest.hex()}", code)
+
+    def _typed(self, introduction: Introduction) -> TypedIntroduction:
+        return TypedIntroduction(**json.loads(self._keys.introduction(introduction)))
+
+    async def _live(self, session: AsyncSession, token: SecretToken | None) -> Introduction:
+        introduction = await session.get(Introduction, token.digest) if token else None
+        if introduction is None or not introduction.is_live(self._clock()):
+            raise IntakeOver
+        return introduction
