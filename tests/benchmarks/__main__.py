@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.busy import busy_hour, one_report, sent_transfer
 from tests.benchmarks.measuring import PeakMemory, Series
 from tests.benchmarks.sending import sent_a_second
 from tests.benchmarks.servers import Nginx, NodeTus, Server, Zegelpost
@@ -166,6 +167,13 @@ def main() -> None:
             archive(ours, 200, 2 * size)
             resume(ours, big)
             two_processes(ours, size)
+            transfer_id = sent_transfer(ours, 5, 20)
+            printed = one_report(ours, transfer_id, rounds)
+            print(
+                f"report PDF of 5 recipients and 20 documents: {printed.cpu_seconds:.2f} s CPU, {printed.seconds:.2f} s,"
+                f" {printed.size_bytes / 1000:.0f} kB"
+            )
+            print(busy_hour(ours, transfer_id, size // 4))
             count = 50 if arguments.quick else 200
             for kind, processes in (("sqlite", 1), ("postgresql", 1), ("postgresql", 2)):
                 rate = sent_a_second(kind, count, processes)
