@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FilePayload, expect
 from tests.journeys.people import Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
@@ -66,7 +66,7 @@ def test_told_of_the_first_download(demo: RunningDemo, chromium: Browser, tmp_pa
     }
     made = anna.page.request.post(demo.base_url + "/transfers", form=form)
     transfer = made.url.removesuffix("/documents")
-    content = {"name": document.name, "mimeType": "application/pdf", "buffer": document.read_bytes()}
+    content: FilePayload = {"name": document.name, "mimeType": "application/pdf", "buffer": document.read_bytes()}
     anna.page.request.post(f"{transfer}/documents", multipart={"csrf": csrf, "documents": content})
     anna.page.request.post(f"{transfer}/send", form={"csrf": csrf})
 
