@@ -27,7 +27,7 @@ $(MODULES): backend/frontend/package-lock.json backend/frontend/package.json
 	cd backend/frontend && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(DIST): $(MODULES) $(wildcard backend/frontend/*.mjs backend/frontend/*.json backend/frontend/css/* backend/frontend/src/* addin/src/upload/* manifest/icons/*)
+$(DIST): $(MODULES) $(wildcard backend/frontend/*.mjs backend/frontend/*.json backend/frontend/css/* backend/frontend/src/* addin/src/* addin/src/*/* manifest/icons/*)
 	cd backend/frontend && npm run --silent build
 	@touch $@
 

@@ -53,6 +53,15 @@ function script(name, target) {
   return esbuild.build({ ...shared, entryPoints: { [name]: `src/${name}.ts` }, target, format: 'iife' })
 }
 
+/** The add-in's own: current browsers and the web views of Outlook. */
+function addin(name) {
+  return esbuild.build({ ...shared, entryPoints: { [name]: path.join(repository, `addin/src/${name}.ts`) }, target: 'es2020', format: 'iife' })
+}
+
+function sheet(name, file) {
+  return esbuild.build({ ...shared, entryPoints: { [name]: file }, target: ['safari14', 'chrome87', 'firefox78'] })
+}
+
 function outputs(result) {
   return Object.entries(result.metafile.outputs)
     .filter(([, output]) => output.entryPoint)
@@ -107,8 +116,15 @@ const results = await Promise.all([
   // Recipients come with whatever phone they have: nothing newer than ES2017 here.
   script('open', 'es2017'),
   script('intake', 'es2017'),
+  addin('pane'),
+  addin('dialog'),
+  addin('outlook'),
+  sheet('pane', path.join(repository, 'addin/src/pane.css')),
+  sheet('outlook', 'css/outlook.css'),
 ])
 await copyIcons()
+// As it was written: classic Outlook's runtime is no browser, and Outlook knows it by one address.
+await copyFile(path.join(repository, 'addin/src/launchevent/launchevent.js'), path.join(staging, 'launchevent.js'))
 await copyLicences()
 const manifest = Object.fromEntries([
   ...results.flatMap(outputs),

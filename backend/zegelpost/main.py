@@ -38,6 +38,7 @@ from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
 from zegelpost.services.importing_contacts import ImportingContacts
 from zegelpost.services.introducing import Introducing
@@ -61,6 +62,7 @@ from zegelpost.services.verifying import Verifying
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
+    addin_pages,
     contact_import_pages,
     contact_pages,
     demo,
@@ -107,6 +109,7 @@ class Services:
     clock: Clock
     database: Database
     signing_in: SigningIn
+    handing_over_sign_in: HandingOverSignIn
     registering: Registering
     changing_password: ChangingPassword
     adding_second_factor: AddingSecondFactor
@@ -178,6 +181,7 @@ def build_services(
         clock=clock,
         database=database,
         signing_in=signing_in,
+        handing_over_sign_in=HandingOverSignIn(database, clock),
         registering=Registering(database, notifying, signing_in, policy, organisation, clock),
         changing_password=ChangingPassword(database, notifying, signing_in, policy, organisation, clock),
         adding_second_factor=AddingSecondFactor(
@@ -273,6 +277,7 @@ def build_worker(services: Services) -> Worker:
         services.signing_in,
         services.changing_password,
         services.introducing,
+        services.handing_over_sign_in,
     )
 
 
@@ -317,6 +322,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *api_routes(),
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),
+            *addin_pages.routes(),
             *health.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),

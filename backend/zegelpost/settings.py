@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +20,14 @@ SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "O
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
+    "OUTLOOK_HOSTS",
 )  # fmt: skip
 
 # What stands for the organisation where nobody named one.
 NO_ORGANISATION: Final = "Zegelpost"
 
+# It goes into a header that says who may frame us: nothing that could end it there.
+_ORIGIN: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _REQUIRED: Final = {
     "SMTP_URL": "where to hand mail to",
     "SMS_URL": "where to hand codes to",
@@ -53,6 +57,7 @@ class Settings:
     clamd_url: str | None = None
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    outlook_hosts: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
     organisation: str = NO_ORGANISATION
     help_phone: str | None = None
@@ -93,6 +98,7 @@ class Settings:
             clamd_url=values.get("CLAMD_URL") or None,
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
+            outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
@@ -244,6 +250,15 @@ def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     if not domains and not is_demo:
         _missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
     return domains or ("zegelpost.example",)
+
+
+def _outlook_hosts(text: str | None) -> tuple[str, ...]:
+    """Origins of an organisation's own webmail, which may show the add-in."""
+    hosts = tuple(host.strip().rstrip("/") for host in (text or "").split(",") if host.strip())
+    for host in hosts:
+        if not _ORIGIN.fullmatch(host):
+            raise SettingsError(f"{PREFIX}OUTLOOK_HOSTS: {host} is not an origin such as https://mail.example.nl")
+    return hosts
 
 
 def _proxies(text: str | None) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
@@ -29,6 +30,7 @@ class Worker:
     signing_in: SigningIn
     changing_password: ChangingPassword
     introducing: Introducing
+    handing_over_sign_in: HandingOverSignIn
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
@@ -43,6 +45,7 @@ class Worker:
         await self.signing_in.forget_old()
         await self.changing_password.forget_old()
         await self.introducing.forget_old()
+        await self.handing_over_sign_in.forget_old()
         _LOG.info(
             "swept",
             noticed=noticed,

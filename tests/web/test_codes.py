@@ -287,7 +287,8 @@ async def test_fifteen_wrong_access_codes_lock_also_when_they_come_at_once(
     statuses = [answer.status_code for answer in answers]
     assert statuses.count(422) <= 14
     assert statuses.count(422) + statuses.count(423) == 20
-    assert await code_events(services) == [EventTag.CODE_FAILED] * 15 + [EventTag.LINK_LOCKED]
+    # The fifteenth may be written down before others that were counted earlier.
+    assert sorted(await code_events(services)) == [EventTag.CODE_FAILED] * 15 + [EventTag.LINK_LOCKED]
     assert len(await outbox.all(kind="mail", to="anna@zegelpost.example")) == 1
     assert (await enter(rosa, agreed_path, "kanarie-op-zolder")).status_code == 423
 

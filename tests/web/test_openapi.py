@@ -121,7 +121,7 @@ def test_only_these_need_no_token() -> None:
         for operation in path.values()
         if operation.get("security") == []
     }
-    assert open_to_all == {"sign_in", "openapi", "describe_uploads", "describe_upload"}
+    assert open_to_all == {"sign_in", "sign_in_by_code", "openapi", "describe_uploads", "describe_upload"}
 
 
 async def test_everything_else_does(client: httpx2.AsyncClient) -> None:
@@ -272,5 +272,5 @@ def test_the_api_does_what_the_document_says(stage: Stage, method: str, path: st
         fixed = {each: ids[each] for each in re.findall(r"\{(\w+)\}", path)} if name in with_body else None
         invalid = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE, path_parameters=fixed)
         examples(12)(given(case=invalid)(as_generated))()
-    # Else the answers that matter were never compared with the document.
-    assert min(statuses) < 300
+    # Else the answers that matter were never compared with the document. A dialog's code works once: tests/web/test_addin.py.
+    assert min(statuses) < 300 or name == "sign_in_by_code"

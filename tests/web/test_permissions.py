@@ -33,6 +33,9 @@ OPEN = {
     *("/account/new", "/account/forgot", "/account/confirm/{secret}", "/account/reset/{secret}"),
     *("/i", "/i/new", "/i/confirm", "/i/confirm/again"),
     *("/manual", "/manual/{chapter}", "/manual/pictures/{language}/{name}", "/help", "/privacy", "/accessibility", "/security"),
+    *("/addin/pane", "/addin/launchevent.html", "/addin/launchevent.js", "/addin/manifest.xml", "/addin/manifest-onprem.xml"),
+    *("/addin/icons/icon-{size:int}.png", "/addin/support", "/.well-known/microsoft-officeaddins-allowed.json"),
+    *("/demo/outlook", "/api/v1/sign-in/code"),
     *("/.well-known/security.txt", "/security.txt", "/healthz", "/favicon.ico", "/demo/outbox", "/demo/outbox.json"),
     *("/api/v1/openapi.json", "/api/v1/sign-in"),
 }
@@ -45,7 +48,7 @@ STAFF_ONLY = {
     *("/account/second-factor", "/account/second-factor/app", "/account/second-factor/passkey"),
     *("/account/second-factor/passkey/question", "/account/second-factor/codes", "/uploads"),
     *("/api/v1/me", "/api/v1/policy", "/api/v1/transfers", "/api/v1/file-requests", "/api/v1/contacts", "/api/v1/templates"),
-    "/api/v1/uploads",
+    *("/api/v1/uploads", "/api/v1/contacts/lookup", "/addin/sign-in", "/admin/add-in"),
 }
 # Of the actors, who may see and do everything in each world. Chris administers and sees no post of anyone.
 MAY = {"mine": {"anna"}, "department": {"anna", "bram"}}

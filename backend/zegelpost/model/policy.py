@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from zegelpost.model.email_address import EmailAddress
@@ -29,6 +30,13 @@ DEFAULT_EXTENSIONS: Final = (
 )  # fmt: skip
 
 
+class GuardMode(StrEnum):
+    """What Outlook does with a mail that should go through the secure channel."""
+
+    SOFT_BLOCK = "soft_block"  # it does not leave
+    PROMPT_USER = "prompt_user"  # the sender is asked, and may send it anyway
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     staff_domains: tuple[str, ...] = ()
@@ -53,6 +61,7 @@ class Policy:
     )  # fmt: skip
     # Whether outsiders may start unasked, on the public page.
     has_intake: bool = True
+    guard_mode: GuardMode = GuardMode.SOFT_BLOCK
     is_scanning: bool = False
     # Of staff, besides the password (BIO2, ASVS 5.0 6.3.3). Without it a stolen password is enough.
     requires_second_factor: bool = True

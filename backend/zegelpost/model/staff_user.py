@@ -62,6 +62,16 @@ class SignIn(Base):
         return now < self.expires_at and now - self.last_seen_at < SIGN_IN_IDLE
 
 
+class SignInCode(Base):
+    """Lets the add-in's pane take over a sign-in that was made in its dialog. Works once, for two minutes."""
+
+    __tablename__ = "sign_in_code"
+
+    digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
+    user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
+    created_at: Mapped[datetime]
+
+
 class HalfSignIn(Base):
     """Someone who knew the password and has yet to show a second factor, or to set one up.
 

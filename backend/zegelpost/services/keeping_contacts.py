@@ -100,6 +100,20 @@ class KeepingContacts:
             once.setdefault((contact.card.email.comparable, contact.card.mobile), contact)
         return list(once.values())[:MOST_SUGGESTED]
 
+    async def known(self, actor: StaffActor, emails: Sequence[str]) -> list[ContactOverview]:
+        """Per address that is in a book the contact to use: whose number worked last, else the one that changed last."""
+        wanted = {email.strip().lower() for email in emails}
+        best: dict[str, ContactOverview] = {}
+        for contact in await self.everyone(actor):  # the latest change first
+            address = contact.card.email.comparable
+            if address not in wanted:
+                continue
+            known = best.setdefault(address, contact)
+            worked, before = contact.number_worked_at, known.number_worked_at
+            if worked is not None and (before is None or worked > before):
+                best[address] = contact
+        return list(best.values())
+
     async def everyone(self, actor: StaffActor, *, book: str = "") -> list[ContactOverview]:
         """All that this person can see, opened, in no order."""
         query = _rows().where(is_contacts_owner(actor)).order_by(Contact.changed_at.desc(), Contact.id).limit(MOST_OPENED)

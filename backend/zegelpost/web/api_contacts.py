@@ -39,6 +39,10 @@ class ContactChange(Input):
     department_id: Annotated[str | None, Field(description="Empty: one's own.")] = None
 
 
+class LookupInput(Input):
+    emails: Annotated[list[Annotated[str, Field(max_length=320)]], Field(max_length=100)]
+
+
 class ContactQuery(BaseModel):
     """Read from the address, where everything is text."""
 
@@ -71,6 +75,12 @@ class ContactView(View):
         )
 
 
+class LookupView(View):
+    """Per address that is known the contact to use: whose number worked last, and of those the one that changed last."""
+
+    contacts: Sequence[ContactView]
+
+
 class ContactsView(View):
     items: Sequence[ContactView]
     page: int
@@ -93,6 +103,15 @@ def contact_operations() -> list[Operation]:
                 Answer(status=201, description="Added.", models=[ContactView], headers={"Location": "Address of the contact."})
             ],
             refusals=[r.FormRefused, r.TooManyContacts],
+        ),
+        Operation(
+            method="POST",
+            path="/contacts/lookup",
+            name="look_up_contacts",
+            summary="Who of these addresses is in an address book of the person or their departments.",
+            handler=signed_in(_look_up),
+            body=LookupInput,
+            answers=[Answer(description="Those that are known.", models=[LookupView])],
         ),
         Operation(
             method="GET",
@@ -142,6 +161,12 @@ async def _create(request: Request, actor: StaffActor) -> Response:
     contact_id = await keeping.add(actor, typed, wanted.department_id or "")
     view = ContactView.of(await keeping.contact(actor, contact_id))
     return as_json(view, 201, {"Location": f"{PREFIX}/contacts/{contact_id}"})
+
+
+async def _look_up(request: Request, actor: StaffActor) -> Response:
+    wanted = await parsed(request, LookupInput)
+    found = await request.app.state.services.keeping_contacts.known(actor, wanted.emails)
+    return as_json(LookupView(contacts=[ContactView.of(each) for each in found]))
 
 
 async def _list(request: Request, actor: StaffActor) -> Response:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zegelpost.model.refusals import DepartmentNotFound, InputInvalid, NotFound
+from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import SignInKind
 from zegelpost.services.access import StaffActor
 from zegelpost.services.fetching_back import FetchingBack
@@ -26,6 +27,7 @@ from zegelpost.web.api_models import (
     RemindedView,
     ReportQuery,
     RevokeInput,
+    SignInCodeInput,
     SignInInput,
     SignInView,
     TransferChange,
@@ -104,6 +106,12 @@ async def _transfer(request: Request, actor: StaffActor, transfer_id: str) -> Tr
 
 
 # Signing in
+
+
+async def sign_in_by_code(request: Request) -> Response:
+    wanted = await parsed(request, SignInCodeInput)
+    signed_in = await _services(request).handing_over_sign_in.redeem(SecretToken(wanted.code))
+    return as_json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
 
 
 async def sign_in(request: Request) -> Response:

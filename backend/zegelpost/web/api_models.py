@@ -11,7 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from zegelpost.model.department import DepartmentRole
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import Event, EventTag
-from zegelpost.model.policy import Policy
+from zegelpost.model.policy import GuardMode, Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
 from zegelpost.services.access import StaffActor
@@ -56,6 +56,10 @@ class SignInInput(Input):
         str | None,
         Field(max_length=100, description="Code of the authenticator app, or a recovery code; refused as missing when needed."),
     ] = None
+
+
+class SignInCodeInput(Input):
+    code: Annotated[str, Field(max_length=200, description="From the add-in's dialog; works once, for two minutes.")]
 
 
 class RecipientInput(Input):
@@ -181,6 +185,7 @@ class PolicyView(View):
     longest_expiry_days: int
     has_sender_copy: bool
     is_scanning: bool
+    guard_mode: Annotated[GuardMode, Field(description="What Outlook does with a mail that should go through here.")]
 
     @classmethod
     def of(cls, policy: Policy) -> PolicyView:
@@ -203,6 +208,7 @@ class PolicyView(View):
             longest_expiry_days=policy.longest_expiry_days,
             has_sender_copy=policy.has_sender_copy,
             is_scanning=policy.is_scanning,
+            guard_mode=policy.guard_mode,
         )
 
 

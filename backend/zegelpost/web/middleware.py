@@ -25,6 +25,8 @@ PAGE_POLICY: Final = (
 _GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
 # A file with a full address book; the same again when it is confirmed.
 _WIDER_LIMITS: Final = {"/contacts/import": 11 * 1024 * 1024, "/contacts/import/confirm": 11 * 1024 * 1024}
+# What Outlook's dialog shows on the way to being signed in: cut off from the window that opened it, it could hand nothing over.
+_IN_DIALOG: Final = ("/sign-in", "/account/second-factor", "/addin/sign-in")
 _GUEST_FORM: Final = re.compile(r"/[ori]/[^/]+/answer/documents\Z")
 
 
@@ -64,10 +66,13 @@ class SecurityHeaders:
                 headers.setdefault("X-Content-Type-Options", "nosniff")
                 # Not `no-referrer`: that makes browsers without Fetch Metadata send `Origin: null` with our own forms.
                 headers.setdefault("Referrer-Policy", "same-origin")
-                headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+                is_in_dialog = scope["path"].startswith(_IN_DIALOG)
+                headers.setdefault("Cross-Origin-Opener-Policy", "unsafe-none" if is_in_dialog else "same-origin")
                 headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
                 headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=(), payment=(), usb=()")
-                headers.setdefault("X-Frame-Options", "DENY")
+                # Older browsers read this instead of the policy. What may stand inside Outlook says so in a policy of its own.
+                if "frame-ancestors 'none'" in headers["Content-Security-Policy"]:
+                    headers.setdefault("X-Frame-Options", "DENY")
                 # Built files carry a hash of their content in their name.
                 is_built = scope["path"].startswith("/static/dist/") and message["status"] == 200  # noqa: PLR2004
                 headers.setdefault("Cache-Control", "public, max-age=31536000, immutable" if is_built else "no-store")

@@ -1,0 +1,164 @@
+/** The server's API. The token lives in memory only: a pane has no cookies that last, and storage is others' to read. */
+
+export interface Problem {
+  readonly status: number
+  readonly code: string
+  readonly detail: string
+  readonly fields?: Readonly<Record<string, { readonly detail: string }>>
+}
+
+/** The server said no. */
+export class Refused extends Error {
+  constructor(readonly problem: Problem) {
+    super(problem.code)
+  }
+}
+
+/** The server did not answer. */
+export class Unreachable extends Error {}
+
+export interface Policy {
+  readonly staff_domains: readonly string[]
+  readonly extensions: readonly string[]
+  readonly limits: { readonly document_bytes: number }
+  readonly default_expiry_days: number
+  readonly longest_expiry_days: number
+}
+
+export interface Me {
+  readonly name: string
+  readonly email: string
+  readonly departments: readonly { readonly id: string; readonly name: string }[]
+}
+
+export interface Contact {
+  readonly email: string
+  readonly name: string
+  readonly mobile: string | null
+  readonly number_worked_at: string | null
+}
+
+export interface Recipient {
+  readonly name: string
+  readonly email: string
+  readonly mobile?: string
+}
+
+export interface NewTransfer {
+  readonly subject: string
+  readonly reference: string
+  readonly note: string
+  readonly recipients: readonly Recipient[]
+  readonly expires_in_days: number
+  readonly language: string
+  readonly department_id?: string
+}
+
+export interface Transfer {
+  readonly id: string
+  readonly state: string
+  readonly subject: string
+  readonly reference: string
+  readonly sent_at: string | null
+  readonly recipients: readonly {
+    readonly name: string
+    readonly email: string
+    readonly opened_at: string | null
+    readonly fetched_at: string | null
+  }[]
+}
+
+export class Client {
+  private token = ''
+
+  /** `signIn` gets a one-time code from a person; asked for once at a time, whoever needs it. */
+  constructor(
+    private readonly apiUrl: string,
+    private readonly signIn: () => Promise<string>,
+    private readonly language: string,
+    private readonly fetching: typeof fetch = (...rest) => fetch(...rest),
+  ) {}
+
+  private signing: Promise<void> | undefined
+
+  get isSignedIn(): boolean {
+    return this.token !== ''
+  }
+
+  headers(): Record<string, string> {
+    return { Authorization: `Bearer ${this.token}` }
+  }
+
+  get uploadsUrl(): string {
+    return `${this.apiUrl}/uploads`
+  }
+
+  /** Forget a token that the server no longer takes; the next call asks anew. */
+  forget(): void {
+    this.token = ''
+  }
+
+  async signedIn(): Promise<void> {
+    if (this.isSignedIn) return
+    this.signing ??= this.exchange().finally(() => (this.signing = undefined))
+    await this.signing
+  }
+
+  me = (): Promise<Me> => this.call('GET', '/me')
+  policy = (): Promise<Policy> => this.call('GET', '/policy')
+  recent = async (): Promise<readonly Transfer[]> => (await this.call<{ items: Transfer[] }>('GET', '/transfers')).items
+  transfer = (id: string): Promise<Transfer> => this.call('GET', `/transfers/${id}`)
+  create = (transfer: NewTransfer): Promise<Transfer> => this.call('POST', '/transfers', transfer)
+  change = (id: string, transfer: NewTransfer): Promise<Transfer> => this.call('PATCH', `/transfers/${id}`, transfer)
+  send = (id: string): Promise<Transfer> => this.call('POST', `/transfers/${id}/send`)
+  remind = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/remind`)
+  revoke = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/revoke`, {})
+  keep = (contact: Recipient): Promise<unknown> => this.call('POST', '/contacts', contact)
+
+  async lookUp(emails: readonly string[]): Promise<readonly Contact[]> {
+    if (emails.length === 0) return []
+    return (await this.call<{ contacts: Contact[] }>('POST', '/contacts/lookup', { emails })).contacts
+  }
+
+  private async exchange(): Promise<void> {
+    const code = await this.signIn()
+    const answer = await this.ask('POST', '/sign-in/code', { code })
+    this.token = ((await this.read(answer)) as { access_token: string }).access_token
+  }
+
+  /** Signs in again when the token ran out; nothing that was typed or uploaded is lost by that. */
+  private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    await this.signedIn()
+    let answer = await this.ask(method, path, body)
+    if (answer.status === 401) {
+      this.forget()
+      await this.signedIn()
+      answer = await this.ask(method, path, body)
+    }
+    return (await this.read(answer)) as T
+  }
+
+  private async ask(method: string, path: string, body?: unknown): Promise<Response> {
+    const headers: Record<string, string> = { 'Accept-Language': this.language }
+    if (this.isSignedIn) Object.assign(headers, this.headers())
+    if (body !== undefined) headers['Content-Type'] = 'application/json'
+    try {
+      return await this.fetching(this.apiUrl + path, {
+        method,
+        headers,
+        credentials: 'omit',
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      })
+    } catch {
+      throw new Unreachable()
+    }
+  }
+
+  private async read(answer: Response): Promise<unknown> {
+    if (answer.status === 204) return undefined
+    const content: unknown = await answer.json().catch(() => undefined)
+    if (answer.ok) return content
+    if (answer.status >= 500) throw new Unreachable()
+    throw new Refused({ code: 'refused', detail: '', ...(content as object), status: answer.status })
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * One call to Outlook at a time, each with a time-out. Some clients take three calls at once and no more, some answer late, and
+ * some never do (see QUIRKS.md).
+ */
+
+/** Outlook did not do what was asked. `missing`: this client can't; `failed`: it said no; `late`: it said nothing. */
+export class OfficeProblem extends Error {
+  constructor(
+    readonly call: string,
+    readonly kind: 'missing' | 'failed' | 'late',
+  ) {
+    super(`${call}: ${kind}`)
+  }
+}
+
+interface Result<T> {
+  readonly status: unknown
+  readonly value: T
+}
+
+const PATIENCE_MS = 15_000
+
+export class Calls {
+  private last: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    private readonly succeeded: unknown,
+    private readonly patienceMs = PATIENCE_MS,
+  ) {}
+
+  /** Make a call when all earlier ones have ended, in whatever way. Rejects with `OfficeProblem`. */
+  run<T>(name: string, call: (done: (result: Result<T>) => void) => void): Promise<T> {
+    const mine = this.last.then(() => this.make<T>(name, call))
+    this.last = mine.catch(() => undefined)
+    return mine
+  }
+
+  private make<T>(name: string, call: (done: (result: Result<T>) => void) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new OfficeProblem(name, 'late')), this.patienceMs)
+      const end = (act: () => void): void => {
+        clearTimeout(timer)
+        act()
+      }
+      try {
+        call((result) =>
+          end(() => {
+            if (result.status === this.succeeded) resolve(result.value)
+            else reject(new OfficeProblem(name, 'failed'))
+          }),
+        )
+      } catch {
+        // The method is not there: a requirement set says yes and the client still lacks it (office-js #6076).
+        end(() => reject(new OfficeProblem(name, 'missing')))
+      }
+    })
+  }
+}

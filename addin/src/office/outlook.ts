@@ -1,0 +1,220 @@
+/** Outlook, as the rest of the add-in sees it. This folder is the only place that says `Office`. */
+import { Calls, OfficeProblem } from './calls'
+
+export interface Addressed {
+  readonly name: string
+  readonly email: string
+  readonly isList: boolean
+}
+
+/** How an attachment can be had. `unreadable`: Outlook shows it and gives no bytes, as data-loss software makes it do. */
+export type AttachmentKind = 'file' | 'cloud' | 'mail'
+
+export interface Attachment {
+  readonly id: string
+  readonly name: string
+  readonly sizeBytes: number
+  readonly kind: AttachmentKind
+}
+
+export interface Draft {
+  recipients(): Promise<readonly Addressed[]>
+  subject(): Promise<string>
+  text(): Promise<string>
+  /** Real attachments; pictures inside the text are not. */
+  attachments(): Promise<readonly Attachment[]>
+  /** The bytes. Rejects with `OfficeProblem` when Outlook gives none. */
+  read(attachment: Attachment): Promise<File>
+  /** Calls `listener` when recipients or attachments change, where the client tells. */
+  onChange(listener: () => void): void
+  /** Mark the draft as sent securely, so that the guard stops it from leaving again. Kept when the draft is reopened. */
+  mark(transferId: string): Promise<void>
+  /** The mark, if there is one. */
+  marked(): Promise<string>
+  /** Take out everything that must not leave in the clear: attachments one at a time, recipients, text. */
+  empty(statement: string): Promise<void>
+  /** Save, and close the window where the client can; returns whether it did. */
+  saveAndClose(): Promise<boolean>
+  notify(text: string): Promise<void>
+  clearNotice(): Promise<void>
+}
+
+export interface ReceivedMail {
+  readonly senderName: string
+  readonly senderEmail: string
+  readonly subject: string
+  text(): Promise<string>
+}
+
+export interface Outlook {
+  readonly language: string
+  readonly draft: Draft | undefined
+  readonly mail: ReceivedMail | undefined
+  /** One line for whoever helps: client, platform, version. */
+  readonly diagnosis: string
+  openDialog(url: string): Promise<string>
+  openWindow(url: string): void
+}
+
+const SENT_HEADER = 'x-zegelpost-transfer'
+const NOTICE = 'zegelpost'
+const LONGEST_NOTICE = 150
+
+/** Wait until Outlook is there. */
+export async function connect(): Promise<Outlook> {
+  await Office.onReady()
+  const calls = new Calls(Office.AsyncResultStatus.Succeeded)
+  const { mailbox } = Office.context
+  const item = mailbox.item as unknown as Office.MessageCompose & Office.MessageRead
+  const isCompose = typeof (item as { subject?: unknown }).subject !== 'string'
+  return {
+    language: Office.context.displayLanguage,
+    draft: isCompose ? draftOf(item, calls) : undefined,
+    mail: isCompose ? undefined : mailOf(item, calls),
+    diagnosis: [mailbox.diagnostics.hostName, Office.context.platform, mailbox.diagnostics.hostVersion].join(' '),
+    openDialog,
+    openWindow: (url) => Office.context.ui.openBrowserWindow(url),
+  }
+}
+
+function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
+  const list = (name: 'to' | 'cc' | 'bcc'): Promise<Office.EmailAddressDetails[]> =>
+    calls.run(name, (done) => item[name].getAsync(done))
+  const attachments = (): Promise<Office.AttachmentDetailsCompose[]> =>
+    calls.run('attachments', (done) => item.getAttachmentsAsync(done))
+  const header = (value: string): Promise<void> =>
+    calls.run('header', (done) => item.internetHeaders.setAsync({ [SENT_HEADER]: value }, done))
+  const save = (): Promise<string> => calls.run('save', (done) => item.saveAsync(done))
+
+  return {
+    async recipients() {
+      const found = [...(await list('to')), ...(await list('cc')), ...(await list('bcc'))]
+      return found.map((each) => ({
+        name: each.displayName,
+        email: each.emailAddress,
+        isList: each.recipientType === Office.MailboxEnums.RecipientType.DistributionList,
+      }))
+    },
+    subject: () => calls.run('subject', (done) => item.subject.getAsync(done)),
+    text: () => calls.run('text', (done) => item.body.getAsync(Office.CoercionType.Text, done)),
+    async attachments() {
+      return (await attachments()).filter((each) => !each.isInline).map(attachmentOf)
+    },
+    async read(attachment) {
+      const content = await calls.run<Office.AttachmentContent>('attachment', (done) =>
+        item.getAttachmentContentAsync(attachment.id, done),
+      )
+      return fileOf(attachment, content)
+    },
+    onChange(listener) {
+      for (const event of [Office.EventType.RecipientsChanged, Office.EventType.AttachmentsChanged]) {
+        try {
+          item.addHandlerAsync(event, listener)
+        } catch {
+          // Older clients tell nothing; the pane reads again before it sends.
+        }
+      }
+    },
+    async mark(transferId) {
+      // Saved before and after: only then does the header survive that the draft is closed and opened again.
+      await save()
+      await header(transferId)
+      await save()
+    },
+    async marked() {
+      const found = await calls
+        .run<Record<string, string>>('header', (done) => item.internetHeaders.getAsync([SENT_HEADER], done))
+        .catch(() => ({}) as Record<string, string>)
+      return found[SENT_HEADER] ?? ''
+    },
+    async empty(statement) {
+      // One at a time, and listed anew after each: several at once hang (office-js #4627).
+      for (let left = await attachments(); ; left = await attachments()) {
+        const next = left.find((each) => !each.isInline)
+        if (next === undefined) break
+        await calls.run('remove', (done) => item.removeAttachmentAsync(next.id, done))
+        const after = await attachments()
+        if (after.some((each) => each.id === next.id)) throw new OfficeProblem('remove', 'failed')
+      }
+      for (const name of ['to', 'cc', 'bcc'] as const) {
+        await calls.run(name, (done) => item[name].setAsync([], done))
+      }
+      await calls.run('text', (done) => item.body.setAsync(statement, { coercionType: Office.CoercionType.Text }, done))
+    },
+    async saveAndClose() {
+      await save()
+      try {
+        await calls.run('close', (done) => item.closeAsync({ discardItem: false }, done))
+        return true
+      } catch {
+        return false
+      }
+    },
+    notify: (text) =>
+      calls.run('notice', (done) =>
+        item.notificationMessages.replaceAsync(
+          NOTICE,
+          {
+            type: Office.MailboxEnums.ItemNotificationMessageType.ProgressIndicator,
+            message: text.slice(0, LONGEST_NOTICE),
+          },
+          done,
+        ),
+      ),
+    clearNotice: () => calls.run('notice', (done) => item.notificationMessages.removeAsync(NOTICE, done)),
+  }
+}
+
+function attachmentOf(each: Office.AttachmentDetailsCompose): Attachment {
+  const { Cloud, Item } = Office.MailboxEnums.AttachmentType
+  const kind = each.attachmentType === Cloud ? 'cloud' : each.attachmentType === Item ? 'mail' : 'file'
+  return { id: each.id, name: each.name, sizeBytes: each.size, kind }
+}
+
+function fileOf(attachment: Attachment, content: Office.AttachmentContent): File {
+  const { Base64, Eml, ICalendar } = Office.MailboxEnums.AttachmentContentFormat
+  if (content.format === Eml || content.format === ICalendar) {
+    const ending = content.format === Eml ? '.eml' : '.txt'
+    const name = attachment.name.endsWith(ending) ? attachment.name : attachment.name + ending
+    return new File([content.content], name)
+  }
+  if (content.format !== Base64 || (content.content === '' && attachment.sizeBytes > 0)) {
+    throw new OfficeProblem('attachment', 'failed')
+  }
+  const bytes = Uint8Array.from(atob(content.content), (char) => char.charCodeAt(0))
+  return new File([bytes], attachment.name)
+}
+
+function mailOf(item: Office.MessageRead, calls: Calls): ReceivedMail {
+  return {
+    senderName: item.from.displayName,
+    senderEmail: item.from.emailAddress,
+    subject: item.subject,
+    text: () => calls.run('text', (done) => item.body.getAsync(Office.CoercionType.Text, done)),
+  }
+}
+
+/** A window of ours; resolves with what its page hands over, rejects when people close it. */
+function openDialog(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    Office.context.ui.displayDialogAsync(url, { height: 70, width: 40 }, (opened) => {
+      if (opened.status !== Office.AsyncResultStatus.Succeeded) {
+        reject(new OfficeProblem('dialog', 'failed'))
+        return
+      }
+      const dialog = opened.value
+      dialog.addEventHandler(Office.EventType.DialogMessageReceived, (message) => {
+        dialog.close()
+        if ('message' in message) resolve(message.message)
+        else reject(new OfficeProblem('dialog', 'failed'))
+      })
+      dialog.addEventHandler(Office.EventType.DialogEventReceived, () => reject(new OfficeProblem('dialog', 'failed')))
+    })
+  })
+}
+
+/** For the dialog's own page: hand something to the pane that opened it. */
+export async function handOver(message: string): Promise<void> {
+  await Office.onReady()
+  Office.context.ui.messageParent(message)
+}

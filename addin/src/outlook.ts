@@ -1,0 +1,103 @@
+/**
+ * The page `/demo/outlook`: a mail client of cardboard around the real pane, the real guard and the real server. Loaded in the pane's
+ * frame and in the dialog, it only gives them their `Office`.
+ */
+import { type Mailbox, officeOver } from './stand-in/outlook'
+
+declare global {
+  interface Window {
+    mailbox?: Mailbox
+  }
+}
+
+interface StandIn {
+  readonly actions: { readonly associated: Record<string, (event: unknown) => void> }
+}
+
+/** What the real client's script puts there. */
+const outlook = window as unknown as { Office: StandIn }
+
+const DOCUMENT = btoa(`%PDF-1.7\n1 0 obj << >> endobj\n${'besluit '.repeat(4000)}\ntrailer << >>\n%%EOF\n`)
+
+function mailboxFrom(page: HTMLElement): Mailbox {
+  const mode = page.dataset.mode === 'read' ? 'read' : 'compose'
+  const rosa = { displayName: 'Rosa Visser', emailAddress: 'rosa@zorg.example', recipientType: 'externalUser' }
+  return {
+    client: page.dataset.client ?? 'web',
+    language: document.documentElement.lang === 'nl' ? 'nl-NL' : 'en-GB',
+    mode,
+    to: [rosa],
+    cc: [{ displayName: 'Bram Jansen', emailAddress: 'bram@zegelpost.example', recipientType: 'user' }],
+    bcc: [],
+    subject: mode === 'read' ? 'Vraag over mijn dossier' : 'Besluit in uw dossier',
+    body: mode === 'read' ? 'Kunt u mij het besluit sturen?' : 'Beste mevrouw Visser,\n\nHierbij het besluit.',
+    from: { displayName: 'Rosa Visser', emailAddress: 'rosa@zorg.example' },
+    attachments:
+      mode === 'read'
+        ? []
+        : [{ id: '1', name: 'besluit.pdf', size: 32_000, isInline: false, attachmentType: 'file', content: DOCUMENT }],
+    headers: {},
+    isClosed: false,
+    notices: {},
+    failing: new Set(),
+    silent: new Set(),
+    handlers: {},
+    changed: () => undefined,
+  }
+}
+
+/** The mail client: fields people can change, the attachments, and Send, which asks the guard. */
+function mailClient(page: HTMLElement): void {
+  const box = mailboxFrom(page)
+  window.mailbox = box
+  outlook.Office = officeOver(box, window) as StandIn
+  const part = <E extends HTMLElement>(name: string): E => page.querySelector<E>(`[data-${name}]`) as E
+  const to = part<HTMLInputElement>('to')
+  const subject = part<HTMLInputElement>('subject')
+  const body = part<HTMLTextAreaElement>('body')
+  const answer = part('answer')
+
+  function show(): void {
+    const focused = document.activeElement
+    if (focused !== to) to.value = [...box.to, ...box.cc, ...box.bcc].map((each) => each.emailAddress).join('; ')
+    if (focused !== subject) subject.value = box.subject
+    if (focused !== body) body.value = box.body
+    part('attachments').textContent = box.attachments.map((each) => each.name).join(', ') || '–'
+    part('notice').textContent = Object.values(box.notices).join(' ')
+    page.dataset.closed = String(box.isClosed)
+    part('window').hidden = box.isClosed
+    part('closed').hidden = !box.isClosed
+  }
+
+  const tell = (event: string): void => (box.handlers[event] ?? []).forEach((listener) => listener())
+  to.addEventListener('change', () => {
+    box.to = to.value
+      .split(/[;,]/)
+      .map((each) => each.trim())
+      .filter(Boolean)
+      .map((email) => ({ displayName: email, emailAddress: email, recipientType: 'externalUser' }))
+    box.cc = box.bcc = []
+    tell('recipients')
+  })
+  subject.addEventListener('change', () => void (box.subject = subject.value))
+  body.addEventListener('change', () => void (box.body = body.value))
+  part('send').addEventListener('click', () => {
+    outlook.Office.actions.associated.onMessageSendHandler?.({
+      completed: (options: { allowEvent: boolean; errorMessage?: string }) => {
+        answer.textContent = options.allowEvent ? (answer.dataset.sent ?? '') : (options.errorMessage ?? '')
+      },
+    })
+  })
+  part('open').addEventListener('click', () => {
+    const frame = part<HTMLIFrameElement>('frame')
+    frame.src = frame.dataset.src ?? ''
+    frame.hidden = false
+  })
+  box.changed = show
+  show()
+}
+
+const page = document.querySelector<HTMLElement>('[data-outlook]')
+if (page) mailClient(page)
+else if (window.parent !== window && window.parent.mailbox) outlook.Office = officeOver(window.parent.mailbox, window) as StandIn
+else outlook.Office = officeOver(mailboxFrom(document.documentElement), window) as StandIn

@@ -1,0 +1,55 @@
+/** What became of the latest transfers, without leaving Outlook. */
+import type { Client, Transfer } from './api/client'
+import { numberOf } from './compose/pane'
+import { button, element } from './element'
+import { filled, type Words } from './i18n/words'
+import type { Outlook } from './office/outlook'
+
+const SHOWN = 5
+
+/** A part of the page that people open when they want it; nothing is asked of the server before that. */
+export function statusPart(client: Client, outlook: Outlook, portalUrl: string, words: Words): HTMLElement {
+  const body = element('div', { class: 'zp-list' })
+  const news = element('p', { role: 'status', class: 'zp-quiet' })
+  const details = element('details', { id: 'status' }, element('summary', {}, words.recent), news, body)
+
+  async function load(): Promise<void> {
+    const recent = (await client.recent()).slice(0, SHOWN)
+    const full = await Promise.all(recent.map((each) => client.transfer(each.id)))
+    body.replaceChildren(...(full.length ? full.map(row) : [words.noneYet]))
+  }
+
+  function row(transfer: Transfer): HTMLElement {
+    const opened = transfer.recipients.filter((each) => each.opened_at !== null).length
+    const all = transfer.recipients.length
+    return element(
+      'div',
+      { class: 'zp-row' },
+      element('strong', {}, transfer.subject ?? numberOf(transfer)),
+      element('p', { class: 'zp-quiet' }, filled(words.opened, { opened, all })),
+      element(
+        'div',
+        { class: 'zp-buttons' },
+        button(words.details, () => outlook.openWindow(`${portalUrl}/transfers/${transfer.id}`)),
+        opened < all &&
+          transfer.state === 'sent' &&
+          button(words.remind, () =>
+            void client.remind(transfer.id).then(
+              () => (news.textContent = words.reminded),
+              (error: unknown) => (news.textContent = sentenceOf(error, words)),
+            ),
+          ),
+      ),
+    )
+  }
+
+  details.addEventListener('toggle', () => {
+    if (details.open) void load().catch((error: unknown) => (news.textContent = sentenceOf(error, words)))
+  })
+  return details
+}
+
+function sentenceOf(error: unknown, words: Words): string {
+  const problem = (error as { problem?: { detail?: string } }).problem
+  return problem?.detail || words.unreachable
+}

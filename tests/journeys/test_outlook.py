@@ -1,0 +1,182 @@
+"""The add-in in the stand-in Outlook of the demonstration: the real pane, guard, uploads and server, on each kind of client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
+from tests.journeys.people import PASSWORD, device, sign_in
+from tests.journeys.running import RunningDemo
+
+LINK = r"(?m)^(http://127\.0\.0\.1:\d+/o/[a-z2-7]{26}#[a-z2-7]{32})$"
+WORDS = {
+    "nl": {"done": "Veilig verstuurd.", "sent": "al veilig verstuurd", "blocked": "heeft een bijlage", "away": "niet bereikbaar"},
+    "en": {"done": "Sent securely.", "sent": "sent securely", "blocked": "has an attachment", "away": "cannot be reached"},
+}
+
+
+def _shot(page: Page, name: str) -> None:
+    if folder := os.environ.get("ZEGELPOST_TEST_PICTURES"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+@contextmanager
+def draft(
+    demo: RunningDemo, chromium: Browser, client: str = "web", language: str = "nl", to: str = ""
+) -> Iterator[tuple[Page, FrameLocator]]:
+    """A draft with an attachment, and the pane beside it, signed in."""
+    context: BrowserContext = device(chromium, language, 1280)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if "Content Security Policy" in message.text else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{demo.base_url}/demo/outlook?client={client}")
+    if to:
+        page.fill("#outlook-to", to)
+        page.locator("#outlook-to").blur()
+    page.locator("[data-open]").click()
+    pane = page.frame_locator("[data-frame]")
+    with page.expect_popup() as opened:
+        pane.locator("#sign-in").click()
+    dialog = opened.value
+    dialog.fill("#email", "anna@zegelpost.example")
+    dialog.fill("#password", PASSWORD)
+    dialog.locator("main form button").click()
+    yield page, pane
+    assert complaints == []
+    context.close()
+
+
+def findings(page: Page) -> list[str]:
+    """What axe finds in the pane, looked at as the page that it is."""
+    frame = next(frame for frame in page.frames if "/addin/pane" in frame.url)
+    axe = (Path(__file__).parents[2] / "backend/frontend/node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    frame.evaluate(axe)
+    found: list[str] = frame.evaluate(
+        """axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+           .then(({violations}) => violations.map((each) => each.id + ": " + each.nodes.map((node) => node.html).join(" ")))"""
+    )
+    return found
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("nl", "light"), ("en", "dark")])
+def test_from_the_draft_to_sent(demo: RunningDemo, chromium: Browser, language: str, scheme: str) -> None:
+    words, email = WORDS[language], f"rosa-outlook-{language}@zorg.example"
+    with draft(demo, chromium, language=language, to=f"{email}; bram@zegelpost.example") as (page, pane):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        # The guard stops the ordinary way.
+        page.locator("[data-send]").click()
+        expect(page.locator("[data-answer]")).to_contain_text(words["blocked"])
+        # A missing number is asked at its recipient, and nothing has been sent.
+        expect(pane.locator("#mobile-0")).to_be_visible()
+        pane.locator("#send").click()
+        expect(pane.locator("#mobile-0-error")).to_be_visible()
+        assert findings(page) == []
+        _shot(page, f"outlook-{language}-{scheme}")
+        assert not [entry for entry in demo.outbox() if entry["to"] == email]
+        pane.locator("#mobile-0").fill("06 12 34 56 78")
+        pane.locator("#keep-0").check()
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_have_text(words["done"], timeout=20_000)
+        assert findings(page) == []
+        assert demo.find(email, LINK)
+        # The draft is empty, marked, and does not go out again.
+        state = page.evaluate(
+            "(({to, cc, attachments, headers, isClosed}) => ({to, cc, attachments, headers, isClosed}))(mailbox)"
+        )
+        assert (state["to"], state["cc"], state["attachments"], state["isClosed"]) == ([], [], [], True)
+        assert state["headers"]["x-zegelpost-transfer"]
+        page.locator("[data-send]").dispatch_event("click")
+        expect(page.locator("[data-answer]")).to_contain_text(words["sent"])
+
+    # The number is known from now on: one click to open, one to send.
+    with draft(demo, chromium, language=language, to=email) as (page, pane):
+        expect(pane.locator("#mobile-0")).to_have_value("+31612345678")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("client", ["classic", "new", "mac"])
+def test_each_client_gets_there(demo: RunningDemo, chromium: Browser, client: str) -> None:
+    with draft(demo, chromium, client, to=f"{client}@zorg.example") as (page, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+        # Where Outlook cannot close it, the draft is empty all the same.
+        assert page.evaluate("mailbox.isClosed") == (client == "new")
+        assert page.evaluate("mailbox.attachments.length") == 0
+
+
+def test_a_big_file_by_the_drop_zone(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+    big = tmp_path / "beelden.dcm"
+    with big.open("wb") as file:
+        file.truncate(300_000_000)
+    with draft(demo, chromium, to="groot@zorg.example") as (_, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#files").set_input_files(big)
+        expect(pane.get_by_text("beelden.dcm").first).to_be_visible()
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=60_000)
+    assert demo.find("groot@zorg.example", LINK)
+
+
+def test_when_it_fails_the_draft_is_as_it_was(chromium: Browser, tmp_path: Path) -> None:
+    demo = RunningDemo(tmp_path / "data")
+    demo.start()
+    try:
+        with draft(demo, chromium, to="weg@zorg.example") as (page, pane):
+            pane.locator("#mobile-0").fill("0612345678")
+            # Outlook gives no bytes, as data-loss software makes it do.
+            page.evaluate("mailbox.failing.add('getAttachmentContentAsync')")
+            pane.locator("#send").click()
+            expect(pane.locator("[role=alert]").first).to_contain_text("Outlook geeft dit bestand niet")
+            page.evaluate("mailbox.failing.clear()")
+            demo.kill()
+            pane.locator("#send").click()
+            expect(pane.locator("[role=alert]").first).to_contain_text(WORDS["nl"]["away"])
+            assert page.evaluate("mailbox.attachments.length") == 1
+            assert page.evaluate("mailbox.to[0].emailAddress") == "weg@zorg.example"
+            assert page.evaluate("Object.keys(mailbox.headers).length") == 0
+            # Back again: the same button goes on.
+            demo.start()
+            pane.locator("#send").click()
+            expect(pane.locator("#done")).to_be_visible(timeout=30_000)
+        assert demo.find("weg@zorg.example", LINK)
+    finally:
+        demo.stop()
+
+
+def test_a_draft_that_outlook_cannot_empty_does_not_leave(demo: RunningDemo, chromium: Browser) -> None:
+    with draft(demo, chromium, to="vast@zorg.example") as (page, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        page.evaluate("mailbox.failing.add('removeAttachmentAsync')")
+        pane.locator("#send").click()
+        expect(pane.get_by_text("kon het concept niet leegmaken")).to_be_visible(timeout=20_000)
+        assert page.evaluate("mailbox.attachments.length") == 1
+        page.locator("[data-send]").click()
+        expect(page.locator("[data-answer]")).to_contain_text("al veilig verstuurd")
+
+
+def test_beside_a_mail_that_came_in(demo: RunningDemo, chromium: Browser) -> None:
+    page = device(chromium, "nl", 1280).new_page()
+    page.goto(f"{demo.base_url}/demo/outlook?mode=read")
+    page.locator("[data-open]").click()
+    pane = page.frame_locator("[data-frame]")
+    expect(pane.get_by_role("button", name="Antwoord Rosa Visser veilig")).to_be_visible()
+    assert findings(page) == []
+    sign_in(page.context.new_page(), demo, "anna@zegelpost.example")
+    with page.expect_popup() as opened:
+        pane.get_by_role("button", name="Vraag Rosa Visser om documenten").click()
+    asked = opened.value
+    expect(asked.locator("#email")).to_have_value("rosa@zorg.example")
+    expect(asked.locator("#subject")).to_have_value("Vraag over mijn dossier")
+    assert asked.url.endswith("/requests/new")
+    with page.expect_popup() as opened:
+        pane.get_by_role("button", name="Antwoord Rosa Visser veilig").click()
+    expect(opened.value.locator("#recipient-0-email")).to_have_value("rosa@zorg.example")
+    expect(opened.value.locator("#subject")).to_have_value("Re: Vraag over mijn dossier")
+    page.context.close()

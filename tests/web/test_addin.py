@@ -1,0 +1,195 @@
+"""What the server gives to Outlook: pages that may be framed, the guard with its facts, and a sign-in that is handed over."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import httpx2
+import pytest
+from sqlalchemy import update
+from starlette.applications import Starlette
+from tests.conftest import MovableClock, Portal, browser
+
+from zegelpost.main import Services, build_app, build_services
+from zegelpost.model.policy import GuardMode
+from zegelpost.model.staff_user import StaffUser
+from zegelpost.settings import Settings
+from zegelpost.web.addin_pages import OUTLOOK_HOSTS, pane_policy
+
+pytestmark = pytest.mark.anyio
+
+FRAMED = ("/addin/pane", "/addin/launchevent.html")
+
+
+async def _code(portal: Portal) -> str:
+    page = await portal.client.get("/addin/sign-in")
+    found = re.search(r'data-code="([\w-]{40,})"', page.text)
+    assert found
+    return found.group(1)
+
+
+async def test_only_the_pane_may_be_framed(client: httpx2.AsyncClient, anna_portal: Portal) -> None:
+    for path in FRAMED:
+        headers = (await client.get(path)).headers
+        assert "x-frame-options" not in headers, path
+        assert "frame-ancestors 'none'" not in headers["content-security-policy"], path
+        assert "set-cookie" not in headers, path
+    for path in (
+        "/",
+        "/sign-in",
+        "/addin/support",
+        "/addin/sign-in",
+        "/demo/outlook",
+        "/i",
+        f"/o/{'a' * 26}",
+        "/api/v1/openapi.json",
+    ):
+        for who in (client, anna_portal.client):
+            headers = (await who.get(path)).headers
+            assert headers["x-frame-options"] == "DENY", path
+            assert "frame-ancestors 'none'" in headers["content-security-policy"], path
+
+
+def test_outside_a_demonstration_outlook_alone_may() -> None:
+    policy = pane_policy(hosts=("https://mail.example.nl",), is_demo=False)
+    ancestors = policy.partition("frame-ancestors ")[2].split()
+    assert ancestors == [*OUTLOOK_HOSTS, "https://mail.example.nl"]
+    assert "'unsafe-inline'" not in policy
+    assert "default-src 'none'" in policy
+
+
+async def test_the_pane_needs_no_cookie_and_tells_nothing_of_anyone(client: httpx2.AsyncClient, anna_portal: Portal) -> None:
+    nobody, anna = await client.get("/addin/pane"), await anna_portal.client.get("/addin/pane")
+    assert nobody.text == anna.text
+    assert "appsforoffice.microsoft.com" in nobody.text
+    # The API looks at no cookie: whoever rides on one gets nowhere.
+    assert (await anna_portal.client.get("/api/v1/me")).status_code == 401
+
+
+async def test_no_other_site_may_read_an_answer(anna: httpx2.AsyncClient) -> None:
+    origin = {"Origin": "https://outlook.office.com"}
+    for path in ("/api/v1/me", "/addin/pane", "/addin/launchevent.js"):
+        assert not [name for name in (await anna.get(path, headers=origin)).headers if name.startswith("access-control-")]
+    asked = await anna.options("/api/v1/me", headers=origin | {"Access-Control-Request-Method": "GET"})
+    assert not [name for name in asked.headers if name.startswith("access-control-")]
+
+
+@pytest.mark.parametrize("mode", list(GuardMode))
+async def test_the_guard_gets_the_policys_facts(services: Services, clock: MovableClock, mode: GuardMode) -> None:
+    policy = replace(services.policy, guard_mode=mode, staff_domains=("a.example", 'b"</script>.example'))
+    other = build_services(services.settings, clock=clock, policy=policy)
+    async with browser(build_app(other, has_worker=False)) as client:
+        answer = await client.get("/addin/launchevent.js")
+    await other.database.close()
+    assert answer.headers["content-type"].startswith("text/javascript")
+    found = re.search(r"^var facts = (\{.*\});$", answer.text, re.MULTILINE)
+    assert found
+    facts = json.loads(found.group(1))
+    assert facts == {"staff_domains": list(policy.staff_domains), "guard_mode": mode.value, "command_id": "zpCompose"}
+    assert "__ZEGELPOST_FACTS__" not in answer.text
+
+
+async def test_the_event_runtime_finds_its_file(client: httpx2.AsyncClient) -> None:
+    allowed = (await client.get("/.well-known/microsoft-officeaddins-allowed.json")).json()
+    assert allowed == {"allowed": ["http://127.0.0.1:8000/addin/launchevent.js"]}
+
+
+async def test_manifests_and_icons_are_served(client: httpx2.AsyncClient) -> None:
+    for name in ("manifest.xml", "manifest-onprem.xml"):
+        answer = await client.get(f"/addin/{name}")
+        assert answer.headers["content-type"].startswith("application/xml")
+        assert "http://127.0.0.1:8000/addin/pane" in answer.text
+    for size in (16, 32, 64, 80, 128):
+        assert (await client.get(f"/addin/icons/icon-{size}.png")).content.startswith(b"\x89PNG")
+    assert (await client.get("/addin/icons/icon-17.png")).status_code == 404
+
+
+# Signing in
+
+
+async def test_the_dialog_hands_over_a_sign_in_once(client: httpx2.AsyncClient, anna_portal: Portal, database_kind: str) -> None:
+    code = await _code(anna_portal)
+    answer = await client.post("/api/v1/sign-in/code", json={"code": code})
+    assert answer.status_code == 200, answer.text
+    token = answer.json()["access_token"]
+    me = await client.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+    assert me.json()["email"] == "anna@zegelpost.example"
+    again = await client.post("/api/v1/sign-in/code", json={"code": code})
+    assert (again.status_code, again.json()["code"]) == (401, "sign_in_required")
+    assert await _code(anna_portal) != code
+
+
+async def test_a_code_is_worth_nothing_after_two_minutes(
+    client: httpx2.AsyncClient, anna_portal: Portal, clock: MovableClock, services: Services
+) -> None:
+    code = await _code(anna_portal)
+    clock.forward(minutes=2)
+    assert (await client.post("/api/v1/sign-in/code", json={"code": code})).status_code == 401
+    await _code(anna_portal)
+    clock.forward(minutes=2)
+    await services.handing_over_sign_in.forget_old()
+
+
+async def test_who_was_switched_off_meanwhile_gets_nothing(
+    client: httpx2.AsyncClient, anna_portal: Portal, services: Services
+) -> None:
+    code = await _code(anna_portal)
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == "anna@zegelpost.example").values(is_switched_off=True))
+    for typed in (code, "", "x", "é"):
+        assert (await client.post("/api/v1/sign-in/code", json={"code": typed})).status_code == 401
+
+
+async def test_the_dialog_asks_to_sign_in_first_and_stays_joined_to_outlook(client: httpx2.AsyncClient) -> None:
+    answer = await client.get("/addin/sign-in")
+    assert answer.url.path == "/sign-in"
+    assert "data-code" not in answer.text
+    # `same-origin` would cut the window off from the one that opened it (Outlook's error 12006).
+    assert answer.headers["cross-origin-opener-policy"] == "unsafe-none"
+    assert (await client.get("/help")).headers["cross-origin-opener-policy"] == "same-origin"
+
+
+# Numbers for the pane
+
+
+async def test_known_numbers_are_told_to_who_may_see_them(anna: httpx2.AsyncClient, mallory: httpx2.AsyncClient) -> None:
+    await anna.post("/api/v1/contacts", json={"name": "Rosa Visser", "email": "rosa@zorg.example", "mobile": "0612345678"})
+    asked = {"emails": ["ROSA@zorg.example", "onbekend@zorg.example", "geen adres"]}
+    found = (await anna.post("/api/v1/contacts/lookup", json=asked)).json()["contacts"]
+    assert [(each["email"], each["mobile"]) for each in found] == [("rosa@zorg.example", "+31612345678")]
+    assert (await mallory.post("/api/v1/contacts/lookup", json=asked)).json() == {"contacts": []}
+    assert (await anna.post("/api/v1/contacts/lookup", json={"emails": ["x"] * 101})).status_code == 422
+
+
+# For administrators
+
+
+@pytest.fixture
+async def chris_portal(app: Starlette, services: Services) -> AsyncIterator[Portal]:
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
+    async with browser(app) as client:
+        portal = Portal(client)
+        await portal.sign_in("chris@zegelpost.example")
+        yield portal
+
+
+async def test_the_deployment_page_is_the_administrators(chris_portal: Portal, anna_portal: Portal) -> None:
+    page = await chris_portal.client.get("/admin/add-in")
+    assert "http://127.0.0.1:8000/addin/manifest.xml" in page.text
+    assert "New-App -OrganizationApp" in page.text
+    absent = await anna_portal.client.get("/admin/nothing")
+    hidden = await anna_portal.client.get("/admin/add-in")
+    assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
+
+
+def test_webmail_that_is_no_origin_stops_the_start() -> None:
+    base = {"ZEGELPOST_DEMO": "1", "ZEGELPOST_BASE_URL": "http://127.0.0.1:8000", "ZEGELPOST_DATA_DIR": "/tmp/x"}
+    settings = Settings.from_environment(base | {"ZEGELPOST_OUTLOOK_HOSTS": "https://mail.example.nl, https://owa.example.nl/"})
+    assert settings.outlook_hosts == ("https://mail.example.nl", "https://owa.example.nl")
+    for wrong in ("mail.example.nl", "http://mail.example.nl", "https://mail.example.nl/owa", "*", "https://*; script-src *"):
+        with pytest.raises(Exception, match="OUTLOOK_HOSTS"):
+            Settings.from_environment(base | {"ZEGELPOST_OUTLOOK_HOSTS": wrong})
