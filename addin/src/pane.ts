@@ -52,9 +52,9 @@ function askToSignIn(
     go.disabled = true
     try {
       await client.signedIn()
-      const [me, policy] = [await client.me(), await client.policy()]
+      const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
       if (!outlook.draft) return
-      const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me)
+      const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me, templates)
       await pane.start()
       root.append(statusPart(client, outlook, facts.portal_url, words))
     } catch {

@@ -6,6 +6,7 @@ import { filled, type Words } from './i18n/words'
 import type { Outlook } from './office/outlook'
 
 const SHOWN = 5
+const FOUR_WEEKS = 28 // days, from now
 
 /** A part of the page that people open when they want it; nothing is asked of the server before that. */
 export function statusPart(client: Client, outlook: Outlook, portalUrl: string, words: Words): HTMLElement {
@@ -22,25 +23,48 @@ export function statusPart(client: Client, outlook: Outlook, portalUrl: string, 
   function row(transfer: Transfer): HTMLElement {
     const opened = transfer.recipients.filter((each) => each.opened_at !== null).length
     const all = transfer.recipients.length
+    const page = `${portalUrl}/transfers/${transfer.id}`
+    const act = (label: string, work: () => Promise<unknown>, done: string): HTMLButtonElement =>
+      button(label, () => void perform(work, done), { 'aria-label': `${label}: ${transfer.subject ?? numberOf(transfer)}` })
+    // Asked once more: what is revoked can't be opened again.
+    let isAsked = false
+    const revoke = button(words.revoke, () => {
+      if (isAsked) {
+        void perform(() => client.revoke(transfer.id), words.revoked)
+        return
+      }
+      isAsked = true
+      news.textContent = words.revokeSure
+    })
     return element(
       'div',
       { class: 'zp-row' },
       element('strong', {}, transfer.subject ?? numberOf(transfer)),
-      element('p', { class: 'zp-quiet' }, filled(words.opened, { opened, all })),
+      element('p', { class: 'zp-quiet' }, transfer.state === 'revoked' ? words.revoked : filled(words.opened, { opened, all })),
       element(
         'div',
         { class: 'zp-buttons' },
-        button(words.details, () => outlook.openWindow(`${portalUrl}/transfers/${transfer.id}`)),
-        opened < all &&
-          transfer.state === 'sent' &&
-          button(words.remind, () =>
-            void client.remind(transfer.id).then(
-              () => (news.textContent = words.reminded),
-              (error: unknown) => (news.textContent = sentenceOf(error, words)),
-            ),
-          ),
+        button(words.details, () => outlook.openWindow(page)),
+        button(words.report, () => outlook.openWindow(`${page}/report`)),
+        ...(transfer.state === 'sent'
+          ? [
+              opened < all && act(words.remind, () => client.remind(transfer.id), words.reminded),
+              act(words.extend, () => client.extend(transfer.id, FOUR_WEEKS), words.extended),
+              revoke,
+            ]
+          : []),
       ),
     )
+  }
+
+  async function perform(work: () => Promise<unknown>, done: string): Promise<void> {
+    try {
+      await work()
+      await load()
+      news.textContent = done
+    } catch (error) {
+      news.textContent = sentenceOf(error, words)
+    }
   }
 
   details.addEventListener('toggle', () => {

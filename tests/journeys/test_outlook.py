@@ -124,6 +124,92 @@ def test_a_big_file_by_the_drop_zone(demo: RunningDemo, chromium: Browser, tmp_p
     assert demo.find("groot@zorg.example", LINK)
 
 
+def test_an_outlook_that_hands_over_no_attachments(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+    """Outlook on the web of Exchange on-premises: no attachments, no headers, no closing. The picker works there."""
+    own = tmp_path / "besluit.pdf"
+    own.write_bytes(b"%PDF-1.4\nbesluit")
+    with draft(demo, chromium, "onprem", to="onprem@zorg.example") as (page, pane):
+        expect(pane.get_by_text("geeft bijlagen niet door")).to_be_visible()
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#files").set_input_files(own)
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+        assert page.evaluate("mailbox.to.length") == 0
+    assert demo.find("onprem@zorg.example", LINK)
+
+
+def test_a_line_that_drops_and_a_token_that_runs_out(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+    big = tmp_path / "beelden.dcm"
+    with big.open("wb") as file:
+        file.truncate(200_000_000)
+    with draft(demo, chromium, to="lijn@zorg.example") as (page, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#files").set_input_files(big)
+        page.context.set_offline(True)
+        pane.locator("#send").click()
+        expect(pane.locator("[role=alert]").first).to_contain_text(WORDS["nl"]["away"])
+        page.context.set_offline(False)
+        # Signed out everywhere meanwhile: the pane asks to sign in again, and nothing that was typed is lost.
+        other = page.context.new_page()
+        other.goto(demo.base_url + "/account")
+        other.locator("form[action='/account/sign-out-everywhere'] button").click()
+        with page.expect_popup() as opened:
+            pane.locator("#send").click()
+        opened.value.fill("#email", "anna@zegelpost.example")
+        opened.value.fill("#password", PASSWORD)
+        opened.value.locator("main form button").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=60_000)
+    assert demo.find("lijn@zorg.example", LINK)
+
+
+def test_what_became_of_it_without_leaving_outlook(demo: RunningDemo, chromium: Browser) -> None:
+    with draft(demo, chromium, language="en", to="later@zorg.example") as (page, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+        pane.locator("#status summary").click()
+        expect(pane.get_by_text("0 of 1 opened").first).to_be_visible()
+        assert findings(page) == []
+        pane.get_by_role("button", name="Extend four weeks").first.click()
+        expect(pane.get_by_text("Available four weeks longer.")).to_be_visible()
+        pane.get_by_role("button", name="Revoke").first.click()
+        expect(pane.get_by_text("Are you sure?")).to_be_visible()
+        pane.get_by_role("button", name="Revoke").first.click()
+        expect(pane.get_by_text("Revoked.").first).to_be_visible()
+        _shot(page, "outlook-status")
+
+
+def test_a_standard_text_and_no_text_of_the_mail(demo: RunningDemo, chromium: Browser) -> None:
+    page = device(chromium, "nl", 1280).new_page()
+    sign_in(page, demo, "anna@zegelpost.example", "/templates/new")
+    page.fill("#name", "Bij een besluit")
+    page.fill("#text", "U kunt bezwaar maken.")
+    page.locator("main form button").last.click()
+    page.context.close()
+    with draft(demo, chromium, to="tekst@zorg.example; bram@zegelpost.example") as (opened, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("summary").first.click()
+        pane.locator("#template").select_option(label="Bij een besluit")
+        pane.locator("#note").uncheck()
+        pane.locator("#reference").fill("Z-2026-1")
+        pane.locator("#expiry").fill("7")
+        assert findings(opened) == []
+        # A number that is none is told by the server, in words, and mended without beginning anew.
+        pane.locator("#mobile-0").fill("020 123 45 67")
+        pane.locator("#send").click()
+        expect(pane.locator("[role=alert]").first).to_contain_text("geen mobiel nummer")
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+    bram = device(chromium, "nl", 1280).new_page()
+    sign_in(bram, demo, "bram@zegelpost.example", "/received")
+    bram.get_by_role("link", name="Besluit in uw dossier").first.click()
+    expect(bram.get_by_text("U kunt bezwaar maken.")).to_be_visible()
+    expect(bram.get_by_text("Hierbij het besluit.")).to_have_count(0)
+    expect(bram.get_by_text("Z-2026-1")).to_be_visible()
+    bram.context.close()
+
+
 def test_when_it_fails_the_draft_is_as_it_was(chromium: Browser, tmp_path: Path) -> None:
     demo = RunningDemo(tmp_path / "data")
     demo.start()

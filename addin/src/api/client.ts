@@ -31,6 +31,13 @@ export interface Me {
   readonly departments: readonly { readonly id: string; readonly name: string }[]
 }
 
+export interface Template {
+  readonly name: string
+  readonly text: string
+  readonly use: string
+  readonly is_default: boolean
+}
+
 export interface Contact {
   readonly email: string
   readonly name: string
@@ -106,12 +113,15 @@ export class Client {
 
   me = (): Promise<Me> => this.call('GET', '/me')
   policy = (): Promise<Policy> => this.call('GET', '/policy')
+  templates = async (): Promise<readonly Template[]> =>
+    (await this.call<{ items: Template[] }>('GET', '/templates')).items.filter((each) => each.use === 'send')
   recent = async (): Promise<readonly Transfer[]> => (await this.call<{ items: Transfer[] }>('GET', '/transfers')).items
   transfer = (id: string): Promise<Transfer> => this.call('GET', `/transfers/${id}`)
   create = (transfer: NewTransfer): Promise<Transfer> => this.call('POST', '/transfers', transfer)
   change = (id: string, transfer: NewTransfer): Promise<Transfer> => this.call('PATCH', `/transfers/${id}`, transfer)
   send = (id: string): Promise<Transfer> => this.call('POST', `/transfers/${id}/send`)
   remind = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/remind`)
+  extend = (id: string, days: number): Promise<unknown> => this.call('POST', `/transfers/${id}/extend`, { days })
   revoke = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/revoke`, {})
   keep = (contact: Recipient): Promise<unknown> => this.call('POST', '/contacts', contact)
 

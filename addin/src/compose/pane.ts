@@ -1,5 +1,14 @@
 /** The pane beside a draft: shows what will happen to whom and what, and sends. */
-import { type Client, type Contact, type Me, type Policy, Refused, type Transfer, Unreachable } from '../api/client'
+import {
+  type Client,
+  type Contact,
+  type Me,
+  type Policy,
+  Refused,
+  type Template,
+  type Transfer,
+  Unreachable,
+} from '../api/client'
 import { button, element } from '../element'
 import { filled, type Words } from '../i18n/words'
 import { OfficeProblem } from '../office/calls'
@@ -17,6 +26,8 @@ export class ComposePane {
   private readonly files: File[] = []
   private people: readonly Person[] = []
   private attachments: readonly Attachment[] = []
+  /** Whether this Outlook tells of attachments at all. */
+  private isBlind = false
   private contacts: readonly Contact[] = []
   private subject = ''
   private sending: Sending | undefined
@@ -34,6 +45,7 @@ export class ComposePane {
   private readonly expiry: HTMLInputElement
   private readonly note: HTMLInputElement
   private readonly department: HTMLSelectElement
+  private readonly template: HTMLSelectElement
 
   constructor(
     private readonly root: HTMLElement,
@@ -43,6 +55,7 @@ export class ComposePane {
     private readonly language: 'nl' | 'en',
     private readonly policy: Policy,
     me: Me,
+    private readonly templates: readonly Template[],
   ) {
     this.submit = button(words.send, () => void this.send(), { class: 'zp-primary', id: 'send' })
     this.reference = element('input', { id: 'reference', maxlength: '100', autocomplete: 'off' })
@@ -50,6 +63,12 @@ export class ComposePane {
     this.note = element('input', { id: 'note', type: 'checkbox', checked: true })
     this.department = element('select', { id: 'department' }, element('option', { value: '' }, words.myself))
     for (const each of me.departments) this.department.append(element('option', { value: each.id }, each.name))
+    this.template = element('select', { id: 'template' }, element('option', { value: '' }, words.noTemplate))
+    templates.forEach((each, number) => {
+      const option = element('option', { value: String(number) }, each.name)
+      option.selected = each.is_default
+      this.template.append(option)
+    })
     this.build(me.departments.length > 0)
     draft.onChange(() => this.readSoon())
   }
@@ -99,6 +118,7 @@ export class ComposePane {
         field(words.reference, this.reference),
         field(words.expiry, this.expiry),
         hasDepartments && field(words.from, this.department),
+        this.templates.length > 0 && field(words.template, this.template),
         element('div', { class: 'zp-check' }, this.note, element('label', { for: 'note' }, words.note)),
       ),
       this.progress,
@@ -117,7 +137,9 @@ export class ComposePane {
     if (this.isBusy) return
     const addressed = await this.draft.recipients()
     this.subject = (await this.draft.subject()).trim()
-    this.attachments = await this.draft.attachments()
+    const attachments = await this.draft.attachments()
+    this.isBlind = attachments === undefined
+    this.attachments = attachments ?? []
     const addresses = addressed.map((each) => each.email.toLowerCase())
     const unknown = addresses.filter((each) => !this.contacts.some((contact) => contact.email.toLowerCase() === each))
     if (unknown.length > 0) this.contacts = [...this.contacts, ...(await this.client.lookUp(unknown))]
@@ -135,7 +157,8 @@ export class ComposePane {
     this.documents.replaceChildren(
       ...this.attachments.map((each) => this.attachment(each)),
       ...this.files.map((each) => this.file(each)),
-      ...(this.attachments.length + this.files.length ? [] : [words.noDocuments]),
+      ...(this.isBlind ? [element('p', { class: 'zp-warning' }, words.blind)] : []),
+      ...(this.attachments.length + this.files.length || this.isBlind ? [] : [words.noDocuments]),
     )
     if (focused) document.getElementById(focused)?.focus()
   }
@@ -282,7 +305,7 @@ export class ComposePane {
         transfer: {
           subject: this.subject,
           reference: this.reference.value.trim(),
-          note: this.note.checked ? (await draft.text()).trim() : '',
+          note: await this.noteOf(),
           recipients: recipientsOf(this.people),
           expires_in_days: Number.isInteger(days) ? days : policy.default_expiry_days,
           language: this.language,
@@ -294,6 +317,13 @@ export class ComposePane {
       (transfer) =>
         filled(this.words.statement, { day: this.day(new Date().toISOString()), number: numberOf(transfer) }),
     )
+  }
+
+  /** The draft's own text, unless that is left out, and after it the standard text that was chosen. */
+  private async noteOf(): Promise<string> {
+    const own = this.note.checked ? (await this.draft.text()).trim() : ''
+    const chosen = this.template.value === '' ? '' : (this.templates[Number(this.template.value)]?.text ?? '').trim()
+    return [own, chosen].filter((text) => text !== '').join('\n\n')
   }
 
   private async keepContacts(): Promise<void> {

@@ -21,8 +21,8 @@ export interface Draft {
   recipients(): Promise<readonly Addressed[]>
   subject(): Promise<string>
   text(): Promise<string>
-  /** Real attachments; pictures inside the text are not. */
-  attachments(): Promise<readonly Attachment[]>
+  /** Real attachments; pictures inside the text are not. Nothing where this Outlook tells of none (Exchange on-premises, web). */
+  attachments(): Promise<readonly Attachment[] | undefined>
   /** The bytes. Rejects with `OfficeProblem` when Outlook gives none. */
   read(attachment: Attachment): Promise<File>
   /** Calls `listener` when recipients or attachments change, where the client tells. */
@@ -98,7 +98,8 @@ function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
     subject: () => calls.run('subject', (done) => item.subject.getAsync(done)),
     text: () => calls.run('text', (done) => item.body.getAsync(Office.CoercionType.Text, done)),
     async attachments() {
-      return (await attachments()).filter((each) => !each.isInline).map(attachmentOf)
+      const found = await unlessMissing(attachments())
+      return found?.filter((each) => !each.isInline).map(attachmentOf)
     },
     async read(attachment) {
       const content = await calls.run<Office.AttachmentContent>('attachment', (done) =>
@@ -118,7 +119,7 @@ function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
     async mark(transferId) {
       // Saved before and after: only then does the header survive that the draft is closed and opened again.
       await save()
-      await header(transferId)
+      await unlessMissing(header(transferId))
       await save()
     },
     async marked() {
@@ -129,8 +130,8 @@ function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
     },
     async empty(statement) {
       // One at a time, and listed anew after each: several at once hang (office-js #4627).
-      for (let left = await attachments(); ; left = await attachments()) {
-        const next = left.find((each) => !each.isInline)
+      for (let left = await unlessMissing(attachments()); ; left = await attachments()) {
+        const next = left?.find((each) => !each.isInline)
         if (next === undefined) break
         await calls.run('remove', (done) => item.removeAttachmentAsync(next.id, done))
         const after = await attachments()
@@ -162,6 +163,16 @@ function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
         ),
       ),
     clearNotice: () => calls.run('notice', (done) => item.notificationMessages.removeAsync(NOTICE, done)),
+  }
+}
+
+/** What this client can't do is left out; that it failed or kept silent is not forgiven. */
+async function unlessMissing<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call
+  } catch (error) {
+    if (error instanceof OfficeProblem && error.kind === 'missing') return undefined
+    throw error
   }
 }
 

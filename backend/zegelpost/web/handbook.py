@@ -27,6 +27,7 @@ CHAPTERS: Final = (
     "account",
     "second-step",
     "sending",
+    "outlook",
     "documents",
     "outsiders",
     "following-up",
