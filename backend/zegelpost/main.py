@@ -50,6 +50,7 @@ from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
+from zegelpost.services.proving_work import ProvingWork
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
 from zegelpost.services.reporting import Reporting
@@ -117,6 +118,7 @@ class Services:
     answering: Answering
     requesting: Requesting
     introducing: Introducing
+    proving_work: ProvingWork
     following_up: FollowingUp
     handling: Handling
     noticing: Noticing
@@ -173,6 +175,7 @@ def build_services(
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
+    proving_work = ProvingWork(keeping_keys, clock)
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
     translators = dict(load_translators())
     return Services(
@@ -190,7 +193,8 @@ def build_services(
         sending=sending,
         answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
         requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
-        introducing=Introducing(database, keeping_keys, notifying, presenting, sending, policy, clock),
+        introducing=Introducing(database, keeping_keys, notifying, presenting, sending, proving_work, policy, clock),
+        proving_work=proving_work,
         following_up=following_up,
         noticing=noticing,
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),

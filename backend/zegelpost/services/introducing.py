@@ -7,18 +7,14 @@ is not looked up at all, so that nothing can tell: what is sent to it waits for 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import hmac
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-import altcha
 from sqlalchemy import delete, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -31,11 +27,9 @@ from zegelpost.model.intake import (
     INTRODUCTION_LIFETIME,
     MAILED_CODE_LIFETIME,
     MAILED_CODES,
-    PROOF_LIFETIME,
     TRIES_PER_MAILED_CODE,
     Intake,
     Introduction,
-    SpentProof,
     TypedIntroduction,
 )
 from zegelpost.model.outgoing import Purpose
@@ -63,6 +57,7 @@ from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Presenting
+from zegelpost.services.proving_work import ProvingWork
 from zegelpost.services.recording import Subject, record
 from zegelpost.services.sending import Sending
 
@@ -74,9 +69,6 @@ _MAILS_PER_ADDRESS: Final = 4  # an hour
 _MAILS_PER_ADDRESS_A_DAY: Final = 10
 _WRONG_CODES_PER_NETWORK: Final = 60  # an hour
 _OPENED_PER_ADDRESS: Final = 10  # a day
-# PBKDF2 rounds for each of 256 tries on average: about a second on a laptop, a few on an old telephone.
-_PROOF_ALGORITHM: Final = "PBKDF2/SHA-256"
-_PROOF_COST: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +109,13 @@ class Introducing:
         notifying: Notifying,
         presenting: Presenting,
         sending: Sending,
+        proving: ProvingWork,
         policy: Policy,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
+        self._proving = proving
         self._notifying = notifying
         self._presenting = presenting
         self._sending = sending
@@ -144,15 +138,6 @@ class Introducing:
             )
             return [Addressable(row.id, row.sender_name) for row in rows]
 
-    def puzzle(self) -> dict[str, Any]:
-        """A proof of work for the browser (ALTCHA, version 2). Its age is inside the signature."""
-        made_at = int(self._clock().timestamp())
-        challenge = altcha.create_challenge(
-            _PROOF_ALGORITHM, _PROOF_COST, data={"made_at": made_at}, hmac_secret=self._keys.proof_secret()
-        )
-        found: dict[str, Any] = challenge.to_dict()
-        return found
-
     async def introduce(self, typed: TypedIntroduction, *, proof: str, network: str, language: str) -> SecretToken:
         """Check what was typed and mail a code; returns what the browser keeps.
 
@@ -164,7 +149,7 @@ class Introducing:
         # 1.
         self.require_open()
         person, _ = await self._checked(typed)
-        is_proved = await asyncio.to_thread(self._is_proved, proof)
+        is_proved = await asyncio.to_thread(self._proving.is_proved, proof)
         now = self._clock()
         # 2.
         async with self._database.work() as session:
@@ -173,7 +158,7 @@ class Introducing:
                 Limit("intake-mail", person.email.comparable, _MAILS_PER_ADDRESS, _HOUR),
                 Limit("intake-mail-day", person.email.comparable, _MAILS_PER_ADDRESS_A_DAY, _DAY),
             ]
-            if not is_proved or not await self._spend(session, proof, now):
+            if not is_proved or not await self._proving.spend(session, proof, now):
                 limits.append(Limit("intake-unproved", network, _UNPROVED_PER_NETWORK, _HOUR))
             await count_try(session, limits, now)
         # 3.
@@ -279,11 +264,11 @@ class Introducing:
             return await self._open(session, introduction, person, department_id, now)
 
     async def forget_old(self) -> None:
-        """Drop introductions and spent proofs that are of no use any more. Part of the sweep."""
+        """Drop introductions that are of no use any more. Part of the sweep."""
         now = self._clock()
         async with self._database.work() as session:
             await session.execute(delete(Introduction).where(Introduction.created_at <= now - INTRODUCTION_LIFETIME))
-            await session.execute(delete(SpentProof).where(SpentProof.at <= now - PROOF_LIFETIME - _HOUR))
+            await self._proving.forget_old(session, now)
 
     async def _open(
         self,
@@ -373,26 +358,6 @@ class Introducing:
             raise AddresseeMissing
         if not self._policy.is_staff_address(EmailAddress.parse(typed)):
             raise EmailAddressNotStaff
-
-    def _is_proved(self, proof: str) -> bool:
-        """Whether this is a solved puzzle of ours that is not too old. What is not counts as none at all."""
-        try:
-            payload = altcha.Payload.from_base64(proof)
-            made_at = datetime.fromtimestamp(int((payload.challenge.parameters.data or {})["made_at"]), tz=self._clock().tzinfo)
-            is_solved = altcha.verify_solution(payload, self._keys.proof_secret()).verified
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            return False
-        return is_solved and timedelta(0) <= self._clock() - made_at < PROOF_LIFETIME
-
-    async def _spend(self, session: AsyncSession, proof: str, now: datetime) -> bool:
-        """Use a proof up; whether it had not been used yet. By its nonce: one solution can be written in many ways."""
-        nonce = json.loads(base64.b64decode(proof))["challenge"]["parameters"]["nonce"]
-        try:
-            async with session.begin_nested():
-                session.add(SpentProof(digest=hashlib.sha256(nonce.encode()).digest(), at=now))
-        except IntegrityError:
-            return False
-        return True
 
     def _mail_code(self, session: AsyncSession, introduction: Introduction, person: Person, now: datetime) -> None:
         code = f"{secrets.randbelow(1_000_000):06d}"

@@ -78,7 +78,7 @@ async def _form(
         status,
         departments=await introducing.addressable(),
         domains=request.app.state.services.policy.staff_domains,
-        puzzle=json.dumps(introducing.puzzle()),
+        puzzle=json.dumps(request.app.state.services.proving_work.puzzle()),
         typed=typed,
         errors=errors or {},
         error=error,
