@@ -111,16 +111,22 @@ def test_each_client_gets_there(demo: RunningDemo, chromium: Browser, client: st
         assert page.evaluate("mailbox.attachments.length") == 0
 
 
-def test_a_big_file_by_the_drop_zone(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+def test_a_gibibyte_by_the_picker_over_a_line_that_drops(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
     big = tmp_path / "beelden.dcm"
     with big.open("wb") as file:
-        file.truncate(300_000_000)
-    with draft(demo, chromium, to="groot@zorg.example") as (_, pane):
+        file.truncate(1024**3)
+    with draft(demo, chromium, to="groot@zorg.example") as (page, pane):
         pane.locator("#mobile-0").fill("0612345678")
         pane.locator("#files").set_input_files(big)
-        expect(pane.get_by_text("beelden.dcm").first).to_be_visible()
         pane.locator("#send").click()
-        expect(pane.locator("#done")).to_be_visible(timeout=60_000)
+        expect(pane.get_by_text("beelden.dcm: ").first).to_be_visible(timeout=30_000)
+        expect(pane.locator("progress[aria-label='beelden.dcm']")).not_to_have_attribute("value", "0", timeout=30_000)
+        assert page.evaluate("Object.values(mailbox.notices).join()") != ""
+        page.context.set_offline(True)
+        expect(pane.get_by_text("wacht op de verbinding").first).to_be_visible(timeout=30_000)
+        page.context.set_offline(False)
+        expect(pane.locator("#done")).to_be_visible(timeout=180_000)
+        assert page.evaluate("Object.values(mailbox.notices).join()") == ""
     assert demo.find("groot@zorg.example", LINK)
 
 
