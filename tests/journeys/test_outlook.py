@@ -77,6 +77,12 @@ def test_from_the_draft_to_sent(demo: RunningDemo, chromium: Browser, language: 
         expect(pane.locator("#mobile-0-error")).to_be_visible()
         assert findings(page) == []
         _shot(page, f"outlook-{language}-{scheme}")
+        page.emulate_media(forced_colors="active")
+        # Buttons and fields keep an edge where colours are the reader's own.
+        edge = pane.locator("#send").evaluate("(each) => getComputedStyle(each).borderTopWidth")
+        assert edge != "0px"
+        _shot(page, f"outlook-{language}-forced")
+        page.emulate_media(forced_colors="none")
         assert not [entry for entry in demo.outbox() if entry["to"] == email]
         pane.locator("#mobile-0").fill("06 12 34 56 78")
         pane.locator("#keep-0").check()
