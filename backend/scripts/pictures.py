@@ -175,7 +175,7 @@ def keep_contacts(studio: Studio, anna: Page) -> None:
         for field_name, text in (("name", name), ("organisation", organisation), ("email", email), ("mobile", mobile)):
             anna.fill(f"#{field_name}", text)
         anna.locator("main form .zp-actions button").first.click()
-        anna.wait_for_url("**/contacts?*")
+        anna.wait_for_url(re.compile(r"/contacts(?!/new)"))
 
 
 def fill_in(page: Page, words: Words, recipient: tuple[str, str, str], subject: str, reference: str, note: str) -> None:
@@ -290,6 +290,28 @@ def send_in(studio: Studio) -> None:
     fatima.wait_for_url("**/transfer?done=sent")
 
 
+def start_unasked(studio: Studio) -> None:
+    """Where somebody starts whom nobody asked."""
+    page = studio.device(TELEPHONE_WIDTH).new_page()
+    page.goto("/i")
+    studio.shoot(page, "intake")
+
+
+def send_from_outlook(studio: Studio) -> None:
+    """A draft in the stand-in Outlook, with the pane beside it."""
+    page = studio.device(DESK_WIDTH).new_page()
+    page.goto("/demo/outlook")
+    page.locator("[data-open]").click()
+    pane = page.frame_locator("[data-frame]")
+    with page.expect_popup() as opened:
+        pane.locator("#sign-in").click()
+    opened.value.fill("#email", "anna@zegelpost.example")
+    opened.value.fill("#password", PASSWORD)
+    opened.value.locator("main form button").click()
+    expect(pane.locator("#mobile-0")).to_be_visible()
+    studio.shoot(page, "outlook", since=page.locator("[data-outlook]"), upto=page.locator("[data-outlook]"))
+
+
 def take_pictures(studio: Studio) -> None:
     anna = studio.device(DESK_WIDTH).new_page()
     sign_in(anna, "anna@zegelpost.example")
@@ -320,6 +342,8 @@ def take_pictures(studio: Studio) -> None:
     anna.locator("#recipient-0-name").press_sequentially(studio.words.letters)
     expect(anna.locator("[role=option]").first).to_be_visible()
     studio.shoot(anna, "suggestions", upto=part(anna, "recipients-title"))
+    start_unasked(studio)
+    send_from_outlook(studio)
 
 
 def main() -> None:
