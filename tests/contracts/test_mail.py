@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 import traceback
 from collections.abc import AsyncIterator
@@ -13,10 +12,10 @@ from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 
 import pytest
-import trustme
 from tests.stand_ins.gateways import DeliveredMail, FakeMail
 from tests.stand_ins.mail_server import MailServer, mail_server
 from tests.stand_ins.raw_server import Conversation, raw_server
+from tests.stand_ins.trust import Trust, new_trust
 
 from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.outbox_demo import DemoOutbox
@@ -34,24 +33,9 @@ def mail(body: bytes = b"Hallo Rosa\r\n") -> bytes:
 MAIL = mail()
 
 
-@dataclass(frozen=True)
-class Trust:
-    """An authority, what it vouches for, and who believes it."""
-
-    server: ssl.SSLContext
-    elsewhere: ssl.SSLContext
-    client: ssl.SSLContext
-
-
 @pytest.fixture(scope="session")
 def trust() -> Trust:
-    authority = trustme.CA()
-    client = ssl.create_default_context()
-    authority.configure_trust(client)
-    server, elsewhere = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(server)
-    authority.issue_cert("elsewhere.example").configure_cert(elsewhere)
-    return Trust(server, elsewhere, client)
+    return new_trust()
 
 
 @dataclass(frozen=True)
@@ -309,6 +293,82 @@ async def test_a_goodbye_that_never_comes_does_not_unsend_the_mail() -> None:
         acceptance = await SmtpMailGateway(f"smtp://127.0.0.1:{port}").deliver(sender=US, recipient=ROSA, message=MAIL)
 
     assert acceptance.reply_code == 250
+
+
+# Many mails
+
+
+async def test_many_mails_share_a_few_lines_and_leave_none_open(trust: Trust) -> None:
+    async with server_for("smtps", trust) as server:
+        gateway = SmtpMailGateway(f"smtps://localhost:{server.port}", ssl_context=trust.client)
+        recipients = [f"rosa{number}@zorg.example" for number in range(45)]
+        server.delay_seconds = 0.01
+        await asyncio.gather(*(gateway.deliver(sender=US, recipient=one, message=MAIL) for one in recipients))
+        await asyncio.sleep(0.05)
+
+        assert sorted(mail.recipient for mail in server.delivered) == sorted(recipients)
+        assert len(server.conversations) == 3
+        assert server.open_count == 0
+
+
+async def test_a_line_is_renewed_after_some_mails() -> None:
+    async with mail_server() as server:
+        gateway = SmtpMailGateway(f"smtp://127.0.0.1:{server.port}")
+        await asyncio.gather(*(gateway.deliver(sender=US, recipient=ROSA, message=MAIL) for _ in range(70)))
+
+    assert len(server.delivered) == 70
+    assert 4 <= len(server.conversations) <= 6
+
+
+async def test_a_refused_mail_does_not_hold_up_those_that_wait() -> None:
+    async with mail_server() as server:
+        gateway = SmtpMailGateway(f"smtp://127.0.0.1:{server.port}")
+        plain = [gateway.deliver(sender=US, recipient=ROSA, message=MAIL) for _ in range(10)]
+        odd = [gateway.deliver(sender=US, recipient=f"{'x' * 600}@zorg.example", message=MAIL) for _ in range(10)]
+        outcomes = await asyncio.gather(*(mail for pair in zip(odd, plain, strict=True) for mail in pair), return_exceptions=True)
+
+    assert len(server.delivered) == 10
+    assert [isinstance(outcome, MailError) for outcome in outcomes] == [True, False] * 10
+
+
+async def test_mails_that_nobody_waits_for_any_more_leave_no_hole() -> None:
+    async with mail_server() as server:
+        gateway = SmtpMailGateway(f"smtp://127.0.0.1:{server.port}")
+        server.delay_seconds = 0.2
+        tasks = [asyncio.create_task(gateway.deliver(sender=US, recipient=ROSA, message=MAIL)) for _ in range(12)]
+        await asyncio.sleep(0.1)
+        for task in tasks[1::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        server.delay_seconds = 0
+        for _ in range(6):
+            await gateway.deliver(sender=US, recipient=ROSA, message=MAIL)
+        await asyncio.sleep(0.05)
+
+        assert server.open_count == 0
+
+
+# Looking without mailing
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtp+starttls", "smtps"])
+async def test_a_probe_goes_as_far_as_the_sender_and_mails_nothing(scheme: str, trust: Trust) -> None:
+    async with server_for(scheme, trust, {USER: PASSWORD}) as server:
+        gateway = SmtpMailGateway(f"{scheme}://{LOGIN}@localhost:{server.port}", ssl_context=trust.client)
+        facts = await gateway.probe(sender=US)
+
+    assert facts.address == f"localhost:{server.port}"
+    assert facts.is_logged_in
+    assert (facts.tls_version is None, facts.certificate_until is None) == (scheme == "smtp", scheme == "smtp")
+    assert server.delivered == []
+    assert "RCPT" not in server.seen
+
+
+async def test_a_probe_tells_that_the_sender_is_refused() -> None:
+    async with mail_server() as server:
+        server.replies["MAIL"] = "550 5.7.1 not your address"
+        with pytest.raises(MailError, match=r"refused the sender \(550 5.7.1\)"):
+            await SmtpMailGateway(f"smtp://127.0.0.1:{server.port}").probe(sender=US)
 
 
 # TLS

@@ -26,6 +26,14 @@ class MailServer:
     hangs_up_after: str | None = None
     users: dict[bytes, bytes] = field(default_factory=dict)
     seen: list[str] = field(default_factory=list)
+    conversations: list[SMTP] = field(default_factory=list)
+    # Seconds before the answer to DATA.
+    delay_seconds: float = 0
+
+    @property
+    def open_count(self) -> int:
+        """Conversations that go on."""
+        return sum(one.transport is not None and not one.transport.is_closing() for one in self.conversations)
 
     async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         envelope.mail_from = address
@@ -37,6 +45,8 @@ class MailServer:
         return self._answer("RCPT", server)
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
         reply = self._answer("DATA", server)
         if reply.startswith("250"):
             assert envelope.mail_from is not None
@@ -67,13 +77,12 @@ async def mail_server(
     """A running server: in the clear, with STARTTLS, or with TLS from the first byte."""
     loop = asyncio.get_running_loop()
     mail = MailServer(users=users or {})
-    conversations: list[SMTP] = []
 
     def conversation() -> SMTP:
         with warnings.catch_warnings():
             # That logging in without TLS is unwise; it does not count TLS from the first byte as TLS.
             warnings.simplefilter("ignore", UserWarning)
-            conversations.append(
+            mail.conversations.append(
                 SMTP(
                     mail,
                     hostname="mail.example",
@@ -85,13 +94,13 @@ async def mail_server(
                     loop=loop,
                 )
             )
-        return conversations[-1]
+        return mail.conversations[-1]
 
     server = await loop.create_server(conversation, "127.0.0.1", 0, ssl=tls)
     mail.port = server.sockets[0].getsockname()[1]
     async with server:
         yield mail
-        for open_one in conversations:
+        for open_one in mail.conversations:
             # Whoever hung up a moment ago may not have been noticed yet.
             if isinstance(open_one.transport, asyncio.WriteTransport):
                 open_one.transport.abort()

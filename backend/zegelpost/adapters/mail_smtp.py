@@ -7,6 +7,10 @@ import contextlib
 import re
 import socket
 import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parseaddr
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -29,6 +33,11 @@ from zegelpost.ports import MailAcceptance, MailError
 _SETTING: Final = "ZEGELPOST_SMTP_URL"
 _PORTS: Final = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _QUIT_SECONDS: Final = 5
+# Exchange Online takes three conversations of one account at a time, and others end one after a few dozen mails.
+_MOST_LINES: Final = 3
+_MAILS_PER_LINE: Final = 20
+# With the time for handing over itself, well within the lease that the outbox gives a mail.
+_LONGEST_WAIT_SECONDS: Final = 120
 # Replies to an envelope that are about us and not about it: log in first, use TLS first (RFC 4954 section 6, RFC 3207 section 4).
 _OUR_SETUP: Final = {530, 534, 535, 538}
 _ADDRESS: Final = re.compile(r"[!#-;=?-~]+@[!#-;=?-~]+\Z")  # ASCII that can be seen, but no quotes and angle brackets
@@ -36,11 +45,22 @@ _BARE_LINE_END: Final = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s|\Z)")
 
 
-class SmtpMailGateway:
-    """One connection per mail. `smtp://` has no TLS, `smtp+starttls://` refuses to go on without it, `smtps://` begins with it.
+@dataclass(frozen=True, slots=True)
+class RelayFacts:
+    """What a mail server turned out to be, without giving it a mail."""
 
-    Certificate and host name are checked. A retry after doubt may give the server a mail twice; it is then the same mail, with
-    the same Message-ID.
+    address: str
+    tls_version: str | None
+    certificate_until: datetime | None
+    is_logged_in: bool
+
+
+class SmtpMailGateway:
+    """`smtp://` has no TLS, `smtp+starttls://` refuses to go on without it, `smtps://` begins with it.
+
+    Certificate and host name are checked. A few connections at most, each handed on to the next mail that waits; when none does,
+    it is ended, so that no mail ever meets one that died meanwhile. A retry after doubt may give the server a mail twice; it is
+    then the same mail, with the same Message-ID.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 60, ssl_context: ssl.SSLContext | None = None) -> None:
@@ -56,12 +76,61 @@ class SmtpMailGateway:
         self._timeout_seconds = timeout_seconds
         self._ssl_context = None if parts.scheme == "smtp" else ssl_context or ssl.create_default_context()
         self._our_name: str | None = None
+        self._lines = _Lines(_MOST_LINES)
 
     async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
         if _BARE_LINE_END.search(message) or not message.endswith(b"\r\n"):
             raise MailError("the mail has lines that do not end in CRLF, which SMTP cannot carry unchanged", is_permanent=True)
         if not (_is_plain(sender) and _is_plain(recipient)):
             raise MailError("an address is of a form that SMTP cannot carry unchanged", is_permanent=True)
+        line = await self._lines.take()
+        kept: _Line | None = None
+        try:
+            async with self._conversation():
+                line = line or await self._open()
+                tls_version = _tls_version(line.client)
+                await self._hand_over(line.client, sender, recipient, message)
+            line.mail_count += 1
+            kept = line if line.mail_count < _MAILS_PER_LINE else None
+        finally:
+            is_handed_on = self._lines.give_back(kept)
+            if line is not None and not (kept and is_handed_on):
+                await _end(line.client, is_polite=line.mail_count > 0)
+        return MailAcceptance(self._host, SMTPStatus.completed, tls_version)
+
+    async def probe(self, *, sender: str) -> RelayFacts:
+        """Connect, log in and name the sender, as for a mail, but give none. Raises `MailError`."""
+        async with self._conversation():
+            line = await self._open()
+            try:
+                await self._name_sender(line.client, sender)
+                certificate = line.client.get_transport_info("peercert") or {}
+                until = certificate.get("notAfter")
+                return RelayFacts(
+                    f"{self._host}:{self._port}",
+                    _tls_version(line.client),
+                    datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC) if until else None,
+                    self._username is not None,
+                )
+            finally:
+                await _end(line.client, is_polite=True)
+
+    @contextlib.asynccontextmanager
+    async def _conversation(self) -> AsyncIterator[None]:
+        """In time, and with the library's errors as ours: what they say may quote addresses, so none goes along as a cause."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield
+        except (SMTPTimeoutError, TimeoutError):
+            raise MailError("the mail server did not answer in time") from None
+        except ConnectionError:
+            raise MailError("the connection to the mail server was lost") from None
+        except SMTPResponseException as error:
+            raise MailError(f"the mail server refused the conversation ({_reply(error)})") from None
+        except (SMTPException, OSError):
+            raise MailError("the conversation with the mail server failed") from None
+
+    async def _open(self) -> _Line:
         if self._our_name is None:
             # Once, because a resolver that does not answer holds it up for seconds.
             self._our_name = await asyncio.to_thread(socket.getfqdn)
@@ -75,25 +144,12 @@ class SmtpMailGateway:
             tls_context=self._ssl_context,
         )
         try:
-            # What the library raises may quote addresses: none of it goes along, not even as a cause.
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._connect(client)
-                await self._log_in(client)
-                tls_version = _tls_version(client)
-                await self._hand_over(client, sender, recipient, message)
-        except (SMTPTimeoutError, TimeoutError):
-            raise MailError("the mail server did not answer in time") from None
-        except ConnectionError:
-            raise MailError("the connection to the mail server was lost") from None
-        except SMTPResponseException as error:
-            raise MailError(f"the mail server refused the conversation ({_reply(error)})") from None
-        except (SMTPException, OSError):
-            raise MailError("the conversation with the mail server failed") from None
-        else:
-            await _take_leave(client)
-        finally:
+            await self._connect(client)
+            await self._log_in(client)
+        except BaseException:
             client.close()
-        return MailAcceptance(self._host, SMTPStatus.completed, tls_version)
+            raise
+        return _Line(client)
 
     async def _connect(self, client: SMTP) -> None:
         try:
@@ -122,6 +178,13 @@ class SmtpMailGateway:
             raise
         except SMTPException:
             raise MailError(f"{_SETTING}: the mail server offers no way to log in that we know") from None
+
+    async def _name_sender(self, client: SMTP, sender: str) -> None:
+        try:
+            await client.mail(sender)
+            await client.rset()
+        except SMTPSenderRefused as error:
+            raise _refusal("sender", error) from None
 
     async def _hand_over(self, client: SMTP, sender: str, recipient: str, message: bytes) -> None:
         try:
@@ -167,7 +230,55 @@ def _tls_version(client: SMTP) -> str | None:
     return tls.version() if tls else None
 
 
-async def _take_leave(client: SMTP) -> None:
-    # The mail is the server's by now; whatever goes wrong here must not make us send it again.
-    with contextlib.suppress(SMTPException, OSError):
-        await client.quit(timeout=_QUIT_SECONDS)
+async def _end(client: SMTP, *, is_polite: bool) -> None:
+    try:
+        if is_polite and client.is_connected:
+            # A mail is the server's by now; whatever goes wrong here must not make us send it again.
+            with contextlib.suppress(SMTPException, OSError):
+                await client.quit(timeout=_QUIT_SECONDS)
+    finally:
+        client.close()
+
+
+@dataclass(slots=True)
+class _Line:
+    client: SMTP
+    mail_count: int = 0
+
+
+class _Lines:
+    """How many conversations may go on at once. Who waits is given the line that someone is done with, or leave to open one."""
+
+    def __init__(self, most: int) -> None:
+        self._free_count = most
+        self._waiting: deque[asyncio.Future[_Line | None]] = deque()
+
+    async def take(self) -> _Line | None:
+        """An open line, or nothing for leave to open one. Raises `MailError` when the wait was too long."""
+        if self._free_count:
+            self._free_count -= 1
+            return None
+        turn: asyncio.Future[_Line | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_SECONDS):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():
+                # It came as we stopped waiting.
+                line = turn.result()
+                if not self.give_back(line) and line is not None:
+                    line.client.close()
+            if isinstance(error, TimeoutError):
+                raise MailError("too many mails wait for the mail server") from None
+            raise
+
+    def give_back(self, line: _Line | None) -> bool:
+        """Whether someone took the line; if not, it is the caller's to end."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(line)
+                return True
+        self._free_count += 1
+        return False
