@@ -266,10 +266,12 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
         return Gateways(outbox.mail, outbox.sms)
     from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
     from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
+    from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
 
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
-    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(settings.sms_url, api_url=settings.twilio_api_url))
+    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
+    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account))
 
 
 def build_worker(services: Services) -> Worker:

@@ -52,9 +52,19 @@ class MailError(OutageError):
 class SmsError(OutageError):
     """`kind` groups the provider's codes, because providers advise against logic on exact codes."""
 
-    def __init__(self, reason: str, *, kind: SmsErrorKind, is_permanent: bool, may_have_been_sent: bool) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        kind: SmsErrorKind,
+        is_permanent: bool,
+        may_have_been_sent: bool,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(reason, is_permanent=is_permanent)
         self.kind = kind
+        # When the provider said so; trying earlier would make it worse.
+        self.retry_after_seconds = retry_after_seconds
         # After a time-out nobody knows. A code is never sent twice, so such a message is not tried again.
         self.may_have_been_sent = may_have_been_sent
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import pytest
 import trustme
 from tests.stand_ins.gateways import DeliveredSms, FakeSms
-from tests.stand_ins.twilio_api import ACCOUNT, KEY, TwilioApi, twilio_api
+from tests.stand_ins.twilio_api import ACCOUNT, KEY, TOKEN, TwilioApi, twilio_api
 
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.adapters.sms_twilio import TwilioSmsGateway
+from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.ports import SmsError, SmsErrorKind, SmsGateway
 
 ROSA = "+31612345678"
@@ -93,10 +94,14 @@ def stage(request: pytest.FixtureRequest) -> Stage:
         )
     api: TwilioApi = request.getfixturevalue("api")
     return Stage(
-        TwilioSmsGateway(api.sms_url(), api_url=api.url),
+        gateway_of(api.sms_url(), api_url=api.url),
         lambda: [DeliveredSms(message.to, message.body, message.validity_seconds) for message in api.messages],
         lambda it: api.fail_next(it.status, it.code, is_accepted=it.may_have_been_sent),
     )
+
+
+def gateway_of(url: str, *, api_url: str | None = None, timeout_seconds: float = 15) -> TwilioSmsGateway:
+    return TwilioSmsGateway(TwilioAccount(url, api_url=api_url, timeout_seconds=timeout_seconds))
 
 
 def said(error: BaseException) -> str:
@@ -168,22 +173,20 @@ async def test_the_demo_shows_what_would_have_left() -> None:
     ],
 )
 async def test_the_sender_is_a_name_a_number_or_a_service(api: TwilioApi, sender: str, written: str, is_service: bool) -> None:
-    await TwilioSmsGateway(api.sms_url(sender), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(api.sms_url(sender), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert [(message.sender, message.is_messaging_service) for message in api.messages] == [(written, is_service)]
 
 
 @pytest.mark.parametrize(("asked", "given"), [(600, 600), (1, 1), (0, 1), (-5, 1), (36_000, 36_000), (99_999, 36_000)])
 async def test_validity_stays_within_what_twilio_takes(api: TwilioApi, asked: int, given: int) -> None:
-    await TwilioSmsGateway(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=asked)
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=asked)
 
     assert [message.validity_seconds for message in api.messages] == [given]
 
 
 async def test_the_reference_is_twilios(api: TwilioApi) -> None:
-    acceptance = await TwilioSmsGateway(api.sms_url(), api_url=f"{api.url}/").deliver(
-        recipient=ROSA, text=TEXT, valid_seconds=600
-    )
+    acceptance = await gateway_of(api.sms_url(), api_url=f"{api.url}/").deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert acceptance.provider_reference == api.messages[0].sid
 
@@ -192,7 +195,7 @@ async def test_an_answer_that_comes_too_late_leaves_doubt(api: TwilioApi) -> Non
     api.stall_next(30)
 
     with pytest.raises(SmsError) as caught:
-        await TwilioSmsGateway(api.sms_url(), api_url=api.url, timeout_seconds=0.3).deliver(
+        await gateway_of(api.sms_url(), api_url=api.url, timeout_seconds=0.3).deliver(
             recipient=ROSA, text=TEXT, valid_seconds=600
         )
 
@@ -206,7 +209,7 @@ async def test_a_connection_cut_after_sending_leaves_doubt(api: TwilioApi, is_ac
     api.cut_next(is_accepted=is_accepted)
 
     with pytest.raises(SmsError) as caught:
-        await TwilioSmsGateway(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert caught.value.may_have_been_sent
     assert len(api.messages) == int(is_accepted)
@@ -217,7 +220,7 @@ async def test_an_answer_without_reference_leaves_doubt(api: TwilioApi, body: by
     api.garble_next(body)
 
     with pytest.raises(SmsError) as caught:
-        await TwilioSmsGateway(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert caught.value.may_have_been_sent
 
@@ -234,7 +237,7 @@ async def test_a_refusal_that_cannot_be_read_is_one_all_the_same(api: TwilioApi,
     api.garble_next(body, status=400)
 
     with pytest.raises(SmsError) as caught:
-        await TwilioSmsGateway(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert (caught.value.kind, caught.value.may_have_been_sent) == (SmsErrorKind.OTHER, False)
     assert ROSA not in said(caught.value)
@@ -243,7 +246,7 @@ async def test_a_refusal_that_cannot_be_read_is_one_all_the_same(api: TwilioApi,
 async def test_a_refused_connection_leaves_no_doubt() -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
-        gateway = TwilioSmsGateway(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
+        gateway = gateway_of(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(SmsError) as caught:
             await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
@@ -269,7 +272,7 @@ async def test_an_untrusted_certificate_gets_nothing() -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        gateway = TwilioSmsGateway(
+        gateway = gateway_of(
             f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url=f"https://localhost:{server.getsockname()[1]}", timeout_seconds=5
         )
         with pytest.raises(SmsError, match="TLS") as caught:
@@ -284,7 +287,7 @@ async def test_an_untrusted_certificate_gets_nothing() -> None:
     "credentials", [f"{KEY}:wrong@{ACCOUNT}", f"SKother:x@{ACCOUNT}", f"{KEY}:s3cr:t%2Fwith%40signs@{ACCOUNT.lower()}"]
 )
 async def test_wrong_credentials_name_the_setting(api: TwilioApi, credentials: str) -> None:
-    gateway = TwilioSmsGateway(f"twilio://{credentials}?from=Zegelpost", api_url=api.url)
+    gateway = gateway_of(f"twilio://{credentials}?from=Zegelpost", api_url=api.url)
 
     with pytest.raises(SmsError, match="ZEGELPOST_SMS_URL") as caught:
         await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
@@ -293,10 +296,36 @@ async def test_wrong_credentials_name_the_setting(api: TwilioApi, credentials: s
     assert "s3cr" not in said(caught.value)
 
 
+async def test_twilio_is_asked_to_forget_where_the_operator_says_so(api: TwilioApi) -> None:
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(f"{api.sms_url()}&retention=discard", api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+
+    assert [message.is_forgotten for message in api.messages] == [False, True]
+
+
+async def test_how_long_to_wait_is_passed_on(api: TwilioApi) -> None:
+    api.fail_next(429, 20429, retry_after_seconds=7)
+    api.fail_next(429, 20429)
+
+    for expected in (7, None):
+        with pytest.raises(SmsError) as caught:
+            await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        assert caught.value.retry_after_seconds == expected
+
+
+@pytest.mark.parametrize(("token", "has_token"), [(None, None), (TOKEN, True), ("other", False)])
+async def test_a_look_sends_nothing(api: TwilioApi, token: str | None, has_token: bool | None) -> None:
+    facts = TwilioAccount(api.sms_url(), api_url=api.url).look(token)
+
+    assert facts.has_token == has_token
+    assert facts.told_at is not None
+    assert api.messages == []
+
+
 async def test_nothing_of_a_message_is_logged(api: TwilioApi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    await TwilioSmsGateway(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
 
     assert caplog.text == ""
 
@@ -313,10 +342,10 @@ async def test_nothing_of_a_message_is_logged(api: TwilioApi, caplog: pytest.Log
 )
 def test_an_incomplete_url_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match="ZEGELPOST_SMS_URL") as caught:
-        TwilioSmsGateway(url)
+        gateway_of(url)
     assert KEY not in str(caught.value)
 
 
 def test_an_api_url_must_be_one() -> None:
     with pytest.raises(ValueError, match="TWILIO_API_URL"):
-        TwilioSmsGateway(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url="127.0.0.1:8080")
+        gateway_of(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url="127.0.0.1:8080")

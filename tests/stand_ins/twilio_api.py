@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 ACCOUNT = "ACdDeEfF0123456789aAbBcCdDeEfF0123"
 KEY = "SK0123456789abcdef0123456789abcdef"
 SECRET = "s3cr:t/with@signs"
+TOKEN = "0123456789abcdef0123456789abcdef"
 _MESSAGES = re.compile(r"/2010-04-01/Accounts/(\w+)/Messages\.json")
 # "Magic" numbers of the test credentials: https://www.twilio.com/docs/iam/test-credentials
 _MAGIC = {"+15005550001": 21211, "+15005550002": 21612, "+15005550003": 21408, "+15005550004": 21610, "+15005550009": 21614}
@@ -33,6 +34,7 @@ class SentMessage:
     validity_seconds: int
     sid: str
     is_messaging_service: bool
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Misbehaviour:
     is_accepted: bool = False
     delay_seconds: float = 0
     body: bytes | None = None
+    retry_after_seconds: int | None = None
 
 
 @dataclass(slots=True)
@@ -58,9 +61,9 @@ class TwilioApi:
     def sms_url(self, sender: str = "Zegelpost") -> str:
         return f"twilio://{KEY}:{SECRET.replace('/', '%2F').replace('@', '%40')}@{ACCOUNT}?from={sender}"
 
-    def fail_next(self, status: int, code: int = 0, *, is_accepted: bool = False) -> None:
+    def fail_next(self, status: int, code: int = 0, *, is_accepted: bool = False, retry_after_seconds: int | None = None) -> None:
         """Answer the next request with this error; `is_accepted` keeps the message all the same."""
-        self.upcoming.append(Misbehaviour(status, code, is_accepted))
+        self.upcoming.append(Misbehaviour(status, code, is_accepted, retry_after_seconds=retry_after_seconds))
 
     def cut_next(self, *, is_accepted: bool = False) -> None:
         """Cut the connection instead of answering."""
@@ -98,6 +101,21 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     apis: dict[int, TwilioApi] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
 
+    def do_GET(self) -> None:
+        """The list of messages, of which only the question is of use: nobody has any from the next century."""
+        api = self.apis[self.server.server_address[1]]  # type: ignore[index]
+        address = urlsplit(self.path)
+        path = _MESSAGES.fullmatch(address.path)
+        if self._credentials() not in {(KEY, SECRET), (ACCOUNT, TOKEN)}:
+            self._error(401, 20003, "Authenticate")
+        elif path is None or path[1] != ACCOUNT:
+            self._error(404, 20404, f"The requested resource {self.path} was not found")
+        elif api.upcoming:
+            self._misbehave(api, api.upcoming.popleft(), {"To": [""]})
+        else:
+            assert parse_qs(address.query)["DateSent>"][0] > "2100"
+            self._json(200, {"messages": [], "page": 0, "page_size": 1, "uri": self.path, "next_page_uri": None})
+
     def do_POST(self) -> None:
         api = self.apis[self.server.server_address[1]]  # type: ignore[index]
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -124,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(how.status, how.body)
         elif how.status >= 400:
             # Real ones quote the number.
-            self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us")
+            self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us", how)
         elif message is not None:
             self._json(how.status, _resource(message))
 
@@ -132,16 +150,20 @@ class _Handler(BaseHTTPRequestHandler):
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
         return tuple(base64.b64decode(encoded).decode().split(":", 1)) if scheme == "Basic" else ()
 
-    def _error(self, status: int, code: int, message: str) -> None:
+    def _error(self, status: int, code: int, message: str, how: Misbehaviour | None = None) -> None:
         more = f"https://www.twilio.com/docs/errors/{code}"
-        self._json(status, {"code": code, "message": message, "more_info": more, "status": status})
+        headers = {"Retry-After": str(how.retry_after_seconds)} if how and how.retry_after_seconds is not None else {}
+        body = json.dumps({"code": code, "message": message, "more_info": more, "status": status}).encode()
+        self._answer(status, body, headers)
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
         self._answer(status, json.dumps(content).encode())
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         try:
             self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -178,6 +200,7 @@ def _accept(api: TwilioApi, form: dict[str, list[str]]) -> SentMessage:
         validity_seconds=int(form.get("ValidityPeriod", ["36000"])[0]),
         sid=f"SM{secrets.token_hex(16)}",
         is_messaging_service=is_service,
+        is_forgotten=(form.get("ContentRetention"), form.get("AddressRetention")) == (["discard"], ["obfuscate"]),
     )
     api.messages.append(message)
     return message
