@@ -56,6 +56,8 @@ def test_good_settings_are_complete() -> None:
         ({"SMTP_URL": "smtp://mail.example.nl:25"}, "SMTP_URL"),
         ({"SMTP_URL": "mail.example.nl"}, "SMTP_URL"),
         ({"SMTP_URL": "smtps://"}, "SMTP_URL"),
+        ({"DKIM_SELECTORS": "s1, s 2"}, "DKIM_SELECTORS"),
+        ({"DKIM_SELECTORS": "s1@relay@example.nl"}, "DKIM_SELECTORS"),
         ({"SMTP_URL": "smtps://mail.example.nl:99999"}, "SMTP_URL"),
         ({"SMS_URL": ""}, "SMS_URL"),
         ({"SMS_URL": "demo:"}, "SMS_URL"),

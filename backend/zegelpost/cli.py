@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
 import typer
@@ -16,6 +16,7 @@ import uvicorn
 
 from zegelpost.logs import set_up_logs
 from zegelpost.migrations import SchemaOutdated, migrate_database, require_current_schema
+from zegelpost.model.clock import system_clock
 from zegelpost.ports import KeyRingError
 from zegelpost.settings import Settings, SettingsError
 from zegelpost.web.rendering import AssetsMissing
@@ -100,6 +101,32 @@ def sweep() -> None:
         await services.database.close()
 
     asyncio.run(run())
+
+
+@app.command()
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Look at every setting and every outside service. Ends with 0 when nothing is wrong, else with 1."""
+    from dns.asyncresolver import Resolver  # noqa: PLC0415 - only here
+    from dns.resolver import NoResolverConfiguration  # noqa: PLC0415
+
+    from zegelpost.doctor import examining  # noqa: PLC0415 - imports every adapter
+    from zegelpost.doctor.findings import Examination, wrong  # noqa: PLC0415
+
+    examination: Examination | None = None
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        # Nothing can be looked at before this; it is a line like the others, for whoever reads them.
+        lines = [examining.Line("settings", wrong(str(error), "see configuration.md"))]
+    else:
+        try:
+            resolver = Resolver()
+        except NoResolverConfiguration:
+            resolver = Resolver(configure=False)
+        examination = Examination(settings=settings, environment=os.environ, clock=system_clock, resolver=resolver)
+        lines = asyncio.run(examining.examine(examination))
+    print((examining.as_json if as_json else examining.as_text)(lines, examination))  # noqa: T201 - a command's answer
+    sys.exit(0 if examining.is_well(lines) else 1)
 
 
 def _migrate(settings: Settings) -> None:

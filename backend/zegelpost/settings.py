@@ -20,7 +20,7 @@ SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "O
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
-    "OUTLOOK_HOSTS",
+    "OUTLOOK_HOSTS", "DKIM_SELECTORS",
 )  # fmt: skip
 
 # What stands for the organisation where nobody named one.
@@ -28,6 +28,7 @@ NO_ORGANISATION: Final = "Zegelpost"
 
 # It goes into a header that says who may frame us: nothing that could end it there.
 _ORIGIN: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+_SELECTOR: Final = re.compile(r"[a-z0-9._-]{1,63}(@[a-z0-9.-]{1,253})?")
 _REQUIRED: Final = {
     "SMTP_URL": "where to hand mail to",
     "SMS_URL": "where to hand codes to",
@@ -58,6 +59,7 @@ class Settings:
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     outlook_hosts: tuple[str, ...] = ()
+    dkim_selectors: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
     organisation: str = NO_ORGANISATION
     help_phone: str | None = None
@@ -99,6 +101,7 @@ class Settings:
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
             outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
+            dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
@@ -259,6 +262,15 @@ def _outlook_hosts(text: str | None) -> tuple[str, ...]:
         if not _ORIGIN.fullmatch(host):
             raise SettingsError(f"{PREFIX}OUTLOOK_HOSTS: {host} is not an origin such as https://mail.example.nl")
     return hosts
+
+
+def _selectors(text: str | None) -> tuple[str, ...]:
+    """Names under which keys are published: `selector`, or `selector@domain` where another domain signs."""
+    selectors = tuple(part.strip().lower() for part in (text or "").split(",") if part.strip())
+    for selector in selectors:
+        if not _SELECTOR.fullmatch(selector):
+            raise SettingsError(f"{PREFIX}DKIM_SELECTORS: {selector} is no selector; list them with commas, such as s1, s2")
+    return selectors
 
 
 def _proxies(text: str | None) -> tuple[str, ...]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +23,14 @@ _CONNECT_SECONDS: Final = 10
 _LONGEST_REPLY_BYTES: Final = 4096
 # More layers than any `MaxRecursion` that clamd accepts.
 _CANARY_LAYERS: Final = 120
+# clamd(8), VERSION: `ClamAV 1.0.9/27834/Tue Nov 24 08:27:45 2026`; without official signatures only the first part.
+_VERSION: Final = re.compile(r"ClamAV ([0-9A-Za-z.+~-]+)(?:/\d+/(\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerFacts:
+    version: str
+    signatures_of: datetime | None  # as clamd's own clock has it; taken as UTC, hours do not matter here
 
 
 class ClamdScanner:
@@ -48,6 +59,22 @@ class ClamdScanner:
         if not self._is_honest:
             await self._require_honesty()
         return _verdict(await self._ask(content))
+
+    async def probe(self) -> ScannerFacts:
+        """Which clamd answers, and how old what it knows is. Raises `ScannerError`, also for a dishonest one."""
+        reader, writer = await self._connect()
+        try:
+            await self._send(writer, b"zVERSION\0")
+            async with self._step():
+                reply = await reader.readuntil(b"\0")
+        finally:
+            writer.transport.abort()
+        version = _VERSION.match(reply[:-1].decode("ascii", "replace"))
+        if version is None:
+            raise ScannerError("what answers is no clamd")
+        await self._require_honesty()
+        made = version[2] and datetime.strptime(version[2], "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+        return ScannerFacts(version[1], made or None)
 
     async def _require_honesty(self) -> None:
         if _verdict(await self._ask(_once(_canary()))) is not ScanVerdict.NOT_SCANNED:

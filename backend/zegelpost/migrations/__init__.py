@@ -45,10 +45,16 @@ def migrate_database(url: str) -> None:
 
 async def require_current_schema(database: Database) -> None:
     """Raise `SchemaOutdated` unless the database is of this program's version."""
+    await schema_version(database)
+
+
+async def schema_version(database: Database) -> str:
+    """The version that program and database have in common. Raises `SchemaOutdated` when they have none."""
     async with database.engine.connect() as connection:
         current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-    if current != ScriptDirectory(str(_HERE)).get_current_head():
+    if current is None or current != ScriptDirectory(str(_HERE)).get_current_head():
         raise SchemaOutdated("the database is of another version: run `zegelpost migrate`")
+    return current
 
 
 def _drop_references(connection: Any, _entry: ConnectionPoolEntry) -> None:

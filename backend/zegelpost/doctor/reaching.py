@@ -1,0 +1,268 @@
+"""Relay, text messages, scanner, PDF programs and our own address: what Zegelpost reaches, and how it is reached."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import ipaddress
+import json
+import re
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+from zegelpost.adapters.mail_smtp import SmtpMailGateway
+from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
+from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.adapters.scanner_clamd import ClamdScanner
+from zegelpost.adapters.twilio_account import TwilioAccount
+from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
+from zegelpost.ports import MailError, OutageError, PdfPrinter, PrintableDocument, ScannerError, SmsError, SmsErrorKind
+from zegelpost.settings import is_loopback
+
+_SECONDS: Final = 10
+_RENEW_WITHIN: Final = timedelta(days=14)
+_OLD_SIGNATURES: Final = timedelta(days=3)
+_STALE_SIGNATURES: Final = timedelta(days=10)
+_SMS_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}\Z")  # what networks take as a sender's name
+_LARGEST_ANSWER_BYTES: Final = 1_000_000
+
+
+async def relay(examination: Examination) -> AsyncIterator[Finding]:
+    """Connect, TLS, certificate, log in, and name the sender."""
+    settings = examination.settings
+    if settings.smtp_url is None:
+        yield note("no relay: mail is shown on the demonstration's outbox page")
+        return
+    gateway = SmtpMailGateway(settings.smtp_url, timeout_seconds=_SECONDS, ssl_context=examination.trust)
+    try:
+        facts = await gateway.probe(sender=settings.mail_from)
+    except MailError as error:
+        yield wrong(error.reason, _mail_remedy(error.reason))
+        return
+    yield fine(
+        f"{facts.address}, {facts.tls_version or 'no TLS, on this machine'}, "
+        f"{'logged in' if facts.is_logged_in else 'no login'}, takes mail from {settings.mail_from}"
+    )
+    if facts.certificate_until is not None:
+        yield _certificate(facts.address, facts.certificate_until, examination.clock())
+
+
+def _mail_remedy(reason: str) -> str:
+    if "TLS" in reason:
+        return "correct the host name, or trust the relay's authority with SSL_CERT_FILE; without TLS nothing is sent"
+    if "sender" in reason:
+        return "allow this server to send as ZEGELPOST_MAIL_FROM, or correct that setting"
+    return "correct ZEGELPOST_SMTP_URL, or ask whoever runs the relay"
+
+
+async def text_messages(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether Twilio takes our credentials; nothing is sent."""
+    settings = examination.settings
+    if settings.sms_url is None:
+        yield note("no text messages: codes are shown on the demonstration's outbox page")
+        return
+    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url, timeout_seconds=_SECONDS)
+    try:
+        facts = await asyncio.to_thread(account.look, settings.twilio_auth_token)
+    except SmsError as error:
+        is_ours = error.kind == SmsErrorKind.OUR_SETUP
+        yield wrong(
+            error.reason, "correct key, secret or account in ZEGELPOST_SMS_URL" if is_ours else "try again; see status.twilio.com"
+        )
+        return
+    if facts.told_at is not None:
+        examination.clocks.append(("Twilio", facts.told_at, examination.clock()))
+    yield fine("Twilio takes the key")
+    if account.origin[:1] != "+" and not account.origin.startswith("MG") and not _SMS_NAME.match(account.origin):
+        yield wrong(
+            f"{account.origin!r} is no sender's name",
+            "use at most 11 letters, digits and spaces, with a letter, or a number or messaging service",
+        )
+    if settings.twilio_api_url and settings.twilio_api_url.startswith("http://"):
+        yield note("ZEGELPOST_TWILIO_API_URL has no TLS: codes and the key travel in the clear", "only for a stand-in")
+    if facts.has_token is None:
+        yield note(
+            "no ZEGELPOST_TWILIO_AUTH_TOKEN: nobody is told whether a code arrived, and no code can be spoken",
+            "set it to the account's auth token",
+        )
+    elif facts.has_token:
+        yield fine("status reports can be checked: the auth token is this account's")
+    else:
+        yield wrong("ZEGELPOST_TWILIO_AUTH_TOKEN is not this account's: every status report is refused", "correct it")
+
+
+async def scanner(examination: Examination) -> AsyncIterator[Finding]:
+    """Which clamd, how old its signatures, and whether it admits what it did not look at."""
+    url = examination.settings.clamd_url
+    if url is None:
+        yield note("off: documents are not scanned, and the screen says so", "set ZEGELPOST_CLAMD_URL")
+        return
+    try:
+        facts = await ClamdScanner(url, timeout_seconds=_SECONDS).probe()
+    except (ScannerError, ValueError) as error:
+        yield wrong(str(error), "start clamd, or correct ZEGELPOST_CLAMD_URL or clamd.conf; until then no document completes")
+        return
+    said = f"clamd {facts.version}"
+    if facts.signatures_of is None:
+        yield note(f"{said}, no official signatures", "run freshclam")
+        return
+    age = examination.clock() - facts.signatures_of
+    said = f"{said}, signatures of {facts.signatures_of:%Y-%m-%d}"
+    if age > _STALE_SIGNATURES:
+        yield wrong(said, "run freshclam, and see why it does not run by itself")
+    else:
+        yield note(said, "see whether freshclam runs") if age > _OLD_SIGNATURES else fine(said)
+
+
+async def pdf(examination: Examination) -> AsyncIterator[Finding]:  # noqa: ARG001 - a check's signature
+    """Print a page with each program."""
+    program = PdfkitPrinter.program()
+    if not WeasyPrintPrinter.is_installed():
+        yield note("no PDF for archives and screen readers", "install libpangoft2-1.0-0 and libharfbuzz-subset0")
+    else:
+        yield await _printed("WeasyPrint", WeasyPrintPrinter())
+    if program is not None:
+        yield await _printed("wkhtmltopdf", PdfkitPrinter(program))
+
+
+async def _printed(name: str, printer: PdfPrinter) -> Finding:
+    page = PrintableDocument(
+        html="<!doctype html><html lang='en'><title>Test</title><body><h1>Test</h1></body></html>",
+        title="Test",
+        language="en",
+        header_start="Test",
+        header_end="",
+        footer_start="",
+        page_words="{page}/{pages}",
+        attachment_name="test.json",
+        attachment="{}",
+    )
+    try:
+        await printer.print(page)
+    except OutageError as error:
+        return wrong(f"{name}: {error.reason}", "reinstall it; until then reports are only pages and JSON")
+    return fine(f"{name} makes reports")
+
+
+async def address(examination: Examination) -> AsyncIterator[Finding]:
+    """Our own address, as people reach it."""
+    settings = examination.settings
+    if not settings.has_tls:
+        yield note("http:// on this machine only", "set ZEGELPOST_BASE_URL to https://… before others use it")
+    try:
+        answer = await asyncio.to_thread(_get, f"{settings.base_url}/healthz", examination.trust)
+    except ssl.SSLCertVerificationError as error:
+        yield wrong(f"{settings.base_url}: {error.verify_message}", "give the proxy a certificate for this name, with its chain")
+        return
+    except (OSError, http.client.HTTPException) as error:
+        yield wrong(
+            f"{settings.base_url} does not answer ({type(error).__name__})",
+            "start `zegelpost serve` and the proxy, or let this machine reach its own public address",
+        )
+        return
+    if answer.status != http.client.OK or b'"ok"' not in answer.body:
+        yield wrong(
+            f"{settings.base_url}/healthz answers {answer.status}, not as we do",
+            "let the proxy pass on to Zegelpost, with Host as it was asked",
+        )
+        return
+    yield fine(f"{settings.base_url} answers")
+    if answer.certificate_until is not None:
+        yield _certificate(settings.host, answer.certificate_until, examination.clock())
+    if settings.has_tls and "Strict-Transport-Security" not in answer.headers:
+        yield wrong("the proxy takes away Strict-Transport-Security", "let it pass on our headers")
+
+
+async def proxies(examination: Examination) -> AsyncIterator[Finding]:
+    """Whom we believe about where requests come from."""
+    settings = examination.settings
+    networks = [ipaddress.ip_network(each) for each in settings.trusted_proxies]
+    everyone = [str(each) for each in networks if each.prefixlen == 0]
+    if everyone:
+        yield wrong(f"{everyone[0]} believes everyone", "name the proxy's own address")
+    elif not networks and settings.has_tls:
+        yield note("no proxy is believed: limits per network count everyone as one", "set ZEGELPOST_TRUSTED_PROXIES")
+    else:
+        public = [str(each) for each in networks if not each.is_private]
+        yield (
+            note(f"{', '.join(public)} is on the internet", "be sure that it is yours")
+            if public
+            else fine(", ".join(settings.trusted_proxies) or "none, and none needed")
+        )
+
+
+async def clock(examination: Examination) -> AsyncIterator[Finding]:
+    """Ours next to every other that a check came across: codes, expiry and second factors go by it."""
+    if not examination.clocks:
+        yield note("there was no other clock to compare with")
+    for whose, theirs, ours in examination.clocks:
+        off = abs((ours - theirs).total_seconds())
+        said = f"{off:.0f} s from {whose}"
+        if off > 20:  # noqa: PLR2004 - an authenticator app's code lives 30 seconds
+            yield wrong(f"{said}: second factors fail, and expiry goes by this clock", "synchronise it (NTP)")
+        else:
+            yield note(said, "synchronise it (NTP)") if off > 5 else fine(said)  # noqa: PLR2004 - seconds
+
+
+async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether the sign-in provider describes itself as who it should be."""
+    authority = examination.environment.get("ZEGELPOST_OIDC_AUTHORITY", "").rstrip("/")
+    if not authority:
+        yield fine("passwords; no sign-in provider is set")
+        return
+    try:
+        answer = await asyncio.to_thread(_get, f"{authority}/.well-known/openid-configuration", examination.trust)
+        described = json.loads(answer.body)
+    except ssl.SSLCertVerificationError as error:
+        yield wrong(f"{authority}: {error.verify_message}", "correct ZEGELPOST_OIDC_AUTHORITY, or trust its authority")
+    except (OSError, http.client.HTTPException, ValueError):
+        yield wrong(f"{authority} does not describe itself", "correct ZEGELPOST_OIDC_AUTHORITY")
+    else:
+        issuer = described.get("issuer") if isinstance(described, dict) else None
+        if issuer != authority:
+            yield wrong(f"{authority} calls itself {issuer}", "set ZEGELPOST_OIDC_AUTHORITY to what it calls itself")
+        else:
+            yield fine(f"{authority} answers")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    certificate_until: datetime | None
+
+
+def _get(url: str, trust: ssl.SSLContext | None) -> _Answer:
+    parts = urlsplit(url)
+    if parts.scheme == "https":
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            parts.netloc, timeout=_SECONDS, context=trust or ssl.create_default_context()
+        )
+    elif parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        connection = http.client.HTTPConnection(parts.netloc, timeout=_SECONDS)
+    else:
+        raise ConnectionError("not https")
+    try:
+        connection.request("GET", parts.path, headers={"User-Agent": "zegelpost doctor"})
+        # Before the answer, because after the last byte of one the library lets go of the socket.
+        certificate = connection.sock.getpeercert() if isinstance(connection.sock, ssl.SSLSocket) else None
+        answer = connection.getresponse()
+        until = str(certificate["notAfter"]) if certificate else None
+        return _Answer(
+            answer.status,
+            answer.headers,
+            answer.read(_LARGEST_ANSWER_BYTES),
+            datetime.fromtimestamp(ssl.cert_time_to_seconds(until), UTC) if until else None,
+        )
+    finally:
+        connection.close()
+
+
+def _certificate(whose: str, until: datetime, now: datetime) -> Finding:
+    said = f"{whose}: certificate until {until:%Y-%m-%d}"
+    return note(said, "renew it") if until - now < _RENEW_WITHIN else fine(said)
