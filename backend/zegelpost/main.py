@@ -157,6 +157,7 @@ def build_services(
     )
     policy = policy or Policy(
         staff_domains=settings.staff_domains,
+        has_intake=settings.has_intake,
         is_scanning=settings.clamd_url is not None,
         requires_second_factor=not settings.is_demo,
     )

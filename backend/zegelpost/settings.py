@@ -20,7 +20,7 @@ SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "O
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
-    "OUTLOOK_HOSTS", "DKIM_SELECTORS",
+    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE",
 )  # fmt: skip
 
 # What stands for the organisation where nobody named one.
@@ -59,6 +59,7 @@ class Settings:
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     outlook_hosts: tuple[str, ...] = ()
+    has_intake: bool = True
     dkim_selectors: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
     organisation: str = NO_ORGANISATION
@@ -101,6 +102,7 @@ class Settings:
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
             outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
+            has_intake=_has_intake(values.get("INTAKE")),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
@@ -253,6 +255,12 @@ def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     if not domains and not is_demo:
         _missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
     return domains or ("zegelpost.example",)
+
+
+def _has_intake(text: str | None) -> bool:
+    if text and text not in {"on", "off"}:
+        raise SettingsError(f"{PREFIX}INTAKE must be on or off, not {text!r}")
+    return text != "off"
 
 
 def _outlook_hosts(text: str | None) -> tuple[str, ...]:

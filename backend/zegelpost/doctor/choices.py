@@ -33,6 +33,12 @@ async def colleagues(examination: Examination) -> AsyncIterator[Finding]:
         yield fine(f"the add-in may be shown by {', '.join(settings.outlook_hosts)}")
 
 
+async def public_page(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether outsiders may start unasked."""
+    is_on = examination.settings.has_intake
+    yield fine("outsiders can start at /i" if is_on else "off: outsiders send only what they are asked for")
+
+
 async def secrets(examination: Examination) -> AsyncIterator[Finding]:
     """Whether secrets are kept from others on this machine."""
     settings = examination.settings

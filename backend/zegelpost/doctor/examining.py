@@ -19,6 +19,7 @@ _SHORTEST_SECRET: Final = 4
 CHECKS: Final = (
     Check("name", ("ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT"), choices.names),
     Check("staff", ("STAFF_DOMAINS", "OUTLOOK_HOSTS"), choices.colleagues),
+    Check("public page", ("INTAKE",), choices.public_page),
     Check("secrets", ("METRICS_TOKEN", "DEMO"), choices.secrets),
     Check("folder", ("DATA_DIR",), storing.folder),
     Check("database", ("DATABASE_URL",), storing.database),

@@ -215,12 +215,20 @@ class AnswerPickedUp(Refusal):
     """Someone of ours has opened it, so it cannot be taken back any more."""
 
 
+class DepartmentClosed(Refusal):
+    """Nobody reads what is sent to it any more."""
+
+
 class IntakeClosed(Refusal):
     """Outsiders cannot start unasked here: the policy says so."""
 
 
 class IntakeOver(Refusal):
     """The introduction is gone: too old, or used already."""
+
+
+class TooManyUnfinished(Refusal):
+    """Fact: `limit`, intakes of one mailbox in which nothing was sent yet."""
 
 
 class AddresseeMissing(Refusal): ...

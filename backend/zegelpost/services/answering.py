@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
+from zegelpost.model.department import Department
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_request import FileRequest, ItemState, RequestItem
@@ -23,7 +25,7 @@ from zegelpost.model.identifiers import DepartmentId, DocumentId, ItemId, Recipi
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Person, Recipient, VerificationMethod
-from zegelpost.model.refusals import AnswerPickedUp, FormRefused, NoteTooLong, TransferNotSent
+from zegelpost.model.refusals import AnswerPickedUp, DepartmentClosed, FormRefused, NoteTooLong, TransferNotSent
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import fill_in
 from zegelpost.model.transfer import (
@@ -38,11 +40,16 @@ from zegelpost.model.transfer import (
 from zegelpost.services.access import GuestActor, granted, own_answer
 from zegelpost.services.erasing import erase
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import HeldBackDocument, ReadableDocument, held_back_documents, readable_documents
 from zegelpost.services.recording import record
 from zegelpost.services.requiring_content import require_content
+
+_DAY: Final = timedelta(days=1)
+_ANSWERS_PER_INTAKE: Final = 10
+_ANSWERS_PER_MAILBOX: Final = 20
 
 
 class AnswerState(StrEnum):
@@ -243,7 +250,8 @@ class Answering:
     async def send(self, guest: GuestActor, transfer_id: str, note: str, item_ids: Sequence[str] = ()) -> TransferId:
         """Give it to whoever we answer to. State, key, notices and events commit together or not at all.
 
-        1. It is this guest's and still a draft, and there is still something to answer to.
+        1. It is this guest's and still a draft, and there is still something to answer to and someone to receive it. Whoever
+           was not asked may not send without end: every time is a notice to somebody.
         2. It is complete: documents that have fully arrived, or a note.
         3. The key is wrapped for whoever receives it, in the week in which it expires, and stays wrapped for the guest.
         4. The items that the guest names count as sent.
@@ -255,6 +263,9 @@ class Answering:
             await _require_open(session, guest)
             transfer = await own_answer(session, guest, transfer_id, lock=True)
             transfer.require_draft()
+            await _require_receiver(session, guest.transfer)
+            if guest.transfer.kind == TransferKind.INTAKE:
+                await count_try(session, self._limits(guest), now)
             key = self._keys.answer_key(transfer, guest.key)
             # 2.
             self._write_note(guest, transfer, note)
@@ -298,6 +309,12 @@ class Answering:
             transfer.revoked_at = now
             record(session, EventTag.TRANSFER_REVOKED, guest.subject(transfer), now)
             record(session, EventTag.ANSWER_REVOKED, guest.subject(), now, answer=transfer.id)
+
+    def _limits(self, guest: GuestActor) -> list[Limit]:
+        return [
+            Limit("intake-answers", guest.transfer.id, _ANSWERS_PER_INTAKE, _DAY),
+            Limit("intake-sender", guest.recipient.email_index.hex(), _ANSWERS_PER_MAILBOX, _DAY),
+        ]
 
     def _text_of_answer(self, guest: GuestActor) -> TransferText:
         asked = self._keys.text(guest.key, guest.transfer)
@@ -348,7 +365,8 @@ class Answering:
             recipient=receiver,
             link=f"{self._base_url}/received/{transfer.id}",
             name=ours.name,
-            sender_name=person.name,
+            # Whoever starts unasked calls themselves anything, also a web address; their mailbox at least was confirmed.
+            sender_name="" if guest.transfer.kind == TransferKind.INTAKE else person.name,
             sender_email=str(person.email),
             expires_at=transfer.expires_at,
             number=number,
@@ -419,6 +437,15 @@ async def _require_open(session: AsyncSession, guest: GuestActor) -> None:
     request = await session.get(FileRequest, guest.transfer.id)
     if request is not None:
         request.require_open()
+
+
+async def _require_receiver(session: AsyncSession, asked: Transfer) -> None:
+    """Raise `DepartmentClosed` for post that nobody would ever read. Locked, so that it does not close in between."""
+    if asked.department_id is None:
+        return
+    department = await session.get_one(Department, asked.department_id, with_for_update=True)
+    if department.closed_at is not None:
+        raise DepartmentClosed
 
 
 async def _mark_sent(session: AsyncSession, guest: GuestActor, item_ids: Sequence[str]) -> None:

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
@@ -47,6 +48,7 @@ from zegelpost.model.refusals import (
     IntakeClosed,
     IntakeOver,
     Refusal,
+    TooManyUnfinished,
 )
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
@@ -69,6 +71,7 @@ _MAILS_PER_ADDRESS: Final = 4  # an hour
 _MAILS_PER_ADDRESS_A_DAY: Final = 10
 _WRONG_CODES_PER_NETWORK: Final = 60  # an hour
 _OPENED_PER_ADDRESS: Final = 10  # a day
+_MOST_UNFINISHED: Final = 3  # of one mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +263,7 @@ class Introducing:
             if used is None:
                 raise IntakeOver
             await count_try(session, [Limit("intake-opened", person.email.comparable, _OPENED_PER_ADDRESS, _DAY)], now)
+            await self._require_few_unfinished(session, person)
             # 4.
             return await self._open(session, introduction, person, department_id, now)
 
@@ -269,6 +273,25 @@ class Introducing:
         async with self._database.work() as session:
             await session.execute(delete(Introduction).where(Introduction.created_at <= now - INTRODUCTION_LIFETIME))
             await self._proving.forget_old(session, now)
+
+    async def _require_few_unfinished(self, session: AsyncSession, person: Person) -> None:
+        """Raise `TooManyUnfinished` for a mailbox with several intakes in which nothing was ever sent: each may fill a quota."""
+        now = self._clock()
+        answer = aliased(Transfer)
+        count = await session.scalar(
+            select(func.count())
+            .select_from(Transfer)
+            .join(Recipient, Recipient.transfer_id == Transfer.id)
+            .where(
+                Transfer.kind == TransferKind.INTAKE,
+                Transfer.state == TransferState.SENT,
+                Transfer.expires_at > now,
+                Recipient.email_index == self._keys.index("email", person.email.comparable),
+                ~exists().where(answer.answers_id == Transfer.id, answer.sent_at.is_not(None)),
+            )
+        )
+        if (count or 0) >= _MOST_UNFINISHED:
+            raise TooManyUnfinished(limit=_MOST_UNFINISHED)
 
     async def _open(
         self,
@@ -332,9 +355,11 @@ class Introducing:
     async def _checked(self, typed: TypedIntroduction) -> tuple[Person, DepartmentId | None]:
         """Who it is, and for which department; none means for the colleague. Raises `FormRefused`."""
         refused: dict[str, Refusal] = {}
-        department_id = next((each.id for each in await self.addressable() if each.id == typed.to), None)
+        addressable = await self.addressable()
+        department_id = next((each.id for each in addressable if each.id == typed.to), None)
         if typed.to and department_id is None:
-            refused["to"] = AddresseeMissing()
+            # Where no department is left there is nothing to choose from, and only an employee can be written to.
+            refused["to" if addressable else "colleague"] = AddresseeMissing()
         if not typed.to:
             try:
                 self._require_colleague(typed.colleague)

@@ -37,8 +37,9 @@ async def count_try(session: AsyncSession, limits: Sequence[Limit], now: datetim
     """Count one try against every limit; raise `TooManyAttempts` where there is no room.
 
     The caller commits before judging the try: what is let through counts until it turns out right, so that many tries at
-    once are not one.
+    once are not one. Two that count the same thing wait for each other: else both would find room for the last one.
     """
+    await _take_turns(session, limits)
     for limit in limits:
         count = await session.scalar(
             select(func.count()).where(SignInAttempt.key == limit.key, SignInAttempt.at > now - limit.within)
@@ -48,6 +49,17 @@ async def count_try(session: AsyncSession, limits: Sequence[Limit], now: datetim
     tries = [SignInAttempt(key=key, at=now) for key in dict.fromkeys(limit.key for limit in limits)]
     session.add_all(tries)
     return tries
+
+
+async def _take_turns(session: AsyncSession, limits: Sequence[Limit]) -> None:
+    """SQLite has one writer at a time. PostgreSQL locks by number until the unit of work ends.
+
+    In order, so that nobody waits in a circle.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    for number in sorted({int.from_bytes(limit.key[:8], "big", signed=True) for limit in limits}):
+        await session.execute(select(func.pg_advisory_xact_lock(number)))
 
 
 async def forget_tries(session: AsyncSession, *keys: bytes) -> None:

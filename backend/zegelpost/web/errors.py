@@ -84,8 +84,14 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.RemindedRecently: _a(429, translatable("The recipients got a reminder a short while ago.")),
     r.LinkNotReissuable: _a(409, translatable("No new link can be made: only the recipient's link opens this transfer.")),
     r.RequestClosed: _a(410, translatable("This request has been closed. You do not have to send anything any more.")),
+    r.DepartmentClosed: _a(
+        409, translatable("This department does not take documents any more. Nothing was lost. Call us, or choose someone else.")
+    ),
     r.IntakeClosed: _a(404, translatable("You cannot send documents here without being asked. Call us, or wait for our e-mail.")),
     r.IntakeOver: _a(410, translatable("This took too long, or was finished already. Please start again.")),
+    r.TooManyUnfinished: _a(
+        429, translatable("You began %(limit)s times and sent nothing yet. Go on with the link in one of our e-mails.")
+    ),
     r.AddresseeMissing: _a(422, translatable("Choose for whom it is.")),
     r.AnswerPickedUp: _a(409, translatable("This has been opened already, so you cannot take it back any more.")),
     r.ItemNameTooLong: _a(422, translatable("One of these is too long: %(limit)s characters at most on a line.")),

@@ -26,6 +26,7 @@ from zegelpost.model.refusals import (
     IntakeOver,
     Refusal,
     TooManyAttempts,
+    TooManyUnfinished,
 )
 from zegelpost.model.transfer import TransferKind
 from zegelpost.web.errors import ANSWERS
@@ -128,8 +129,10 @@ async def confirm(request: Request) -> Response:
         begun = await request.app.state.services.introducing.confirm(
             introduced_cookie(request), code, network=client_network(request)
         )
-    except (CodeIncorrect, CodeExpired, CodeTriesExhausted, TooManyAttempts) as refusal:
+    except (CodeIncorrect, CodeExpired, CodeTriesExhausted, TooManyAttempts, TooManyUnfinished) as refusal:
         return await _refused(request, refusal)
+    except FormRefused as refused:
+        return await _mend(request, refused)
     answering = request.app.state.services.answering
     await answering.begin(await answering.guest(begun.link_id, begun.cookie))
     response = RedirectResponse(f"{BASE}/{begun.link_id}/answer", 303)
@@ -144,7 +147,15 @@ async def send_again(request: Request) -> Response:
         await request.app.state.services.introducing.send_again(introduced_cookie(request))
     except (CodeAskedTooSoon, CodeLimitReached, TooManyAttempts) as refusal:
         return await _refused(request, refusal)
+    except FormRefused as refused:
+        return await _mend(request, refused)
     return RedirectResponse(f"{BASE}/confirm?again=1", 303)
+
+
+async def _mend(request: Request, refused: FormRefused) -> Response:
+    """What was right when it was typed is not any more: a department left the list. Back to the form, with all of it."""
+    typed = await request.app.state.services.introducing.typed(introduced_cookie(request))
+    return await _form(request, typed or TypedIntroduction(), sentences(request, refused), status=422)
 
 
 async def _refused(request: Request, refusal: Refusal) -> Response:
