@@ -23,6 +23,19 @@ ORDER = [
     *("SupportUrl", "AppDomains", "Hosts", "Requirements", "FormSettings", "Permissions", "Rule", "DisableEntityHighlighting"),
     "VersionOverrides",
 ]
+# Inside the overrides, by parent; what stands in no list may stand anywhere.
+NESTED = {
+    "VersionOverrides": ["Description", "Requirements", "Hosts", "Resources", "VersionOverrides"],
+    "Host": ["Runtimes", "DesktopFormFactor", "MobileFormFactor"],
+    "DesktopFormFactor": ["SupportsSharedFolders", "FunctionFile", "ExtensionPoint"],
+    "ExtensionPoint": ["LaunchEvents", "SourceLocation"],
+    "Group": ["Label", "Control"],
+    "Control": ["Label", "Supertip", "Icon", "Action"],
+    "Supertip": ["Title", "Description"],
+    "Resources": ["Images", "Urls", "ShortStrings", "LongStrings"],
+}
+# Square, in pixels (Microsoft's page on the icons of add-ins in Outlook).
+ICONS = {"IconUrl": "64", "HighResolutionIconUrl": "128"}
 LOCALES = {"nl-NL", "nl-BE"}
 LONGEST = {"ShortStrings": 125, "LongStrings": 250}
 
@@ -35,9 +48,7 @@ def _set_version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def problems(  # noqa: C901 - a list of checks, one after the other
-    text: str, *, base_url: str, icons: Path, handlers: str, highest_set: str
-) -> Iterator[str]:
+def problems(text: str, *, base_url: str, icons: Path, handlers: str, highest_set: str, command_id: str) -> Iterator[str]:
     """Everything that is wrong with a manifest, one sentence each."""
     if len(text.encode()) > 256 * 1024:
         yield "larger than 256 kB"
@@ -48,13 +59,20 @@ def problems(  # noqa: C901 - a list of checks, one after the other
         name for name in ORDER if root.find(APP + name) is not None or name == "VersionOverrides"
     ]:
         yield "elements out of order"
+    yield from _nested_order(root)
     yield from _head(root, base_url)
+    for name, size in ICONS.items():
+        yield from _icon((root.find(APP + name)), size, base_url, icons)
     for url in re.findall(r'(?:DefaultValue|Value)="(\w+://[^"]*)"', text):
         if not url.startswith("https://"):
             yield f"not https: {url}"
     for version in re.findall(r'(?:MinVersion|DefaultMinVersion)="([\d.]+)"', text):
         if _set_version(version) > _set_version(highest_set):
             yield f"asks for set {version}"
+    yield from _overrides(root, base_url, icons, handlers, command_id)
+
+
+def _overrides(root: ET.Element, base_url: str, icons: Path, handlers: str, command_id: str) -> Iterator[str]:
     first = root.find(f"{V1_0}VersionOverrides")
     second = first.find(f"{V1_1}VersionOverrides") if first is not None else None
     if first is None or second is None:
@@ -64,9 +82,21 @@ def problems(  # noqa: C901 - a list of checks, one after the other
         yield "the newer override is not the last child"
     if _buttons(first, V1_0) != _buttons(second, V1_1):
         yield "the overrides show other buttons"
+    # The guard's "take action" button opens a pane by this identifier.
+    if ("MessageComposeCommandSurface", command_id) not in [button[:2] for button in _buttons(second, V1_1)]:
+        yield f"no button {command_id} to point to"
     for overrides, prefix in ((first, V1_0), (second, V1_1)):
         yield from _resources(overrides, prefix, base_url, icons)
     yield from _runtime(second, handlers)
+
+
+def _nested_order(root: ET.Element) -> Iterator[str]:
+    for overrides in root.iter(f"{V1_0}VersionOverrides"):
+        for parent in overrides.iter():
+            order = NESTED.get(_name(parent), [])
+            places = [order.index(_name(child)) for child in parent if _name(child) in order]
+            if places != sorted(places):
+                yield f"{_name(parent)} has its children out of order"
 
 
 def _head(root: ET.Element, base_url: str) -> Iterator[str]:
@@ -98,9 +128,7 @@ def _buttons(overrides: ET.Element, prefix: str) -> list[tuple[str | None, str |
     ]
 
 
-def _resources(  # noqa: C901 - another list of checks
-    overrides: ET.Element, prefix: str, base_url: str, icons: Path
-) -> Iterator[str]:
+def _resources(overrides: ET.Element, prefix: str, base_url: str, icons: Path) -> Iterator[str]:
     resources, hosts = overrides.find(f"{prefix}Resources"), overrides.find(f"{prefix}Hosts")
     assert resources is not None
     assert hosts is not None
@@ -120,12 +148,16 @@ def _resources(  # noqa: C901 - another list of checks
                 yield f"{each.get('id')} is too long"
     sizes = {image.get("resid"): image.get("size") for image in hosts.iter(f"{BT}Image")}
     for each in resources.findall(f"{BT}Images/{BT}Image"):
-        url = each.get("DefaultValue") or ""
-        path = icons / url.removeprefix(f"{base_url}/addin/icons/")
-        if not path.is_file():
-            yield f"no icon {url}"
-        elif _size(path) != sizes.get(each.get("id")):
-            yield f"{path.name} is not {sizes.get(each.get('id'))} pixels"
+        yield from _icon(each, sizes.get(each.get("id")), base_url, icons)
+
+
+def _icon(element: ET.Element | None, size: str | None, base_url: str, icons: Path) -> Iterator[str]:
+    url = (element.get("DefaultValue") if element is not None else None) or ""
+    path = icons / url.removeprefix(f"{base_url}/addin/icons/")
+    if not path.is_file():
+        yield f"no icon {url}"
+    elif _size(path) != size:
+        yield f"{path.name} is not {size} pixels"
 
 
 def _size(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.addin.manifest_checks import problems
 
+from zegelpost.web.addin_pages import PANE_COMMAND
 from zegelpost.web.manifests import MANIFEST_FOLDER, manifest
 
 BASE = "https://post.example.nl"
@@ -16,7 +17,14 @@ SETS = {False: "1.12", True: "1.5"}
 
 def found(text: str, *, is_on_premises: bool = False) -> list[str]:
     return list(
-        problems(text, base_url=BASE, icons=MANIFEST_FOLDER / "icons", handlers=HANDLERS, highest_set=SETS[is_on_premises])
+        problems(
+            text,
+            base_url=BASE,
+            icons=MANIFEST_FOLDER / "icons",
+            handlers=HANDLERS,
+            highest_set=SETS[is_on_premises],
+            command_id=PANE_COMMAND,
+        )
     )
 
 
@@ -44,6 +52,19 @@ def test_each_address_has_its_own_identifier_and_always_the_same() -> None:
         (f'"{BASE}/addin/support"', '"http://post.example.nl/addin/support"', "not https: http://post.example.nl/addin/support"),
         ("icon-16.png", "icon-17.png", f"no icon {BASE}/addin/icons/icon-17.png"),
         ("icon-16.png", "icon-32.png", "icon-32.png is not 16 pixels"),
+        ("icon-64.png", "icon-80.png", "icon-80.png is not 64 pixels"),
+        ("icon-128.png", "icon-64.png", "icon-64.png is not 128 pixels"),
+        ('id="zpCompose"', 'id="zpWrite"', "no button zpCompose to point to"),
+        (
+            '<Title resid="Read.Label"/><Description resid="Read.Tip"/>',
+            '<Description resid="Read.Tip"/><Title resid="Read.Label"/>',
+            "Supertip has its children out of order",
+        ),
+        (
+            '<SupportsSharedFolders>true</SupportsSharedFolders>\n            <FunctionFile resid="Runtime.Html"/>',
+            '<FunctionFile resid="Runtime.Html"/><SupportsSharedFolders>true</SupportsSharedFolders>',
+            "DesktopFormFactor has its children out of order",
+        ),
         ('DefaultMinVersion="1.12"', 'DefaultMinVersion="1.15"', "asks for set 1.15"),
         ("onMessageSendHandler", "onSend", "nothing answers to onSend"),
         ('SendMode="SoftBlock"', 'SendMode="Block"', "a guard that is not there would stop all mail, or none"),

@@ -146,6 +146,34 @@ async def test_the_first_sign_in_sets_up_a_second_step_before_anything_else(
     )
 
 
+@pytest.mark.parametrize(
+    ("wanted", "goes_on"),
+    [("/addin/sign-in", "/addin/sign-in"), ("/sent?q=Rosa%20V", "/sent?q=Rosa%20V"), ("", "/"), ("//elders.example", "/")],
+)
+async def test_setting_up_goes_on_to_where_they_were_going(
+    client: httpx2.AsyncClient, clock: MovableClock, wanted: str, goes_on: str
+) -> None:
+    await first_step(client, wanted="/elders")
+    await first_step(client, wanted=wanted)
+    page = await client.get(APP)
+    form = {"csrf": csrf_of(page), "app_id": hidden(page, "app_id"), "sealed": hidden(page, "sealed"), "name": "Telefoon"}
+    phone = Phone(secret_of(page), clock)
+    done = await client.post(APP, data=form | {"code": phone.code()})
+    button = re.search(r'class="zp-actions">\s*<a [^>]*href="([^"]*)"', done.text)
+    assert button
+    assert button.group(1) == goes_on
+    assert "zegelpost-wanted" not in client.cookies
+
+
+async def test_the_way_on_is_looked_at_again_when_it_comes_back(client: httpx2.AsyncClient, clock: MovableClock) -> None:
+    await first_step(client, wanted="/sent")
+    client.cookies.set("zegelpost-wanted", "https://elders.example/", domain="127.0.0.1", path="/")
+    page = await client.get(APP)
+    form = {"csrf": csrf_of(page), "app_id": hidden(page, "app_id"), "sealed": hidden(page, "sealed"), "name": "Telefoon"}
+    done = await client.post(APP, data=form | {"code": Phone(secret_of(page), clock).code()})
+    assert "elders.example" not in done.text
+
+
 async def test_a_program_is_told_to_set_up_in_the_portal(client: httpx2.AsyncClient) -> None:
     answer = await api_sign_in(client, "123456")
     assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_not_set_up")

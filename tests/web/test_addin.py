@@ -11,7 +11,9 @@ import httpx2
 import pytest
 from sqlalchemy import update
 from starlette.applications import Starlette
-from tests.conftest import MovableClock, Portal, browser
+from starlette.routing import Route
+from tests.conftest import PASSWORD, MovableClock, Portal, browser
+from tests.web.acts import sentences
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.model.policy import GuardMode
@@ -31,24 +33,26 @@ async def _code(portal: Portal) -> str:
     return found.group(1)
 
 
-async def test_only_the_pane_may_be_framed(client: httpx2.AsyncClient, anna_portal: Portal) -> None:
+def _gets(app: Starlette) -> list[str]:
+    """Every address that answers to GET, from the application's own routes; identifiers are made up."""
+    routes = [route for route in app.routes if isinstance(route, Route) and "GET" in (route.methods or set())]
+    paths = {re.sub(r"\{(\w+)(?::\w+)?\}", lambda one: "16" if one[1] == "size" else "a" * 26, each.path) for each in routes}
+    assert len(paths) > 100
+    return sorted(paths - set(FRAMED))
+
+
+async def test_only_the_pane_may_be_framed(app: Starlette, client: httpx2.AsyncClient, anna_portal: Portal) -> None:
     for path in FRAMED:
         headers = (await client.get(path)).headers
         assert "x-frame-options" not in headers, path
         assert "frame-ancestors 'none'" not in headers["content-security-policy"], path
         assert "set-cookie" not in headers, path
-    for path in (
-        "/",
-        "/sign-in",
-        "/addin/support",
-        "/addin/sign-in",
-        "/demo/outlook",
-        "/i",
-        f"/o/{'a' * 26}",
-        "/api/v1/openapi.json",
-    ):
+        for asked in ("nl", "en"):
+            answer = await client.get(path, params={"language": asked})
+            assert (f'lang="{asked}"' in answer.text, "set-cookie" in answer.headers) == (True, False), path
+    for path in _gets(app):
         for who in (client, anna_portal.client):
-            headers = (await who.get(path)).headers
+            headers = (await who.get(path, follow_redirects=False)).headers
             assert headers["x-frame-options"] == "DENY", path
             assert "frame-ancestors 'none'" in headers["content-security-policy"], path
 
@@ -69,12 +73,15 @@ async def test_the_pane_needs_no_cookie_and_tells_nothing_of_anyone(client: http
     assert (await anna_portal.client.get("/api/v1/me")).status_code == 401
 
 
-async def test_no_other_site_may_read_an_answer(anna: httpx2.AsyncClient) -> None:
-    origin = {"Origin": "https://outlook.office.com"}
-    for path in ("/api/v1/me", "/addin/pane", "/addin/launchevent.js"):
-        assert not [name for name in (await anna.get(path, headers=origin)).headers if name.startswith("access-control-")]
-    asked = await anna.options("/api/v1/me", headers=origin | {"Access-Control-Request-Method": "GET"})
-    assert not [name for name in asked.headers if name.startswith("access-control-")]
+@pytest.mark.parametrize("origin", ["https://outlook.office.com", "null", "https://elders.example"])
+async def test_no_other_site_may_read_an_answer(app: Starlette, anna: httpx2.AsyncClient, origin: str) -> None:
+    for path in (*FRAMED, *_gets(app)):
+        asks = {"Origin": origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+        for answer in (
+            await anna.get(path, headers={"Origin": origin}, follow_redirects=False),
+            await anna.options(path, headers=asks),
+        ):
+            assert not [name for name in answer.headers if name.startswith("access-control-")], path
 
 
 @pytest.mark.parametrize("mode", list(GuardMode))
@@ -105,6 +112,15 @@ async def test_manifests_and_icons_are_served(client: httpx2.AsyncClient) -> Non
     for size in (16, 32, 64, 80, 128):
         assert (await client.get(f"/addin/icons/icon-{size}.png")).content.startswith(b"\x89PNG")
     assert (await client.get("/addin/icons/icon-17.png")).status_code == 404
+
+
+async def test_nobody_deploys_a_manifest_without_tls(services: Services) -> None:
+    in_use = replace(services, settings=replace(services.settings, is_demo=False))
+    async with browser(build_app(in_use, has_worker=False)) as client:
+        for name in ("manifest.xml", "manifest-onprem.xml"):
+            answer = await client.get(f"/addin/{name}")
+            assert (answer.status_code, "<OfficeApp" in answer.text) == (409, False)
+            assert "ZEGELPOST_BASE_URL" in answer.text
 
 
 # Signing in
@@ -141,6 +157,29 @@ async def test_who_was_switched_off_meanwhile_gets_nothing(
         await session.execute(update(StaffUser).where(StaffUser.email == "anna@zegelpost.example").values(is_switched_off=True))
     for typed in (code, "", "x", "é"):
         assert (await client.post("/api/v1/sign-in/code", json={"code": typed})).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["sign_out", "this_one", "everywhere", "password"])
+async def test_a_code_ends_with_the_sign_in_that_it_was_made_in(
+    app: Starlette, client: httpx2.AsyncClient, anna_portal: Portal, database_kind: str, how: str
+) -> None:
+    code = await _code(anna_portal)
+    async with browser(app) as elsewhere:
+        other = Portal(elsewhere)
+        await other.sign_in("anna@zegelpost.example")
+        if how == "sign_out":
+            await anna_portal.press("/sign-out")
+        elif how == "this_one":
+            ends = re.findall(r"/account/sign-ins/\w+/end", (await elsewhere.get("/account")).text)
+            assert len(ends) == 1
+            await other.press(ends[0])
+        elif how == "everywhere":
+            await other.press("/account/sign-out-everywhere")
+        else:
+            new = "paarse fiets onder de brug"
+            changed = await other.press("/account/password", old_password=PASSWORD, new_password=new)
+            assert changed.url.path == "/account", sentences(changed)
+    assert (await client.post("/api/v1/sign-in/code", json={"code": code})).status_code == 401
 
 
 async def test_the_dialog_asks_to_sign_in_first_and_stays_joined_to_outlook(client: httpx2.AsyncClient) -> None:

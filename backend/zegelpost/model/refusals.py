@@ -219,6 +219,10 @@ class DepartmentClosed(Refusal):
     """Nobody reads what is sent to it any more."""
 
 
+class AddinNeedsTls(Refusal):
+    """Outlook takes no add-in from an address without TLS, and a manifest with one would mislead whoever deploys it."""
+
+
 class IntakeClosed(Refusal):
     """Outsiders cannot start unasked here: the policy says so."""
 

@@ -63,12 +63,16 @@ class SignIn(Base):
 
 
 class SignInCode(Base):
-    """Lets the add-in's pane take over a sign-in that was made in its dialog. Works once, for two minutes."""
+    """Lets the add-in's pane take over a sign-in that was made in its dialog. Works once, for two minutes.
+
+    It is worth what that sign-in is worth: when that ends, by whatever hand, the code is worth nothing.
+    """
 
     __tablename__ = "sign_in_code"
 
     digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
-    user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
+    # No foreign key: a sign-in ends without looking for codes, and a code without its sign-in is refused.
+    sign_in_digest: Mapped[bytes] = mapped_column(DIGEST)
     created_at: Mapped[datetime]
 
 

@@ -6,17 +6,17 @@ the code from it through Outlook, and exchanges it for a token of its own.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.identifiers import StaffUserId
 from zegelpost.model.refusals import SignInRequired
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import SignInCode, SignInKind, StaffUser
+from zegelpost.model.staff_user import SignIn, SignInCode, SignInKind, StaffUser
 from zegelpost.services.access import StaffActor
 from zegelpost.services.signing_in import SignedIn, start_sign_in
 
@@ -29,17 +29,18 @@ class HandingOverSignIn:
         self._clock = clock
 
     async def make_code(self, actor: StaffActor) -> SecretToken:
-        """A code for this person, kept as a digest only."""
+        """A code for the pane, as long as this sign-in lasts; kept as a digest only."""
         code = SecretToken.generate()
         async with self._database.work() as session:
-            session.add(SignInCode(digest=code.digest, user_id=actor.user.id, created_at=self._clock()))
+            session.add(SignInCode(digest=code.digest, sign_in_digest=actor.token.digest, created_at=self._clock()))
         return code
 
     async def redeem(self, code: SecretToken) -> SignedIn:
         """A sign-in for the pane. Raises `SignInRequired` for a code that is unknown, used, or older than two minutes.
 
         1. The code is used up before anything is looked at: of two who have it, one gets in.
-        2. It is young, and its person was not switched off meanwhile.
+        2. It is young; the sign-in that it was made in did not end meanwhile, by signing out, by a new password or by being
+           switched off.
         """
         now = self._clock()
         async with self._database.work() as session:
@@ -48,15 +49,13 @@ class HandingOverSignIn:
                 await session.execute(
                     delete(SignInCode)
                     .where(SignInCode.digest == code.digest)
-                    .returning(SignInCode.user_id, SignInCode.created_at)
+                    .returning(SignInCode.sign_in_digest, SignInCode.created_at)
                 )
             ).first()
             # 2.
-            user = await session.get(StaffUser, StaffUserId(row.user_id)) if row else None
-            if row is None or user is None or user.is_switched_off or now - row.created_at >= CODE_LIFETIME:
-                signed_in = None
-            else:
-                signed_in = start_sign_in(session, user, SignInKind.API, now, factor=None)
+            is_young = row is not None and now - row.created_at < CODE_LIFETIME
+            user = await _signed_in_user(session, row.sign_in_digest, now) if row is not None and is_young else None
+            signed_in = start_sign_in(session, user, SignInKind.API, now, factor=None) if user is not None else None
         if signed_in is None:
             raise SignInRequired
         return signed_in
@@ -65,3 +64,19 @@ class HandingOverSignIn:
         """Drop codes that nobody redeemed. Part of the sweep."""
         async with self._database.work() as session:
             await session.execute(delete(SignInCode).where(SignInCode.created_at <= self._clock() - CODE_LIFETIME))
+
+
+async def _signed_in_user(session: AsyncSession, sign_in_digest: bytes, now: datetime) -> StaffUser | None:
+    """Whose sign-in this is, as long as it is good for anything. Its row is held, so that it does not end beside this."""
+    found = (
+        await session.execute(
+            select(SignIn, StaffUser)
+            .join(StaffUser, StaffUser.id == SignIn.user_id)
+            .where(SignIn.digest == sign_in_digest)
+            .with_for_update(of=SignIn)
+        )
+    ).first()
+    if found is None or not found.SignIn.is_live(now) or found.StaffUser.is_switched_off:
+        return None
+    user: StaffUser = found.StaffUser
+    return user

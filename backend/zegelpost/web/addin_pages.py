@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.refusals import NotFound
+from zegelpost.model.refusals import AddinNeedsTls, NotFound
 from zegelpost.services.access import StaffActor
 from zegelpost.web.manifests import ICON_SIZES, MANIFEST_FOLDER, manifest
 from zegelpost.web.openapi import PREFIX
@@ -129,6 +129,9 @@ async def manifest_onprem_xml(request: Request) -> Response:
 
 def _manifest(request: Request, *, is_on_premises: bool) -> Response:
     settings = request.app.state.services.settings
+    # A demonstration's may be looked at; nobody deploys it.
+    if not settings.has_tls and not settings.is_demo:
+        raise AddinNeedsTls
     text = manifest(settings.base_url, settings.organisation, is_on_premises=is_on_premises)
     name = "manifest-onprem.xml" if is_on_premises else "manifest.xml"
     return Response(text, media_type="application/xml", headers={"Content-Disposition": f'attachment; filename="{name}"'})
@@ -150,8 +153,14 @@ async def deployment(request: Request, actor: StaffActor) -> Response:
     """For administrators: how the add-in gets to everyone."""
     if not actor.user.is_administrator:
         raise NotFound
+    settings = request.app.state.services.settings
     return page(
-        request, "addin_deployment.html", actor, current_page="add-in", base_url=request.app.state.services.settings.base_url
+        request,
+        "addin_deployment.html",
+        actor,
+        current_page="add-in",
+        base_url=settings.base_url,
+        has_tls=settings.has_tls,
     )
 
 

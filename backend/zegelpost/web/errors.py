@@ -87,6 +87,9 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.DepartmentClosed: _a(
         409, translatable("This department does not take documents any more. Nothing was lost. Call us, or choose someone else.")
     ),
+    r.AddinNeedsTls: _a(
+        409, translatable("Outlook takes this add-in only from an address that begins with https://. Set ZEGELPOST_BASE_URL.")
+    ),
     r.IntakeClosed: _a(404, translatable("You cannot send documents here without being asked. Call us, or wait for our e-mail.")),
     r.IntakeOver: _a(410, translatable("This took too long, or was finished already. Please start again.")),
     r.TooManyUnfinished: _a(

@@ -20,7 +20,8 @@ from zegelpost.services.adding_second_factor import Added, NewApp
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, sentences, spoken
 from zegelpost.web.pages import Handler, page, signed_in, staff_form
-from zegelpost.web.sessions import end_half, half_actor, portal_actor, require_csrf, start_portal
+from zegelpost.web.sessions import end_half, forget_wanted, half_actor, portal_actor, require_csrf, start_portal, wanted
+from zegelpost.web.sign_in_pages import own_path
 
 Holder = StaffActor | HalfActor
 HolderHandler = Callable[[Request, Holder, Mapping[str, str]], Awaitable[Response]]
@@ -82,6 +83,7 @@ def _added(request: Request, holder: Holder, added: Added) -> Response:
     """On to the account, by way of the recovery codes when there are new ones: they are shown here and never again."""
     if added.recovery_codes:
         response = _codes(request, holder, added.recovery_codes)
+        forget_wanted(request, response)
     else:
         response = RedirectResponse("/account?done=added", 303)
     if added.signed_in is not None:
@@ -91,7 +93,8 @@ def _added(request: Request, holder: Holder, added: Added) -> Response:
 
 
 def _codes(request: Request, holder: Holder, codes: list[str]) -> Response:
-    return _page(request, "account_codes.html", holder, codes=codes, language_href="/account")
+    go_on = own_path(wanted(request)) if isinstance(holder, HalfActor) else "/account"
+    return _page(request, "account_codes.html", holder, codes=codes, go_on=go_on, language_href="/account")
 
 
 async def choose_page(request: Request, holder: Holder, _: Mapping[str, str]) -> Response:

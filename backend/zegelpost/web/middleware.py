@@ -27,6 +27,8 @@ _GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
 _WIDER_LIMITS: Final = {"/contacts/import": 11 * 1024 * 1024, "/contacts/import/confirm": 11 * 1024 * 1024}
 # What Outlook's dialog shows on the way to being signed in: cut off from the window that opened it, it could hand nothing over.
 _IN_DIALOG: Final = ("/sign-in", "/account/second-factor", "/addin/sign-in")
+# These say in their address which language Outlook speaks; it is no choice of the person's, and they set no cookies.
+_INSIDE_OUTLOOK: Final = ("/addin/pane", "/addin/launchevent.html")
 _GUEST_FORM: Final = re.compile(r"/[ori]/[^/]+/answer/documents\Z")
 
 
@@ -128,7 +130,7 @@ class ChosenLanguage:
         )
         state: MutableMapping[str, object] = scope.setdefault("state", {})
         state["language"] = language
-        is_choice = Language.of(asked) is not None
+        is_choice = Language.of(asked) is not None and scope["path"] not in _INSIDE_OUTLOOK
 
         async def send_with_cookie(message: Message) -> None:
             if message["type"] == "http.response.start" and is_choice:

@@ -17,6 +17,7 @@ from zegelpost.services.access import HalfActor, StaffActor
 
 _STAFF: Final = "zegelpost-staff"
 _HALF: Final = "zegelpost-half"
+_WANTED: Final = "zegelpost-wanted"
 _RECIPIENT: Final = "zegelpost-open"
 _INTRODUCED: Final = "zegelpost-introduced"
 
@@ -80,6 +81,30 @@ def end_half(request: Request, response: Response) -> None:
     if _get(request, _HALF) is None:
         return
     response.delete_cookie(_cookie_name(request, _HALF), path="/", secure=request.app.state.services.settings.has_tls)
+
+
+def remember_wanted(request: Request, response: Response, path: str) -> None:
+    """Keep where they were going while they set up a second factor, which takes pages, and a while. `path` is one of ours."""
+    response.set_cookie(
+        _cookie_name(request, _WANTED),
+        path,
+        max_age=int(HALF_SIGN_IN_LONGEST.total_seconds()),
+        path="/",
+        secure=request.app.state.services.settings.has_tls,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def forget_wanted(request: Request, response: Response) -> None:
+    name = _cookie_name(request, _WANTED)
+    if name in request.cookies:
+        response.delete_cookie(name, path="/", secure=request.app.state.services.settings.has_tls)
+
+
+def wanted(request: Request) -> str:
+    """Where they were going, as their browser has it: nobody but it vouches for it. Empty when nowhere in particular."""
+    return request.cookies.get(_cookie_name(request, _WANTED), "")
 
 
 def csrf_token(actor: StaffActor | HalfActor) -> str:

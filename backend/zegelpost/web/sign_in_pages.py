@@ -24,7 +24,7 @@ from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
 from zegelpost.web.network import client_network
 from zegelpost.web.pages import Handler, page, staff_form
-from zegelpost.web.sessions import end_half, end_portal, half_actor, require_csrf, start_half, start_portal
+from zegelpost.web.sessions import end_half, end_portal, half_actor, remember_wanted, require_csrf, start_half, start_portal
 
 SECOND_STEP: Final = "/sign-in/second-factor"
 SET_UP: Final = "/account/second-factor"
@@ -43,6 +43,7 @@ def let_in(request: Request, outcome: SignedIn | HalfSignedIn, wanted: str) -> R
         response = RedirectResponse(f"{SECOND_STEP}?next={path}" if path != "/" else SECOND_STEP, 303)
     else:
         response = RedirectResponse(SET_UP, 303)
+        remember_wanted(request, response, own_path(wanted))
     start_half(request, response, outcome.token)
     return response
 
