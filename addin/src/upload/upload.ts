@@ -1,6 +1,7 @@
 /** One file on its way: what people can do with it, and the state it is in. */
 import { type DetailedError, type HttpResponse, type HttpStack, Upload as TusUpload } from 'tus-js-client'
-import { sha256, type UploadMemory } from './memory'
+import { digestOf } from './digest'
+import type { UploadMemory } from './memory'
 import { Pace } from './pace'
 import { mayTryAgain, problemOf, type Reason } from './reason'
 import type { Surroundings } from './surroundings'
@@ -40,8 +41,8 @@ const CHUNK_BYTES = 64 * 1024 * 1024
 const RETRY_DELAYS = [500, 1_000, 3_000, 5_000, 10_000, 20_000, 30_000]
 // A server that is away may be restarting or updating, and nobody sits beside a large upload: half an hour more.
 const PATIENT_DELAYS = [...RETRY_DELAYS, ...Array<number>(60).fill(30_000)]
-// Larger files would have to be read into memory as a whole to compare; the server's own checks cover those.
-const COMPARED_BYTES = 64 * 1024 * 1024
+// Reading larger ones a second time would keep a device busy for longer than sending them; the server's own checks cover those.
+const COMPARED_BYTES = 4 * 1024 ** 3
 
 export class DocumentUpload {
   private current: UploadState = { kind: 'waiting' }
@@ -58,6 +59,8 @@ export class DocumentUpload {
   /** The server is making the upload; cutting that off would leave one behind of which we never learn the address. */
   private isCreating = false
   private whenCreated: (() => void) | undefined
+  /** What this device reads in the file, computed while it is sent. */
+  private digest: Promise<string | undefined> | undefined
 
   constructor(
     readonly file: File,
@@ -86,6 +89,9 @@ export class DocumentUpload {
     if (this.isHalted || turn !== this.turn) return
     // Who follows this learns which upload it is, before the server answers.
     if (this.address !== undefined) this.changed(this)
+    if (this.file.size <= COMPARED_BYTES) {
+      this.digest ??= digestOf(this.file, () => this.current.kind === 'removed' || this.current.kind === 'failed')
+    }
     this.attempt = this.newAttempt()
     this.attempt.start()
   }
@@ -212,8 +218,8 @@ export class DocumentUpload {
 
   private async finished(answer: HttpResponse): Promise<void> {
     const stored = answer.getHeader('Upload-Sha256')?.toLowerCase()
-    if (stored !== undefined && this.file.size <= COMPARED_BYTES) {
-      const own = await sha256(await this.file.arrayBuffer())
+    if (stored !== undefined) {
+      const own = await this.digest
       if (own !== undefined && own !== stored) {
         this.fail({ kind: 'damaged' }, false)
         return
@@ -244,6 +250,8 @@ export class DocumentUpload {
 
   private fail(reason: Reason, mayRetry: boolean): void {
     if (!mayRetry) void this.memory.forget(this.file)
+    // Begun anew when it is tried again: the file may have been mended.
+    this.digest = undefined
     this.enter({ kind: 'failed', reason, mayRetry, sentBytes: this.sentBytes })
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { digestOf } from '@zegelpost/upload/digest'
 import type { KeyValueStore } from '@zegelpost/upload/memory'
 import { UploadQueue } from '@zegelpost/upload/queue'
 import type { Limits } from '@zegelpost/upload/reason'
@@ -126,6 +127,23 @@ test('a file arrives whole, in pieces, with its name, its transfer and our heade
   assert.deepEqual(server.methods(), ['POST', 'PATCH', 'PATCH', 'PATCH'])
   assert.ok(server.asked.every(({ headers }) => headers['x-csrf-token'] === 'token'))
   assert.equal(upload.id, stored.id)
+})
+
+test('a file of which the server stored something else is damaged, and its upload is not gone on with', async () => {
+  server.hash = () => 'f'.repeat(64)
+  const upload = open().add(file())
+  const { reason, mayRetry } = await reach(upload, 'failed')
+  assert.deepEqual([reason, mayRetry], [{ kind: 'damaged' }, false])
+})
+
+test('a file larger than a piece of reading is compared from its first byte to its last', async () => {
+  const bytes = new Uint8Array(3 * 512 * 1024 + 5).map((_, at) => at % 251)
+  const content = new File([bytes], 'a.pdf')
+  assert.equal(await digestOf(content, () => false), await sha(content))
+  assert.equal(await digestOf(content, () => true), undefined)
+  assert.equal(await digestOf(new File([], 'b.pdf'), () => false), await sha(new File([], 'b.pdf')))
+  const gone = { size: 5, slice: () => ({ arrayBuffer: () => Promise.reject(new Error('gone')) }) } as unknown as File
+  assert.equal(await digestOf(gone, () => false), undefined)
 })
 
 test('headers are asked anew for each request, because tokens are renewed', async () => {
