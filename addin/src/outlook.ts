@@ -31,7 +31,7 @@ function mailboxFrom(page: HTMLElement): Mailbox {
     bcc: [],
     subject: mode === 'read' ? 'Vraag over mijn dossier' : 'Besluit in uw dossier',
     body: mode === 'read' ? 'Kunt u mij het besluit sturen?' : 'Beste mevrouw Visser,\n\nHierbij het besluit.',
-    from: { displayName: 'Rosa Visser', emailAddress: 'rosa@zorg.example' },
+    from: mode === 'read' ? rosa : { displayName: 'Anna de Vries', emailAddress: 'anna@zegelpost.example' },
     attachments:
       mode === 'read'
         ? []
@@ -52,6 +52,7 @@ function mailClient(page: HTMLElement): void {
   window.mailbox = box
   outlook.Office = officeOver(box, window) as StandIn
   const part = <E extends HTMLElement>(name: string): E => page.querySelector<E>(`[data-${name}]`) as E
+  const from = part<HTMLInputElement>('from')
   const to = part<HTMLInputElement>('to')
   const subject = part<HTMLInputElement>('subject')
   const body = part<HTMLTextAreaElement>('body')
@@ -59,6 +60,7 @@ function mailClient(page: HTMLElement): void {
 
   function show(): void {
     const focused = document.activeElement
+    if (focused !== from) from.value = box.from.emailAddress
     if (focused !== to) to.value = [...box.to, ...box.cc, ...box.bcc].map((each) => each.emailAddress).join('; ')
     if (focused !== subject) subject.value = box.subject
     if (focused !== body) body.value = box.body
@@ -79,6 +81,8 @@ function mailClient(page: HTMLElement): void {
     box.cc = box.bcc = []
     tell('recipients')
   })
+  // Outlook tells nothing of this one.
+  from.addEventListener('change', () => void (box.from = { displayName: from.value, emailAddress: from.value }))
   subject.addEventListener('change', () => void (box.subject = subject.value))
   body.addEventListener('change', () => void (box.body = body.value))
   part('send').addEventListener('click', () => {

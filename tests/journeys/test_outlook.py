@@ -117,13 +117,38 @@ def test_each_client_gets_there(demo: RunningDemo, chromium: Browser, client: st
         assert page.evaluate("mailbox.attachments.length") == 0
 
 
-def test_a_gibibyte_by_the_picker_over_a_line_that_drops(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+def drop(pane: FrameLocator, file: Path) -> None:
+    """Let a file fall on the drop zone, as the mouse does."""
+    zone = pane.locator(".zp-drop")
+    zone.evaluate(
+        """(each) => {
+             const picker = document.createElement('input')
+             Object.assign(picker, { type: 'file', id: 'from-the-desktop', className: 'zp-hidden' })
+             each.after(picker)
+           }"""
+    )
+    pane.locator("#from-the-desktop").set_input_files(file)
+    zone.evaluate(
+        """(each) => {
+             const picker = document.getElementById('from-the-desktop')
+             const dataTransfer = new DataTransfer()
+             for (const file of picker.files) dataTransfer.items.add(file)
+             picker.remove()
+             const over = new DragEvent('dragover', { dataTransfer, bubbles: true, cancelable: true })
+             if (each.dispatchEvent(over)) throw new Error('files may not be dropped here')
+             each.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }))
+           }"""
+    )
+
+
+def test_a_gibibyte_by_the_drop_zone_over_a_line_that_drops(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
     big = tmp_path / "beelden.dcm"
     with big.open("wb") as file:
         file.truncate(1024**3)
     with draft(demo, chromium, to="groot@zorg.example") as (page, pane):
         pane.locator("#mobile-0").fill("0612345678")
-        pane.locator("#files").set_input_files(big)
+        drop(pane, big)
+        expect(pane.locator(".zp-row", has_text="beelden.dcm")).to_be_visible()
         pane.locator("#send").click()
         expect(pane.get_by_text("beelden.dcm: ").first).to_be_visible(timeout=30_000)
         expect(pane.locator("progress[aria-label='beelden.dcm']")).not_to_have_attribute("value", "0", timeout=30_000)
@@ -148,6 +173,42 @@ def test_an_outlook_that_hands_over_no_attachments(demo: RunningDemo, chromium: 
         expect(pane.locator("#done")).to_be_visible(timeout=20_000)
         assert page.evaluate("mailbox.to.length") == 0
     assert demo.find("onprem@zorg.example", LINK)
+
+
+def test_a_draft_in_a_shared_mailbox_goes_out_for_its_department(demo: RunningDemo, chromium: Browser) -> None:
+    with draft(demo, chromium, to="gedeeld@zorg.example") as (page, pane):
+        expect(pane.locator("#department")).to_have_value("")
+        page.evaluate("mailbox.from = {displayName: 'Klachten', emailAddress: 'Klachten@zegelpost.example'}")
+        pane.locator("#mobile-0").fill("0612345678")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+    mail = demo.find("gedeeld@zorg.example", r"(Klachtenafdeling)")
+    assert mail
+
+
+def test_a_file_that_outlook_keeps_is_replaced_by_the_file_itself(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:
+    own = tmp_path / "Besluit.pdf"
+    own.write_bytes(b"%PDF-1.4\nhet besluit zelf")
+    with draft(demo, chromium, to="zelf@zorg.example; bram@zegelpost.example") as (page, pane):
+        pane.locator("#mobile-0").fill("0612345678")
+        page.evaluate("mailbox.attachments[0].content = ''")
+        pane.locator("#send").click()
+        expect(pane.locator("[role=alert]").first).to_contain_text("besluit.pdf: Outlook geeft dit bestand niet")
+        expect(pane.locator(".zp-row .zp-warning")).to_contain_text("Voeg het hieronder zelf toe")
+        drop(pane, own)
+        expect(pane.get_by_text("gaat in plaats hiervan mee")).to_be_visible()
+        expect(pane.locator("[role=alert]").first).to_be_hidden()
+        assert findings(page) == []
+        _shot(page, "outlook-replaced")
+        pane.locator("#send").click()
+        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+        assert page.evaluate("mailbox.attachments.length") == 0
+    bram = device(chromium, "nl", 1280).new_page()
+    sign_in(bram, demo, "bram@zegelpost.example", "/received")
+    bram.get_by_role("link", name="Besluit in uw dossier").first.click()
+    expect(bram.get_by_text("Besluit.pdf", exact=True).first).to_be_visible()
+    expect(bram.get_by_text("besluit.pdf", exact=True)).to_have_count(0)
+    bram.context.close()
 
 
 def test_a_line_that_drops_and_a_token_that_runs_out(demo: RunningDemo, chromium: Browser, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ export interface Policy {
 export interface Me {
   readonly name: string
   readonly email: string
-  readonly departments: readonly { readonly id: string; readonly name: string }[]
+  readonly departments: readonly { readonly id: string; readonly name: string; readonly email: string }[]
 }
 
 export interface Template {

@@ -15,8 +15,10 @@ import { OfficeProblem } from '../office/calls'
 import type { Attachment, Draft } from '../office/outlook'
 import { browserSurroundings } from '../upload/surroundings'
 import type { DocumentUpload } from '../upload/upload'
+import { type Fate, fateOf, fateOfFile, isStopping } from './fates'
 import { missingNumbers, peopleOf, type Person, recipientsOf } from './people'
-import { NotEmptied, Sending, type Step, UploadFailed } from './sending'
+import { documentRow, personRow, said, uploadRow } from './rows'
+import { NotEmptied, NotHandedOver, Sending, type Step, UploadFailed } from './sending'
 
 const READ_AGAIN_MS = 400
 
@@ -24,6 +26,8 @@ export class ComposePane {
   private readonly typed = new Map<string, string>()
   private readonly kept = new Set<string>()
   private readonly files: File[] = []
+  /** Attachments that Outlook did not hand over, by identifier. */
+  private readonly unreadable = new Set<string>()
   private people: readonly Person[] = []
   private attachments: readonly Attachment[] = []
   /** Whether this Outlook tells of attachments at all. */
@@ -32,6 +36,7 @@ export class ComposePane {
   private subject = ''
   private sending: Sending | undefined
   private isBusy = false
+  private hasChosenDepartment = false
   private timer: ReturnType<typeof setTimeout> | undefined
 
   private readonly list = element('div', { class: 'zp-list' })
@@ -54,7 +59,7 @@ export class ComposePane {
     private readonly words: Words,
     private readonly language: 'nl' | 'en',
     private readonly policy: Policy,
-    me: Me,
+    private readonly me: Me,
     private readonly templates: readonly Template[],
   ) {
     this.submit = button(words.send, () => void this.send(), { class: 'zp-primary', id: 'send' })
@@ -62,6 +67,7 @@ export class ComposePane {
     this.expiry = element('input', { id: 'expiry', inputmode: 'numeric', value: String(policy.default_expiry_days) })
     this.note = element('input', { id: 'note', type: 'checkbox', checked: true })
     this.department = element('select', { id: 'department' }, element('option', { value: '' }, words.myself))
+    this.department.addEventListener('change', () => (this.hasChosenDepartment = true))
     for (const each of me.departments) this.department.append(element('option', { value: each.id }, each.name))
     this.template = element('select', { id: 'template' }, element('option', { value: '' }, words.noTemplate))
     templates.forEach((each, number) => {
@@ -106,6 +112,7 @@ export class ComposePane {
       element('h1', {}, words.title),
       this.problem,
       this.subjectLine,
+      ...(hasDepartments ? [field(words.from, this.department)] : []),
       element('h2', {}, words.recipients),
       this.list,
       element('h2', {}, words.documents),
@@ -117,7 +124,6 @@ export class ComposePane {
         element('summary', {}, words.more),
         field(words.reference, this.reference),
         field(words.expiry, this.expiry),
-        hasDepartments && field(words.from, this.department),
         this.templates.length > 0 && field(words.template, this.template),
         element('div', { class: 'zp-check' }, this.note, element('label', { for: 'note' }, words.note)),
       ),
@@ -138,6 +144,7 @@ export class ComposePane {
     const addressed = await this.draft.recipients()
     this.subject = (await this.draft.subject()).trim()
     const attachments = await this.draft.attachments()
+    await this.followMailbox()
     this.isBlind = attachments === undefined
     this.attachments = attachments ?? []
     const addresses = addressed.map((each) => each.email.toLowerCase())
@@ -145,6 +152,13 @@ export class ComposePane {
     if (unknown.length > 0) this.contacts = [...this.contacts, ...(await this.client.lookUp(unknown))]
     this.people = peopleOf(addressed, this.policy, this.contacts, this.typed)
     this.show()
+  }
+
+  /** A draft in a shared mailbox goes out for its department, unless people chose otherwise. */
+  private async followMailbox(): Promise<void> {
+    if (this.me.departments.length === 0 || this.hasChosenDepartment) return
+    const from = (await this.draft.from()).toLowerCase()
+    this.department.value = this.me.departments.find((each) => each.email.toLowerCase() === from)?.id ?? ''
   }
 
   private show(): void {
@@ -155,92 +169,40 @@ export class ComposePane {
       ...(this.people.length ? this.people.map((each, number) => this.person(each, number)) : [words.noRecipients]),
     )
     this.documents.replaceChildren(
-      ...this.attachments.map((each) => this.attachment(each)),
-      ...this.files.map((each) => this.file(each)),
+      ...this.attachments.map((each) => documentRow(each.name, this.fate(each), this.words)),
+      ...this.files.map((each) => documentRow(each.name, fateOfFile(each, this.policy), this.words, () => this.remove(each))),
       ...(this.isBlind ? [element('p', { class: 'zp-warning' }, words.blind)] : []),
       ...(this.attachments.length + this.files.length || this.isBlind ? [] : [words.noDocuments]),
     )
     if (focused) document.getElementById(focused)?.focus()
   }
 
-  private person(person: Person, number: number): HTMLElement {
-    const { words } = this
-    const name = element('strong', {}, person.name)
-    const row = element('div', { class: 'zp-row' }, name, person.name === person.email ? '' : ` ${person.email}`)
-    if (person.isList || person.isColleague) {
-      row.append(element('p', { class: person.isList ? 'zp-warning' : 'zp-quiet' }, person.isList ? words.list : words.colleague))
-      return row
-    }
-    const id = `mobile-${number}`
-    const input = element('input', { id, type: 'tel', value: person.mobile, autocomplete: 'off', 'aria-describedby': `${id}-hint` })
+  private person(person: Person, position: number): HTMLElement {
     const address = person.email.toLowerCase()
-    input.addEventListener('input', () => {
-      this.typed.set(address, input.value)
-      this.people = this.people.map((each) => (each === person ? { ...each, mobile: input.value, source: 'typed' } : each))
-      person = this.people[number] ?? person
+    return personRow(person, position, this.kept.has(address), this.words, (moment) => this.day(moment), {
+      typed: (mobile) => {
+        this.typed.set(address, mobile)
+        this.people = this.people.map((each) => (each.email === person.email ? { ...each, mobile, source: 'typed' } : each))
+      },
+      keep: (isKept) => (isKept ? this.kept.add(address) : this.kept.delete(address)),
     })
-    const hint =
-      person.source !== 'book'
-        ? words.mobileWhy
-        : person.workedAt
-          ? filled(words.fromBookWorked, { day: this.day(person.workedAt) })
-          : words.fromBook
-    row.append(
-      element('label', { for: id }, filled(words.mobileOf, { name: person.name })),
-      input,
-      element('p', { class: 'zp-quiet', id: `${id}-hint` }, hint),
-      element('p', { class: 'zp-problem', id: `${id}-error`, hidden: true }),
-    )
-    if (person.source !== 'book') {
-      const keep = element('input', { type: 'checkbox', id: `keep-${number}`, checked: this.kept.has(address) })
-      keep.addEventListener('change', () => (keep.checked ? this.kept.add(address) : this.kept.delete(address)))
-      row.append(element('div', { class: 'zp-check' }, keep, element('label', { for: keep.id }, words.keep)))
-    }
-    return row
   }
 
-  private attachment(attachment: Attachment): HTMLElement {
-    const fate = this.fate(attachment)
-    return element(
-      'div',
-      { class: 'zp-row' },
-      element('strong', {}, attachment.name),
-      element('p', { class: fate === this.words.willGo ? 'zp-quiet' : 'zp-warning' }, fate),
-    )
-  }
-
-  private fate(attachment: Attachment): string {
-    if (attachment.kind === 'cloud') return this.words.cloud
-    return this.refusalOf(attachment.kind === 'mail' ? `${attachment.name}.eml` : attachment.name, attachment.sizeBytes)
-  }
-
-  private refusalOf(name: string, sizeBytes: number): string {
-    const extension = name.slice(name.lastIndexOf('.') + 1).toLowerCase()
-    if (!this.policy.extensions.includes(extension)) return filled(this.words.notAllowed, { extension })
-    if (sizeBytes > this.policy.limits.document_bytes) return this.words.tooLarge
-    return this.words.willGo
-  }
-
-  private file(file: File): HTMLElement {
-    const remove = button(this.words.remove, () => {
-      this.files.splice(this.files.indexOf(file), 1)
-      this.show()
-    })
-    remove.append(element('span', { class: 'zp-hidden' }, ` ${file.name}`))
-    const fate = this.refusalOf(file.name, file.size)
-    return element(
-      'div',
-      { class: 'zp-row' },
-      element('strong', {}, file.name),
-      element('p', { class: fate === this.words.willGo ? 'zp-quiet' : 'zp-warning' }, fate),
-      remove,
-    )
+  private fate(attachment: Attachment): Fate {
+    return fateOf(attachment, this.policy, this.files, this.unreadable)
   }
 
   private add(files: readonly File[]): void {
     for (const file of files) {
       if (!this.files.some((each) => each.name === file.name && each.size === file.size)) this.files.push(file)
     }
+    // What was wrong may have been mended by this; sending looks anew.
+    this.say('')
+    this.show()
+  }
+
+  private remove(file: File): void {
+    this.files.splice(this.files.indexOf(file), 1)
     this.show()
   }
 
@@ -266,8 +228,10 @@ export class ComposePane {
 
   private isComplete(): boolean {
     const { words } = this
-    const refused = [...this.attachments.map((each) => this.fate(each)), ...this.files.map((each) => this.refusalOf(each.name, each.size))]
-    const wrong = refused.find((fate) => fate !== words.willGo)
+    const refused = [
+      ...this.attachments.map((each) => [each.name, this.fate(each)] as const),
+      ...this.files.map((each) => [each.name, fateOfFile(each, this.policy)] as const),
+    ].find(([, fate]) => isStopping(fate))
     const missing = missingNumbers(this.people)
     this.people.forEach((each, number) => {
       const error = document.getElementById(`mobile-${number}-error`)
@@ -281,7 +245,7 @@ export class ComposePane {
       (this.subject === '' && words.subjectMissing) ||
       (this.people.some((each) => each.isList) && words.list) ||
       (missing.length > 0 && words.mobileMissing) ||
-      wrong ||
+      (refused && `${refused[0]}: ${said(refused[1], refused[0], words)}`) ||
       ''
     this.say(problem)
     if (missing.length > 0) {
@@ -311,7 +275,7 @@ export class ComposePane {
           language: this.language,
           ...(this.department.value && { department_id: this.department.value }),
         },
-        attachments: this.attachments,
+        attachments: this.attachments.filter((each) => this.fate(each) !== 'replaced'),
         files: [...this.files],
       },
       (transfer) =>
@@ -338,26 +302,13 @@ export class ComposePane {
   }
 
   private showUploads(uploads: readonly DocumentUpload[]): void {
-    const percent = new Intl.NumberFormat(this.language, { style: 'percent' })
     this.progress.replaceChildren(
-      ...uploads.map(({ file, state }) => {
-        const sent = state.kind === 'done' ? 1 : 'sentBytes' in state ? state.sentBytes / Math.max(file.size, 1) : 0
-        const isStalled = state.kind === 'offline' || (state.kind === 'uploading' && state.isStalled)
-        const text =
-          state.kind === 'paused' ? this.words.paused : isStalled ? this.words.stalled : this.words.uploading
-        const bar = element('progress', { max: '1', value: String(sent), 'aria-label': file.name })
-        const act =
-          state.kind === 'paused'
-            ? button(this.words.resume, () => this.sending?.resume())
-            : state.kind === 'uploading' && button(this.words.pause, () => this.sending?.pause())
-        return element(
-          'div',
-          { class: 'zp-row' },
-          filled(text, { name: file.name, percent: percent.format(Math.floor(sent * 100) / 100) }),
-          bar,
-          act,
-        )
-      }),
+      ...uploads.map((each) =>
+        uploadRow(each, this.language, this.words, {
+          pause: () => this.sending?.pause(),
+          resume: () => this.sending?.resume(),
+        }),
+      ),
     )
   }
 
@@ -375,6 +326,10 @@ export class ComposePane {
     this.status.textContent = ''
     if (error instanceof NotEmptied) {
       this.root.replaceChildren(element('h1', {}, words.done), element('p', { class: 'zp-problem', role: 'alert' }, words.notEmptied))
+    } else if (error instanceof NotHandedOver) {
+      for (const each of error.attachments) this.unreadable.add(each.id)
+      this.show()
+      this.say(error.attachments.map((each) => `${each.name}: ${words.unreadable}`).join(' '))
     } else if (error instanceof Refused) {
       const fields = Object.values(error.problem.fields ?? {}).map((field) => field.detail)
       this.say([error.problem.code === 'sign_in_required' ? words.signInAgain : (fields[0] ?? error.problem.detail) || words.failed].join(' '))
@@ -394,7 +349,7 @@ export class ComposePane {
     } else if (error instanceof Unreachable) {
       this.say(words.unreachable)
     } else {
-      this.say(error instanceof OfficeProblem ? (error.call === 'attachment' ? words.unreadable : words.outlookFailed) : words.failed)
+      this.say(error instanceof OfficeProblem ? words.outlookFailed : words.failed)
     }
   }
 

@@ -7,6 +7,7 @@
  * 4. The draft is marked before it is emptied, so that a draft that Outlook fails to empty can't leave either.
  */
 import type { Client, NewTransfer, Transfer } from '../api/client'
+import { OfficeProblem } from '../office/calls'
 import type { Attachment, Draft } from '../office/outlook'
 import { UploadQueue } from '../upload/queue'
 import type { Limits } from '../upload/reason'
@@ -30,6 +31,13 @@ export interface Progress {
 export class UploadFailed extends Error {
   constructor(readonly upload: DocumentUpload) {
     super('upload failed')
+  }
+}
+
+/** Outlook gave no bytes of these; nothing was sent. */
+export class NotHandedOver extends Error {
+  constructor(readonly attachments: readonly Attachment[]) {
+    super('not handed over')
   }
 }
 
@@ -89,7 +97,17 @@ export class Sending {
 
   private async readAll(attachments: readonly Attachment[]): Promise<readonly File[]> {
     const files: File[] = []
-    for (const attachment of attachments) files.push(await this.draft.read(attachment))
+    const missing: Attachment[] = []
+    for (const attachment of attachments) {
+      try {
+        files.push(await this.draft.read(attachment))
+      } catch (error) {
+        // An Outlook that keeps silent would do so for each of them.
+        if (!(error instanceof OfficeProblem) || error.kind === 'late') throw error
+        missing.push(attachment)
+      }
+    }
+    if (missing.length > 0) throw new NotHandedOver(missing)
     return files
   }
 

@@ -28,16 +28,16 @@ export class Calls {
     private readonly patienceMs = PATIENCE_MS,
   ) {}
 
-  /** Make a call when all earlier ones have ended, in whatever way. Rejects with `OfficeProblem`. */
-  run<T>(name: string, call: (done: (result: Result<T>) => void) => void): Promise<T> {
-    const mine = this.last.then(() => this.make<T>(name, call))
+  /** Make a call when all earlier ones have ended, in whatever way; `extraMs` of patience more. Rejects with `OfficeProblem`. */
+  run<T>(name: string, call: (done: (result: Result<T>) => void) => void, extraMs = 0): Promise<T> {
+    const mine = this.last.then(() => this.make<T>(name, call, this.patienceMs + extraMs))
     this.last = mine.catch(() => undefined)
     return mine
   }
 
-  private make<T>(name: string, call: (done: (result: Result<T>) => void) => void): Promise<T> {
+  private make<T>(name: string, call: (done: (result: Result<T>) => void) => void, patienceMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new OfficeProblem(name, 'late')), this.patienceMs)
+      const timer = setTimeout(() => reject(new OfficeProblem(name, 'late')), patienceMs)
       const end = (act: () => void): void => {
         clearTimeout(timer)
         act()

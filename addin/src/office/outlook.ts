@@ -21,6 +21,8 @@ export interface Draft {
   recipients(): Promise<readonly Addressed[]>
   subject(): Promise<string>
   text(): Promise<string>
+  /** The address that the draft goes out from: a shared mailbox has its own. Empty where the client does not tell. */
+  from(): Promise<string>
   /** Real attachments; pictures inside the text are not. Nothing where this Outlook tells of none (Exchange on-premises, web). */
   attachments(): Promise<readonly Attachment[] | undefined>
   /** The bytes. Rejects with `OfficeProblem` when Outlook gives none. */
@@ -59,6 +61,8 @@ export interface Outlook {
 const SENT_HEADER = 'x-zegelpost-transfer'
 const NOTICE = 'zegelpost'
 const LONGEST_NOTICE = 150
+// Of an attachment from the server to the pane, before we stop waiting.
+const SLOWEST_BYTES_PER_MS = 200
 
 /** Wait until Outlook is there. */
 export async function connect(): Promise<Outlook> {
@@ -97,13 +101,20 @@ function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
     },
     subject: () => calls.run('subject', (done) => item.subject.getAsync(done)),
     text: () => calls.run('text', (done) => item.body.getAsync(Office.CoercionType.Text, done)),
+    from: () =>
+      calls
+        .run<Office.EmailAddressDetails>('from', (done) => item.from.getAsync(done))
+        .then((from) => from.emailAddress)
+        .catch(() => ''),
     async attachments() {
       const found = await unlessMissing(attachments())
       return found?.filter((each) => !each.isInline).map(attachmentOf)
     },
     async read(attachment) {
-      const content = await calls.run<Office.AttachmentContent>('attachment', (done) =>
-        item.getAttachmentContentAsync(attachment.id, done),
+      const content = await calls.run<Office.AttachmentContent>(
+        'attachment',
+        (done) => item.getAttachmentContentAsync(attachment.id, done),
+        attachment.sizeBytes / SLOWEST_BYTES_PER_MS,
       )
       return fileOf(attachment, content)
     },

@@ -84,7 +84,10 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     to: list('to'),
     cc: list('cc'),
     bcc: list('bcc'),
-    from: box.from,
+    from:
+      box.mode === 'read'
+        ? box.from
+        : { ...box.from, getAsync: (callback: Callback<Mailbox['from']>) => answer('from', callback, () => ({ ...box.from })) },
     subject:
       box.mode === 'read'
         ? box.subject

@@ -1,11 +1,12 @@
 /** The add-in's rules and its wall to Outlook, against the stand-in that behaves as badly as the real one. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Client, Refused, Unreachable } from '../../../addin/src/api/client'
+import { Client, type Policy, Refused, Unreachable } from '../../../addin/src/api/client'
+import { type Fate, fateOf, fateOfFile, isStopping } from '../../../addin/src/compose/fates'
 import { missingNumbers, peopleOf, recipientsOf } from '../../../addin/src/compose/people'
 import { filled, LANGUAGES, wordsOf } from '../../../addin/src/i18n/words'
 import { Calls, OfficeProblem } from '../../../addin/src/office/calls'
-import { connect } from '../../../addin/src/office/outlook'
+import { type Attachment, connect } from '../../../addin/src/office/outlook'
 import { noticeLink } from '../../../addin/src/read/pane'
 import { type Mailbox, officeOver } from '../../../addin/src/stand-in/outlook'
 
@@ -115,6 +116,31 @@ test('an attachment without bytes is no attachment', async () => {
   await assert.rejects(draft.read(first), OfficeProblem)
   box.attachments = []
   await assert.rejects(draft.read(first), OfficeProblem)
+})
+
+test('a shared mailbox says its own address, and a client that keeps it to itself says nothing', async () => {
+  const team = { displayName: 'Team', emailAddress: 'Team@zegelpost.example' }
+  assert.equal(await (await draftOf(mailbox('web', { from: team }))).from(), 'Team@zegelpost.example')
+  assert.equal(await (await draftOf(mailbox('web', { failing: new Set(['from']) }))).from(), '')
+})
+
+test('what becomes of each attachment', () => {
+  const policy = { extensions: ['pdf', 'eml'], limits: { document_bytes: 50_000_000 } } as Pick<Policy, 'extensions' | 'limits'>
+  const fate = (changes: Partial<Attachment>, files: { name: string }[] = [], unreadable: string[] = []): string =>
+    fateOf({ id: '1', name: 'besluit.pdf', sizeBytes: 5, kind: 'file', ...changes }, policy, files, new Set(unreadable))
+  assert.equal(fate({}), 'willGo')
+  assert.equal(fate({ name: 'BESLUIT.PDF' }), 'willGo')
+  assert.equal(fate({ name: 'Vraag', kind: 'mail' }), 'willGo')
+  assert.equal(fate({ name: 'besluit.exe' }), 'notAllowed')
+  assert.equal(fate({ sizeBytes: 20_000_000 }), 'large')
+  assert.equal(fate({ sizeBytes: 50_000_001 }), 'tooLarge')
+  assert.equal(fate({ kind: 'cloud' }), 'cloud')
+  assert.equal(fate({}, [], ['1']), 'unreadable')
+  // Whoever adds the file itself need not take the attachment out of the mail first.
+  for (const kind of ['file', 'cloud'] as const) assert.equal(fate({ kind }, [{ name: 'Besluit.pdf' }], ['1']), 'replaced')
+  assert.equal(fate({ name: 'Vraag', kind: 'mail' }, [{ name: 'vraag.eml' }]), 'replaced')
+  assert.equal(fateOfFile({ name: 'a.exe', size: 1 }, policy), 'notAllowed')
+  assert.deepEqual(['willGo', 'large', 'replaced', 'unreadable'].filter((each) => isStopping(each as Fate)), [])
 })
 
 test('an attachment that stays is told, not passed over', async () => {

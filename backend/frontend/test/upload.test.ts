@@ -453,6 +453,7 @@ test('another file of the same name and size is another upload', async () => {
 
 test('the storage of the browser holds no file names', async () => {
   await reach(open().add(file('Geheim dossier.pdf')), 'done')
+  for (let tries = 0; tries < 1000 && device.entries.size === 0; tries += 1) await new Promise((on) => setTimeout(on, 1))
   assert.equal(device.entries.size, 1)
   assert.ok(!JSON.stringify([...device.entries]).includes('Geheim'))
 })

@@ -34,6 +34,7 @@ class WorksFor:
     """A department that someone works for, and as what."""
 
     name: str
+    email: str
     role: DepartmentRole
 
 
@@ -82,12 +83,12 @@ async def staff_actor(session: AsyncSession, token: SecretToken, kind: SignInKin
     if user.is_switched_off:
         raise SignInRequired
     rows = await session.execute(
-        select(Membership.department_id, Department.name, Membership.role)
+        select(Membership.department_id, Department.name, Department.email, Membership.role)
         .join(Department, Department.id == Membership.department_id)
         .where(Membership.user_id == user.id, Department.closed_at.is_(None))
         .order_by(Department.name)
     )
-    return StaffActor(user, token, {row.department_id: WorksFor(row.name, row.role) for row in rows})
+    return StaffActor(user, token, {row.department_id: WorksFor(row.name, row.email, row.role) for row in rows})
 
 
 @dataclass(frozen=True, slots=True)

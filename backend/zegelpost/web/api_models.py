@@ -134,10 +134,11 @@ class SignInView(View):
 
 
 class DepartmentView(View):
-    """A department that the person works for; its id is what `department_id` takes."""
+    """A department that the person works for; its id is what `department_id` takes, `email` is its shared mailbox."""
 
     id: str
     name: str
+    email: str
     role: DepartmentRole
 
 
@@ -159,7 +160,8 @@ class MeView(View):
             language=user.language,
             is_administrator=user.is_administrator,
             departments=[
-                DepartmentView(id=each, name=works_for.name, role=works_for.role) for each, works_for in actor.departments.items()
+                DepartmentView(id=each, name=works_for.name, email=works_for.email, role=works_for.role)
+                for each, works_for in actor.departments.items()
             ],
         )
 
