@@ -28,7 +28,7 @@ async function start(root: HTMLElement): Promise<void> {
   root.replaceChildren(main)
   if (outlook.mail) {
     await showRead(main, outlook.mail, outlook, facts.portal_url, words)
-    root.append(statusPart(client, outlook, facts.portal_url, words))
+    root.append(statusPart(client, outlook, facts.portal_url, words, tag))
     return
   }
   askToSignIn(root, main, client, outlook, facts, words, tag)
@@ -56,7 +56,7 @@ function askToSignIn(
       if (!outlook.draft) return
       const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me, templates)
       await pane.start()
-      root.append(statusPart(client, outlook, facts.portal_url, words))
+      root.append(statusPart(client, outlook, facts.portal_url, words, tag))
     } catch {
       go.disabled = false
       problem.hidden = false

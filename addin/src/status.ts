@@ -9,7 +9,14 @@ const SHOWN = 5
 const FOUR_WEEKS = 28 // days, from now
 
 /** A part of the page that people open when they want it; nothing is asked of the server before that. */
-export function statusPart(client: Client, outlook: Outlook, portalUrl: string, words: Words): HTMLElement {
+export function statusPart(
+  client: Client,
+  outlook: Outlook,
+  portalUrl: string,
+  words: Words,
+  language: string,
+): HTMLElement {
+  const moments = new Intl.DateTimeFormat(language === 'nl' ? 'nl-NL' : 'en-GB', { dateStyle: 'medium', timeStyle: 'short' })
   const body = element('div', { class: 'zp-list' })
   const news = element('p', { role: 'status', class: 'zp-quiet' })
   const details = element('details', { id: 'status' }, element('summary', {}, words.recent), news, body)
@@ -41,6 +48,7 @@ export function statusPart(client: Client, outlook: Outlook, portalUrl: string, 
       { class: 'zp-row' },
       element('strong', {}, transfer.subject ?? numberOf(transfer)),
       element('p', { class: 'zp-quiet' }, transfer.state === 'revoked' ? words.revoked : filled(words.opened, { opened, all })),
+      element('ul', { class: 'zp-people' }, ...transfer.recipients.map(person)),
       element(
         'div',
         { class: 'zp-buttons' },
@@ -55,6 +63,13 @@ export function statusPart(client: Client, outlook: Outlook, portalUrl: string, 
           : []),
       ),
     )
+  }
+
+  /** How far someone is: fetched counts for more than opened. */
+  function person({ name, email, opened_at, fetched_at }: Transfer['recipients'][number]): HTMLElement {
+    const moment = fetched_at ?? opened_at
+    const text = fetched_at ? words.fetchedAt : opened_at ? words.openedAt : words.notOpened
+    return element('li', {}, filled(text, { name: name || email, moment: moment ? moments.format(new Date(moment)) : '' }))
   }
 
   async function perform(work: () => Promise<unknown>, done: string): Promise<void> {

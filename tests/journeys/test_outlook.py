@@ -242,6 +242,7 @@ def test_what_became_of_it_without_leaving_outlook(demo: RunningDemo, chromium: 
         expect(pane.locator("#done")).to_be_visible(timeout=20_000)
         pane.locator("#status summary").click()
         expect(pane.get_by_text("0 of 1 opened").first).to_be_visible()
+        expect(pane.locator(".zp-people").first).to_have_text("later@zorg.example: not opened yet")
         assert findings(page) == []
         pane.get_by_role("button", name="Extend four weeks").first.click()
         expect(pane.get_by_text("Available four weeks longer.")).to_be_visible()

@@ -38,11 +38,10 @@ PANE_COMMAND: Final = "zpCompose"
 
 def pane_policy(*, hosts: tuple[str, ...], is_demo: bool) -> str:
     """The Content-Security-Policy of what stands inside Outlook. `hosts` are an organisation's own webmail."""
-    office = "" if is_demo else f" {_OFFICE} {_OFFICE_HELPER}"
     ancestors = "'self'" if is_demo else " ".join((*OUTLOOK_HOSTS, *hosts))
     return (
-        f"default-src 'none'; script-src 'self'{office}; style-src 'self'; img-src 'self' data:; font-src 'self';"
-        f" connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
+        f"default-src 'none'; script-src 'self' {_OFFICE} {_OFFICE_HELPER}; style-src 'self'; img-src 'self' data:;"
+        f" font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {ancestors}"
     )
 
 
