@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,20 @@ def test_good_settings_are_complete() -> None:
         ({"SECURITY_CONTACT": "http://example.nl/report"}, "SECURITY_CONTACT"),
         ({"SECURITY_CONTACT": "https:///report"}, "SECURITY_CONTACT"),
         ({"SECURITY_CONTACT": "https://example.nl/report\u2028Contact:https://evil.example"}, "SECURITY_CONTACT"),
+        ({"ADDRESS_BOOK_URL": "https://mail.example.nl/EWS/Exchange.asmx"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "graph://client@tenant"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "graph://client:secret@"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "graph://client:secret@tenant?api=http://graph.example.nl"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "graph://client:secret@tenant?api=https://graph.example.nl/v1.0"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "graph://client:secret@tenant?verify=no"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "ews://mail.example.nl/EWS/Exchange.asmx"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "ews+http://user:pass@mail.example.nl"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "ews://user:pass@mail.example.nl?auth=none"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_URL": "ews://user:pass@mail.example.nl?verify=no"}, "ADDRESS_BOOK_URL"),
+        ({"ADDRESS_BOOK_CSV": "contacts.csv"}, "ADDRESS_BOOK_CSV"),
+        ({"ADDRESS_BOOK_MINUTES": "4"}, "ADDRESS_BOOK_MINUTES"),
+        ({"ADDRESS_BOOK_MINUTES": "1441"}, "ADDRESS_BOOK_MINUTES"),
+        ({"ADDRESS_BOOK_MINUTES": "hourly"}, "ADDRESS_BOOK_MINUTES"),
         ({"DEMO": "1"}, "DEMO"),
         ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
         ({"DEMO": "perhaps"}, "DEMO"),
@@ -93,6 +108,37 @@ def test_a_bad_value_is_one_line_that_names_the_setting(change: dict[str, str], 
 
     assert PREFIX + named in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "outlook.office365.com",
+        "OUTLOOK.Office365.com.",
+        "outlook.office.com",
+        "outlook.com",
+        "eur01.outlook.com",
+        "outlook.office365.us",
+        "partner.outlook.cn",
+        "example.onmicrosoft.com",
+    ],
+)
+def test_exchange_online_is_not_read_by_ews(host: str) -> None:
+    with pytest.raises(SettingsError, match="2027-04-01") as caught:
+        read(GOOD | {"ADDRESS_BOOK_URL": f"ews://user:geheim@{host}/EWS/Exchange.asmx"})
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["mail.example.nl", "office365.com.example.nl", "notoutlook.com"])
+def test_exchange_on_premises_is(host: str) -> None:
+    settings = read(GOOD | {"ADDRESS_BOOK_URL": f"ews://EXAMPLE%5Czegelpost:geheim@{host}/EWS/Exchange.asmx?auth=basic"})
+    assert settings.address_book_url is not None
+    assert read(GOOD).address_book_url is None
+
+
+def test_address_books_are_read_every_hour_or_as_said() -> None:
+    assert read(GOOD).address_book_every == timedelta(minutes=60)
+    assert read(GOOD | {"ADDRESS_BOOK_MINUTES": "15"}).address_book_every == timedelta(minutes=15)
 
 
 @pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])
@@ -128,6 +174,7 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         "SMTP_URL": "smtps://u:geheim@h",
         "SMS_URL": "twilio://SK1:geheim@AC1?from=x",
         "BLOBS_URL": "s3://geheim/x",
+        "ADDRESS_BOOK_URL": "graph://client:geheim@tenant",
     }
     file = tmp_path / "secret"
     file.write_text(values.get(name, "geheim") + "\n")

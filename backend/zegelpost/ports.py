@@ -9,13 +9,16 @@ help; retrying and giving up live in one loop, `services/notifying.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
+from zegelpost.model.address_book import AddressBookKind, BookEntry, EntryKey, FeedTrouble
+from zegelpost.model.contact import Card
 from zegelpost.model.document import ScanVerdict
+from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import BlobName
 
 
@@ -86,6 +89,29 @@ class ScannerError(OutageError): ...
 
 
 class PdfError(OutageError): ...
+
+
+class AddressBookError(OutageError):
+    """An address book could not be read. `trouble` is the class of it, each with sentences for its owner and administrators.
+
+    Trying again is always worth it, if only because somebody may have mended the set-up; `is_permanent` says that nothing
+    but that helps.
+    """
+
+    def __init__(
+        self, reason: str, *, trouble: FeedTrouble, is_permanent: bool = False, retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(reason, is_permanent=is_permanent)
+        self.trouble = trouble
+        # What a busy provider asked us to wait; before that it counts every request against us.
+        self.retry_after_seconds = retry_after_seconds
+
+
+class CursorRefusedError(AddressBookError):
+    """The provider no longer knows the cursor: too old, or its own state was lost. Reading starts over, without one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, trouble=FeedTrouble.OTHER)
 
 
 class BlobWriter(Protocol):
@@ -185,6 +211,56 @@ class SmsAcceptance:
 class SmsGateway(Protocol):
     async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:
         """Send one message to an E.164 number, not later than `valid_seconds` from now. Raises `SmsError`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookPage:
+    """A piece of an address book, or of what changed in it. To be kept in one unit of work with its `cursor`.
+
+    First the removals count, then the entries: what moves from one folder to another is both.
+    """
+
+    entries: Sequence[BookEntry] = field(default=(), repr=False)
+    removed: Sequence[EntryKey] = ()
+    removed_folders: Sequence[str] = ()
+    # Opaque. Where to go on after this page, and after the last one where to look for what changes from then on. May hold
+    # identifiers of people, so it is sealed wherever it is kept.
+    cursor: str = field(repr=False)
+    is_last: bool
+    # With this page begins a pass that names everything there is: what it did not name by its last page is gone.
+    starts_over: bool = False
+
+
+class AddressBook(Protocol):
+    """Where contacts come from. An entry has one key for as long as it is the same one in the same folder.
+
+    The same entry may come twice, on one page or on several, and what was told before may be told again: later counts, and
+    callers put entries where the key says. Nobody else reads the same cursor at the same time, but a page may be asked for
+    again when keeping it did not work out.
+    """
+
+    kind: AddressBookKind
+    # Whether there is a list of the whole organisation to read, and whether there are books of people.
+    has_directory: bool
+    has_mailboxes: bool
+
+    async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:
+        """The next page: of what this person keeps, or without a mailbox of the organisation's own list.
+
+        Without a cursor the first one of everything. Raises `CursorRefusedError`, `AddressBookError`.
+        """
+
+    async def look_up(self, letters: str) -> Sequence[BookEntry]:
+        """Who in the organisation's list fits, at most a hundred, asked of the provider there and then.
+
+        Nothing where the whole list is read, so that it is here already. Raises `AddressBookError`.
+        """
+
+    async def add(self, mailbox: EmailAddress, card: Card) -> None:
+        """Put a contact in this person's own book. It comes back as an entry with the next reading.
+
+        After an `AddressBookError` nobody knows whether it is there: read before trying again. Two calls make two contacts.
+        """
 
 
 class Scanner(Protocol):

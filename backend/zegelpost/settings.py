@@ -7,20 +7,31 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from zegelpost.model.address_book import is_exchange_online
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import EmailAddressInvalid
 
 PREFIX: Final = "ZEGELPOST_"
 # Each may also be given as `<name>_FILE`, the path of a file that holds it.
-SECRETS: Final = ("DATABASE_URL", "SMTP_URL", "SMS_URL", "TWILIO_AUTH_TOKEN", "OIDC_CLIENT_SECRET", "BLOBS_URL", "METRICS_TOKEN")
+SECRETS: Final = (
+    "DATABASE_URL",
+    "SMTP_URL",
+    "SMS_URL",
+    "TWILIO_AUTH_TOKEN",
+    "OIDC_CLIENT_SECRET",
+    "BLOBS_URL",
+    "METRICS_TOKEN",
+    "ADDRESS_BOOK_URL",
+)
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
-    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE",
+    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
 )  # fmt: skip
 
 # What stands for the organisation where nobody named one.
@@ -29,6 +40,8 @@ NO_ORGANISATION: Final = "Zegelpost"
 # It goes into a header that says who may frame us: nothing that could end it there.
 _ORIGIN: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
 _SELECTOR: Final = re.compile(r"[a-z0-9._-]{1,63}(@[a-z0-9.-]{1,253})?")
+# Directory cursors of Graph live seven days.
+_FEWEST_MINUTES, _MOST_MINUTES = 5, 24 * 60
 _REQUIRED: Final = {
     "SMTP_URL": "where to hand mail to",
     "SMS_URL": "where to hand codes to",
@@ -62,6 +75,9 @@ class Settings:
     has_intake: bool = True
     dkim_selectors: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
+    address_book_url: str | None = field(repr=False, default=None)
+    address_book_csv: Path | None = None
+    address_book_every: timedelta = timedelta(hours=1)
     organisation: str = NO_ORGANISATION
     help_phone: str | None = None
     security_contact: str | None = None
@@ -105,6 +121,9 @@ class Settings:
             has_intake=_has_intake(values.get("INTAKE")),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             metrics_token=values.get("METRICS_TOKEN") or None,
+            address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
+            address_book_csv=_address_book_csv(values.get("ADDRESS_BOOK_CSV")),
+            address_book_every=_address_book_every(values.get("ADDRESS_BOOK_MINUTES")),
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
             security_contact=_security_contact(values.get("SECURITY_CONTACT")),
@@ -223,6 +242,51 @@ def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
     if parts.scheme != "twilio" or not (parts.username and parts.password and parts.hostname and "from=" in parts.query):
         raise SettingsError(f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=…")
     return text
+
+
+def _address_book_url(text: str | None) -> str | None:
+    """Exchange Online as `graph://…`, Exchange on-premises as `ews://…`. Nothing of it is repeated: it holds a secret."""
+    if not text:
+        return None
+    parts = _split("ADDRESS_BOOK_URL", text)
+    options = parse_qs(parts.query)
+    if parts.scheme == "graph":
+        hosts = [urlsplit(value) for name in ("api", "login") for value in options.get(name, [])]
+        if (
+            not (parts.username and parts.password and parts.hostname)
+            or set(options) - {"api", "login"}
+            or any(host.scheme != "https" or not host.hostname or host.path.strip("/") for host in hosts)
+        ):
+            raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
+        return text
+    if parts.scheme not in {"ews", "ews+http"} or not (parts.username and parts.password and parts.hostname):
+        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID or ews://user:password@host")
+    if is_exchange_online(parts.hostname):
+        raise SettingsError(
+            f"{PREFIX}ADDRESS_BOOK_URL: {parts.hostname} is Exchange Online, where EWS ends for good on 2027-04-01:"
+            " use graph://CLIENT_ID:SECRET@TENANT_ID"
+        )
+    if parts.scheme == "ews+http" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL without TLS is only for a server on this machine: use ews://")
+    if set(options) - {"auth"} or options.get("auth", ["ntlm"])[0] not in {"ntlm", "basic"}:
+        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL: auth must be ntlm or basic")
+    return text
+
+
+def _address_book_csv(text: str | None) -> Path | None:
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_absolute():
+        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_CSV must be the whole path of a file, not {text}")
+    return path
+
+
+def _address_book_every(text: str | None) -> timedelta:
+    minutes = int(text) if text and text.isascii() and text.isdecimal() and len(text) < 6 else 0  # noqa: PLR2004 - digits
+    if text and not _FEWEST_MINUTES <= minutes <= _MOST_MINUTES:
+        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_MINUTES must be a number from {_FEWEST_MINUTES} to {_MOST_MINUTES}")
+    return timedelta(minutes=minutes or 60)
 
 
 def _mail_from(text: str | None) -> str:

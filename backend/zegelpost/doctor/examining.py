@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from zegelpost.doctor import choices, naming, reaching, storing
+from zegelpost.doctor import choices, listing, naming, reaching, storing
 from zegelpost.doctor.findings import Check, Examination, Finding, Level, wrong
 from zegelpost.settings import PREFIX, SECRETS
 
@@ -32,6 +32,7 @@ CHECKS: Final = (
     Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN"), reaching.text_messages),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
     Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"), reaching.sign_in),
+    Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),
     Check("pdf", (), reaching.pdf),
 )
 # After the others, because it compares with the clocks that they came across.
@@ -109,7 +110,7 @@ class _Mask:
         values = [examination.environment.get(f"{PREFIX}{name}", "") for name in SECRETS]
         given = examination.settings
         values += [given.database_url, given.smtp_url or "", given.sms_url or "", given.blobs_url]
-        values += [given.twilio_auth_token or "", given.metrics_token or ""]
+        values += [given.twilio_auth_token or "", given.metrics_token or "", given.address_book_url or ""]
         for value in filter(None, values):
             if "://" not in value:
                 self._secrets.add(value)

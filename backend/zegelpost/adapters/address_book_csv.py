@@ -1,0 +1,106 @@
+"""A list of the whole organisation in a file, such as a nightly export of a directory: read anew when it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from zegelpost.model.address_book import FILE, AddressBookKind, BookEntry, EntryKey, FeedTrouble
+from zegelpost.model.contact import Card, TypedContact
+from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.refusals import Refusal
+from zegelpost.ports import AddressBookError, BookPage
+
+LARGEST_FILE_BYTES: Final = 200 * 1024 * 1024
+_PAGE: Final = 500
+Reader = Callable[[bytes], Sequence[TypedContact]]
+
+
+class CsvAddressBook:
+    """A file that others put in its place, or the content of one. `read_rows` knows the formats, and raises a `Refusal`."""
+
+    kind = AddressBookKind.FILE
+    has_directory = True
+    has_mailboxes = False
+
+    def __init__(self, source: Path | bytes, read_rows: Reader) -> None:
+        self._source = source
+        self._read_rows = read_rows
+        # What was read last, so that the pages of one pass need not read the file again.
+        self._digest = ""
+        self._entries: Sequence[BookEntry] = ()
+
+    async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:
+        if mailbox is not None:
+            raise AddressBookError("a file is nobody's own book", trouble=FeedTrouble.MAILBOX_MISSING, is_permanent=True)
+        return await asyncio.to_thread(self._read, cursor)
+
+    def _read(self, cursor: str | None) -> BookPage:
+        self._refresh()
+        state = json.loads(cursor) if cursor else {}
+        # Another file than the one we were in is read from its beginning.
+        is_same = state.get("digest") == self._digest
+        start = int(state["row"]) if is_same else 0
+        end = min(start + _PAGE, len(self._entries))
+        return BookPage(
+            entries=self._entries[start:end],
+            cursor=json.dumps({"digest": self._digest, "row": end}),
+            is_last=end == len(self._entries),
+            starts_over=not is_same,
+        )
+
+    def _refresh(self) -> None:
+        content = self._content()
+        digest = hashlib.sha256(content).hexdigest()
+        if digest == self._digest:
+            return
+        try:
+            rows = self._read_rows(content)
+        except Refusal as refusal:
+            reason = f"the file cannot be read ({refusal.code})"
+            raise AddressBookError(reason, trouble=FeedTrouble.FILE_UNREADABLE, is_permanent=True) from None
+        self._entries, self._digest = list(_entries(rows)), digest
+
+    def _content(self) -> bytes:
+        if isinstance(self._source, bytes):
+            return self._source
+        try:
+            if self._source.stat().st_size > LARGEST_FILE_BYTES:
+                raise AddressBookError("the file is too large", trouble=FeedTrouble.FILE_UNREADABLE, is_permanent=True)
+            return self._source.read_bytes()
+        except OSError as error:
+            reason = f"the file cannot be opened ({error.strerror})"
+            raise AddressBookError(reason, trouble=FeedTrouble.FILE_MISSING, is_permanent=True) from None
+
+    async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the whole list is read
+        return []
+
+    async def add(self, mailbox: EmailAddress, card: Card) -> None:  # noqa: ARG002 - the port's signature
+        raise AddressBookError("a file takes no contacts", trouble=FeedTrouble.WRITE_PERMISSION, is_permanent=True)
+
+
+def _entries(rows: Sequence[TypedContact]) -> list[BookEntry]:
+    """Rows by their address; the second of several with one address is another entry, in the file's order."""
+    times: Counter[str] = Counter()
+    entries = []
+    for row in rows:
+        address = row.email.strip().lower()
+        if not address:
+            continue
+        times[address] += 1
+        entries.append(
+            BookEntry(
+                key=EntryKey(f"{FILE}/{times[address]}/{address}"),
+                folder=FILE,
+                name=row.name,
+                organisation=row.organisation,
+                emails=[row.email],
+                numbers=[row.mobile],
+            )
+        )
+    return entries
