@@ -19,17 +19,20 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from zegelpost.adapters.address_book_csv import CsvAddressBook
 from zegelpost.adapters.blobs_directory import DirectoryBlobs
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.database import Database
+from zegelpost.model.address_book import MOST_IN_FILE, MOST_UPLOADED
 from zegelpost.model.clock import Clock, system_clock
+from zegelpost.model.contact import TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
-from zegelpost.ports import Blobs, OutageError, PdfPrinter, Scanner
+from zegelpost.ports import AddressBook, Blobs, OutageError, PdfPrinter, Scanner
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -45,12 +48,14 @@ from zegelpost.services.introducing import Introducing
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
+from zegelpost.services.listing_contacts import ListingContacts
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.proving_work import ProvingWork
+from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
 from zegelpost.services.reporting import Reporting
@@ -58,8 +63,10 @@ from zegelpost.services.requesting import Requesting
 from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
+from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
@@ -126,6 +133,7 @@ class Services:
     reporting: Reporting
     keeping_contacts: KeepingContacts
     importing_contacts: ImportingContacts
+    syncing: Syncing
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
@@ -147,6 +155,7 @@ def build_services(
     *,
     gateways: Gateways | None = None,
     printers: Printers | None = None,
+    address_books: AddressBooks | None = None,
     policy: Policy | None = None,
     clock: Clock = system_clock,
 ) -> Services:
@@ -204,6 +213,14 @@ def build_services(
         printers=printers or _printers(),
         keeping_contacts=keeping_contacts,
         importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
+        syncing=Syncing(
+            database,
+            keeping_keys,
+            ListingContacts(keeping_keys, policy),
+            WritingBack(database, keeping_keys, clock),
+            address_books or build_address_books(settings),
+            clock,
+        ),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
@@ -256,6 +273,37 @@ def _scanner(settings: Settings) -> Scanner:
     return ClamdScanner(settings.clamd_url)
 
 
+def build_address_books(settings: Settings) -> AddressBooks:
+    """What feeds address books here, by the settings."""
+    csv = settings.address_book_csv
+    return AddressBooks(
+        exchange=_exchange(settings.address_book_url),
+        file=CsvAddressBook(csv, _rows_of_file) if csv else None,
+        uploaded=lambda content: CsvAddressBook(content, _rows_of_upload),
+        every=settings.address_book_every,
+    )
+
+
+def _exchange(url: str | None) -> AddressBook | None:
+    if url is None:
+        return None
+    if url.startswith("graph:"):
+        from zegelpost.adapters.address_book_graph import GraphAddressBook  # noqa: PLC0415
+
+        return GraphAddressBook(url)
+    from zegelpost.adapters.address_book_ews import EwsAddressBook  # noqa: PLC0415
+
+    return EwsAddressBook(url)
+
+
+def _rows_of_file(content: bytes) -> list[TypedContact]:
+    return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
+
+
+def _rows_of_upload(content: bytes) -> list[TypedContact]:
+    return [row.typed for row in read_contact_file(content, most=MOST_UPLOADED) if row.typed is not None]
+
+
 def _printers() -> Printers:
     archival = WeasyPrintPrinter() if WeasyPrintPrinter.is_installed() else None
     program = PdfkitPrinter.program()
@@ -285,6 +333,7 @@ def build_worker(services: Services) -> Worker:
         services.changing_password,
         services.introducing,
         services.handing_over_sign_in,
+        services.syncing,
     )
 
 

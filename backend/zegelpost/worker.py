@@ -15,6 +15,7 @@ from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.syncing import Syncing
 from zegelpost.services.uploading import Uploading
 
 _LOG: Final = structlog.get_logger()
@@ -31,10 +32,11 @@ class Worker:
     changing_password: ChangingPassword
     introducing: Introducing
     handing_over_sign_in: HandingOverSignIn
+    syncing: Syncing
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
-        await asyncio.gather(self.notifying.run(stop), self._sweep_again(stop))
+        await asyncio.gather(self.notifying.run(stop), self._sweep_again(stop), self.syncing.run(stop))
 
     async def sweep(self) -> None:
         """Everything that is due now, once."""

@@ -6,6 +6,7 @@ from alembic import context
 
 from zegelpost.model import (
     account_link,
+    address_book,
     contact,
     department,
     document,
@@ -24,6 +25,7 @@ from zegelpost.model.base import Base
 
 TABLES = (
     account_link,
+    address_book,
     contact,
     department,
     document,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -38,6 +39,9 @@ class ContactSource(StrEnum):
     TYPED = "typed"
     SENDING = "sending"  # saved while sending to them
     IMPORTED = "imported"  # from a file
+    CORRECTED = "corrected"  # one's own version of what a feed lists
+    EXCHANGE = "exchange"  # listed in someone's own book in Exchange
+    DIRECTORY = "directory"  # listed for the whole organisation
 
 
 class Contact(Base):
@@ -61,6 +65,10 @@ class Contact(Base):
     changed_at: Mapped[datetime]
     # When a code that was sent to this very number was entered right.
     number_worked_at: Mapped[datetime | None]
+    # Under which address a feed lists whom this one corrects.
+    corrects_index: Mapped[bytes | None] = mapped_column(DIGEST)
+    # When it was put in its owner's own book in Exchange.
+    copied_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +139,11 @@ def parse_mobile(typed: str, policy: Policy) -> PhoneNumber | None:
     if mobile.country_prefix not in policy.country_prefixes:
         raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
     return mobile
+
+
+def folded(text: str) -> str:
+    """For comparing: without capitals, and without marks on letters, which few type when they search."""
+    if text.isascii():
+        return text.lower()
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))

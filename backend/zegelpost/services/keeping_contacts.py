@@ -7,7 +7,6 @@ more than `MOST_OPENED` of them for one request.
 from __future__ import annotations
 
 import asyncio
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource, TypedContact
+from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource, TypedContact, folded
 from zegelpost.model.department import Department, Membership
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import ContactId, DepartmentId, new_identifier
@@ -321,14 +320,6 @@ def _has(card: Card, words: Sequence[str]) -> bool:
         return True
     digits = "".join(filter(str.isdigit, "".join(words)))
     return len(digits) > 3 and card.mobile is not None and digits.removeprefix("0") in card.mobile.e164  # noqa: PLR2004
-
-
-def folded(text: str) -> str:
-    """For comparing: without capitals, and without marks on letters, which few type when they search."""
-    if text.isascii():
-        return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _overview(actor: StaffActor, row: Any, card: Card) -> ContactOverview:

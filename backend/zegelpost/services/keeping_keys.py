@@ -10,10 +10,20 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from zegelpost.model.address_book import ListedCard
 from zegelpost.model.contact import Card
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
-from zegelpost.model.identifiers import ContactId, DocumentId, FactorId, RecipientId, StaffUserId, TemplateId, TransferId
+from zegelpost.model.identifiers import (
+    ContactId,
+    DocumentId,
+    FactorId,
+    FeedId,
+    RecipientId,
+    StaffUserId,
+    TemplateId,
+    TransferId,
+)
 from zegelpost.model.intake import HeldBack, Intake, Introduction
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
@@ -284,6 +294,22 @@ class KeepingKeys:
         key = self._ring.installation("people")
         return [Card.from_json(open_text(key, f"contact/{contact_id}/card", card)) for contact_id, card in sealed]
 
+    def seal_listed(self, cards: Iterable[tuple[ContactId, ListedCard]]) -> list[bytes]:
+        """What a feed lists, of many: the key is fetched once."""
+        key = self._ring.installation("people")
+        return [seal_text(key, f"listed/{listed_id}/card", card.to_json()) for listed_id, card in cards]
+
+    def listed_cards(self, sealed: Iterable[tuple[ContactId, bytes]]) -> list[ListedCard]:
+        key = self._ring.installation("people")
+        return [ListedCard.from_json(open_text(key, f"listed/{listed_id}/card", card)) for listed_id, card in sealed]
+
+    def seal_cursor(self, cursor: str, feed_id: FeedId) -> bytes:
+        """Where reading a feed goes on; providers put identifiers of people in it."""
+        return seal_text(self._ring.installation("people"), f"feed/{feed_id}/cursor", cursor)
+
+    def cursor(self, sealed: bytes, feed_id: FeedId) -> str:
+        return open_text(self._ring.installation("people"), f"feed/{feed_id}/cursor", sealed)
+
     def seal_template(self, text: TemplateText, template_id: TemplateId) -> bytes:
         return seal_text(self._ring.installation("people"), f"template/{template_id}/text", text.to_json())
 
@@ -313,6 +339,11 @@ class KeepingKeys:
     def index(self, kind: str, value: str) -> bytes:
         """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""
         return blind_index(self._ring.installation("index"), kind, value)
+
+    def indexes(self, pairs: Iterable[tuple[str, str]]) -> list[bytes]:
+        """As `index`, of many pairs of kind and value: the key is fetched once."""
+        key = self._ring.installation("index")
+        return [blind_index(key, kind, value) for kind, value in pairs]
 
     def code_hash(self, challenge_id: str, code: str) -> bytes:
         """Keyed hash of a verification code. The pepper is not in the database, so the million codes cannot be tried there."""
