@@ -1,4 +1,4 @@
-"""The command `zegelpost`: serve, work, migrate, demo, doctor, sweep."""
+"""The command `zegelpost`: serve, work, migrate, demo, sync, doctor, sweep."""
 
 from __future__ import annotations
 
@@ -101,6 +101,29 @@ def sweep() -> None:
         await services.database.close()
 
     asyncio.run(run())
+
+
+@app.command()
+def sync() -> None:
+    """Read every address book now, and say how it went. Ends with 1 when one of them could not be read."""
+    from zegelpost.main import build_services  # noqa: PLC0415 - `migrate` needs none of this
+
+    async def run() -> bool:
+        services = build_services(Settings.from_environment())
+        await require_current_schema(services.database)
+        await services.syncing.ask_now(is_everything=True)
+        is_well = True
+        while read := await services.syncing.read_due():
+            for feed in read:
+                whose = "book of " + feed.owner_id if feed.owner_id else feed.place
+                changed = feed.changed
+                counts = f"{changed.added_count} added, {changed.changed_count} changed, {changed.removed_count} removed"
+                print(f"{whose}: {feed.trouble.value.replace('_', ' ') if feed.trouble else 'read'}; {counts}", flush=True)  # noqa: T201 - a command's answer
+                is_well = is_well and feed.trouble is None
+        await services.database.close()
+        return is_well
+
+    sys.exit(0 if asyncio.run(run()) else 1)
 
 
 @app.command()

@@ -26,7 +26,7 @@ from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.database import Database
-from zegelpost.model.address_book import MOST_IN_FILE, MOST_UPLOADED
+from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.clock import Clock, system_clock
 from zegelpost.model.contact import TypedContact
 from zegelpost.model.email_address import EmailAddress
@@ -40,6 +40,7 @@ from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.finding_contacts import FindingContacts
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
@@ -52,6 +53,7 @@ from zegelpost.services.listing_contacts import ListingContacts
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
+from zegelpost.services.overseeing_address_books import OverseeingAddressBooks
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.proving_work import ProvingWork
@@ -70,6 +72,7 @@ from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
+    address_book_pages,
     addin_pages,
     contact_import_pages,
     contact_pages,
@@ -132,8 +135,10 @@ class Services:
     overseeing: Overseeing
     reporting: Reporting
     keeping_contacts: KeepingContacts
+    finding_contacts: FindingContacts
     importing_contacts: ImportingContacts
     syncing: Syncing
+    overseeing_address_books: OverseeingAddressBooks
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
@@ -187,6 +192,8 @@ def build_services(
     signing_in = SigningIn(database, proving, policy, clock)
     proving_work = ProvingWork(keeping_keys, clock)
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
+    books, listing = address_books or build_address_books(settings), ListingContacts(keeping_keys, policy)
+    syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
     translators = dict(load_translators())
     return Services(
         settings=settings,
@@ -213,14 +220,9 @@ def build_services(
         printers=printers or _printers(),
         keeping_contacts=keeping_contacts,
         importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
-        syncing=Syncing(
-            database,
-            keeping_keys,
-            ListingContacts(keeping_keys, policy),
-            WritingBack(database, keeping_keys, clock),
-            address_books or build_address_books(settings),
-            clock,
-        ),
+        finding_contacts=FindingContacts(database, keeping_keys, listing, books.exchange, policy, clock),
+        syncing=syncing,
+        overseeing_address_books=OverseeingAddressBooks(database, syncing, listing, books, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
@@ -279,7 +281,6 @@ def build_address_books(settings: Settings) -> AddressBooks:
     return AddressBooks(
         exchange=_exchange(settings.address_book_url),
         file=CsvAddressBook(csv, _rows_of_file) if csv else None,
-        uploaded=lambda content: CsvAddressBook(content, _rows_of_upload),
         every=settings.address_book_every,
     )
 
@@ -298,10 +299,6 @@ def _exchange(url: str | None) -> AddressBook | None:
 
 def _rows_of_file(content: bytes) -> list[TypedContact]:
     return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
-
-
-def _rows_of_upload(content: bytes) -> list[TypedContact]:
-    return [row.typed for row in read_contact_file(content, most=MOST_UPLOADED) if row.typed is not None]
 
 
 def _printers() -> Printers:
@@ -373,6 +370,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *request_pages.routes(),
             *department_pages.routes(),
             *contact_import_pages.routes(),
+            *address_book_pages.routes(),
             *contact_pages.routes(),
             *template_pages.routes(),
             *api_routes(),

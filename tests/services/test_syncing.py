@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text, update
 from tests.conftest import CAST, MovableClock
-from tests.contracts.address_book_stages import Person, crowd, rows_of
+from tests.contracts.address_book_stages import Person, crowd
 from tests.stand_ins.graph_api import GraphApi, Misbehaviour, graph_api
 from tests.stand_ins.tls import trusted
 
-from zegelpost.adapters.address_book_csv import CsvAddressBook
 from zegelpost.adapters.address_book_graph import GraphAddressBook
 from zegelpost.main import Services, build_services
 from zegelpost.model.address_book import (
@@ -115,7 +114,6 @@ async def world(
     books = AddressBooks(
         exchange=GraphAddressBook(api.address_book_url, timeout_seconds=2),
         file=None,
-        uploaded=lambda content: CsvAddressBook(content, rows_of),
         every=EVERY,
     )
     built = build_services(settings, clock=clock, policy=policy, address_books=books)

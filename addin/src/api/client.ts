@@ -43,6 +43,9 @@ export interface Contact {
   readonly name: string
   readonly mobile: string | null
   readonly number_worked_at: string | null
+  /** `exchange` and `directory` are kept by others: the number is a proposal, as old as `changed_at`. */
+  readonly source: string
+  readonly changed_at: string
 }
 
 export interface Recipient {

@@ -12,7 +12,11 @@ export interface Person {
   /** Where the number comes from: typed here, or the address book, and since when a code reached it. */
   readonly source: 'typed' | 'book' | 'none'
   readonly workedAt: string | null
+  /** Of a number that an address book of others proposes: how old it is. */
+  readonly proposedAt: string | null
 }
+
+const LISTED = ['exchange', 'directory']
 
 /** Everyone once, by address. What was typed in the pane stays; the address book fills in the rest. */
 export function peopleOf(
@@ -38,6 +42,7 @@ export function peopleOf(
       mobile,
       source: own !== undefined ? 'typed' : mobile === '' ? 'none' : 'book',
       workedAt: own === undefined ? (contact?.number_worked_at ?? null) : null,
+      proposedAt: own === undefined && contact && LISTED.includes(contact.source) ? contact.changed_at : null,
     })
   }
   return [...people.values()]

@@ -33,7 +33,9 @@ export function personRow(
       ? words.mobileWhy
       : person.workedAt
         ? filled(words.fromBookWorked, { day: day(person.workedAt) })
-        : words.fromBook
+        : person.proposedAt
+          ? filled(words.fromList, { day: day(person.proposedAt) })
+          : words.fromBook
   row.append(
     element('label', { for: id }, filled(words.mobileOf, { name: person.name })),
     input,

@@ -148,7 +148,7 @@ test('an attachment that stays is told, not passed over', async () => {
   await assert.rejects((await draftOf(box)).empty('Verstuurd.'), OfficeProblem)
 })
 
-test('colleagues by domain, lists never, numbers from the book unless typed', () => {
+test('colleagues by domain, lists never, numbers from the book unless typed, and how old a listed one is', () => {
   const addressed = [
     { name: 'Rosa', email: 'Rosa@zorg.example', isList: false },
     { name: 'rosa again', email: 'rosa@ZORG.example', isList: false },
@@ -157,7 +157,7 @@ test('colleagues by domain, lists never, numbers from the book unless typed', ()
     { name: 'Team', email: 'team@zegelpost.example', isList: true },
     { name: 'Evil', email: 'x@notzegelpost.example', isList: false },
   ]
-  const contacts = [{ email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', number_worked_at: '2026-11-01T10:00:00Z' }]
+  const contacts = [{ email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', number_worked_at: '2026-11-01T10:00:00Z', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }]
   const people = peopleOf(addressed, POLICY, contacts, new Map([['sam@zorg.example', '0687654321']]))
   assert.deepEqual(people.map((each) => [each.name, each.isColleague, each.source]), [
     ['Rosa Visser', false, 'book'],
@@ -166,6 +166,11 @@ test('colleagues by domain, lists never, numbers from the book unless typed', ()
     ['Team', false, 'none'],
     ['Evil', false, 'none'],
   ])
+  const listed = contacts.map((each) => ({ ...each, source: 'directory', number_worked_at: null }))
+  const ages = (typed: [string, string][]) => peopleOf(addressed, POLICY, listed, new Map(typed)).map((each) => each.proposedAt)[0]
+  assert.equal(ages([]), '2026-11-03T09:30:00Z')
+  assert.equal(ages([['rosa@zorg.example', '0687654321']]), null)
+  assert.equal(people[0]?.proposedAt, null)
   assert.deepEqual(missingNumbers(people), ['x@notzegelpost.example'])
   assert.deepEqual(recipientsOf(people)[2], { name: 'Bram', email: 'bram@ZEGELPOST.example' })
 })

@@ -22,13 +22,13 @@ Reader = Callable[[bytes], Sequence[TypedContact]]
 
 
 class CsvAddressBook:
-    """A file that others put in its place, or the content of one. `read_rows` knows the formats, and raises a `Refusal`."""
+    """A file that others put in its place. `read_rows` knows the formats, and raises a `Refusal`."""
 
     kind = AddressBookKind.FILE
     has_directory = True
     has_mailboxes = False
 
-    def __init__(self, source: Path | bytes, read_rows: Reader) -> None:
+    def __init__(self, source: Path, read_rows: Reader) -> None:
         self._source = source
         self._read_rows = read_rows
         # What was read last, so that the pages of one pass need not read the file again.
@@ -67,8 +67,6 @@ class CsvAddressBook:
         self._entries, self._digest = list(_entries(rows)), digest
 
     def _content(self) -> bytes:
-        if isinstance(self._source, bytes):
-            return self._source
         try:
             if self._source.stat().st_size > LARGEST_FILE_BYTES:
                 raise AddressBookError("the file is too large", trouble=FeedTrouble.FILE_UNREADABLE, is_permanent=True)

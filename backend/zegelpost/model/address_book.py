@@ -32,9 +32,8 @@ EntryKey = NewType("EntryKey", str)
 DIRECTORY: Final = "directory"
 FILE: Final = "file"
 
-# Of one list of the organisation. What is uploaded is read while its administrator waits.
+# Of one list of the organisation.
 MOST_IN_FILE: Final = 500_000
-MOST_UPLOADED: Final = 20_000
 # How long a worker may go without keeping a page before another one takes the feed over.
 CLAIM_LENGTH: Final = timedelta(minutes=5)
 FIRST_RETRY: Final = timedelta(minutes=1)

@@ -67,7 +67,6 @@ class EventTag(StrEnum):
     CONTACTS_EXPORTED = "contacts:exported"
     ADDRESS_BOOK_CHANGED = "address_book:changed"
     ADDRESS_BOOK_SWITCHED = "address_book:switched"
-    ADDRESS_BOOK_UPLOADED = "address_book:uploaded"
     ADDRESS_BOOK_RESTARTED = "address_book:restarted"
     SIGN_IN_SUCCEEDED = "sign_in:succeeded"
     SIGN_IN_FAILED = "sign_in:failed"

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from zegelpost.model.address_book import AddressFeed, ListedContact
 from zegelpost.model.contact import Contact
 from zegelpost.model.department import Department, DepartmentRole, Membership
 from zegelpost.model.document import Document, Upload
@@ -147,6 +148,11 @@ def is_contacts_owner(actor: StaffActor) -> ColumnElement[bool]:
     return or_(Contact.owner_id == actor.user.id, Contact.department_id.in_(list(actor.departments)))
 
 
+def is_feeds_reader(actor: StaffActor) -> ColumnElement[bool]:
+    """The address books that this staff user sees listed: their own, and the organisation's."""
+    return or_(AddressFeed.owner_id == actor.user.id, AddressFeed.owner_id.is_(None))
+
+
 def is_templates_owner(actor: StaffActor) -> ColumnElement[bool]:
     """The templates of this staff user: their own and their departments'."""
     return or_(Template.owner_id == actor.user.id, Template.department_id.in_(list(actor.departments)))
@@ -170,6 +176,17 @@ async def own_contact(session: AsyncSession, actor: StaffActor, contact_id: str)
     if contact is None:
         raise NotFound
     return contact
+
+
+async def own_listed(session: AsyncSession, actor: StaffActor, listed_id: str) -> ListedContact:
+    """Someone in an address book that this staff user sees listed."""
+    if not is_identifier(listed_id):
+        raise NotFound
+    feeds = select(AddressFeed.id).where(is_feeds_reader(actor))
+    listed = await session.scalar(select(ListedContact).where(ListedContact.id == listed_id, ListedContact.feed_id.in_(feeds)))
+    if listed is None:
+        raise NotFound
+    return listed
 
 
 async def own_department(session: AsyncSession, actor: StaffActor, department_id: str) -> Department:

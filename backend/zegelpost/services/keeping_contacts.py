@@ -1,21 +1,18 @@
-"""Keeping contacts: the address books of people and departments, finding in them, and which number worked when.
-
-Names are sealed, so finding one means opening a whole book: some thirty microseconds a contact, off the event loop, and never
-more than `MOST_OPENED` of them for one request.
-"""
+"""Keeping contacts: the address books of people and departments, own versions of what is listed, which number worked when."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
+from zegelpost.model.address_book import AddressFeed, ListedContact
 from zegelpost.model.clock import Clock
 from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource, TypedContact, folded
 from zegelpost.model.department import Department, Membership
@@ -23,43 +20,14 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import ContactId, DepartmentId, new_identifier
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Recipient
-from zegelpost.model.refusals import ContactExists, DepartmentNotFound, FormRefused, TooManyContacts
+from zegelpost.model.refusals import ContactExists, DepartmentNotFound, FormRefused, NotFound, TooManyContacts
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
-from zegelpost.services.access import StaffActor, is_contacts_owner, own_contact
+from zegelpost.services.access import StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.overseeing import MINE
 from zegelpost.services.recording import record
 
-PAGE: Final = 50
-MOST_SUGGESTED: Final = 10
-# The most recently changed ones of all books that someone can see; a full book of their own and that of a department fit.
-MOST_OPENED: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContactOverview:
-    """A contact as its owners see it."""
-
-    id: ContactId
-    card: Card
-    department_id: DepartmentId | None
-    department_name: str
-    source: ContactSource
-    number_worked_at: datetime | None
-    created_at: datetime
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ContactPage:
-    items: Sequence[ContactOverview]
-    number: int
-    total_count: int
-
-    @property
-    def last(self) -> int:
-        return max(1, -(-self.total_count // PAGE))
+MOST_EXPORTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,59 +45,6 @@ class KeepingContacts:
         self._policy = policy
         self._clock = clock
 
-    async def contacts(
-        self, actor: StaffActor, *, letters: str = "", book: str = "", page: int = 1, count: int = PAGE
-    ) -> ContactPage:
-        """By name. `letters` narrows to who has them, `book` to `MINE` or to a department by its identifier."""
-        found = matching(await self.everyone(actor, book=book), letters)
-        found.sort(key=lambda contact: (folded(contact.card.name), contact.id))
-        return ContactPage(found[(page - 1) * count : page * count], page, len(found))
-
-    async def suggest(self, actor: StaffActor, letters: str) -> list[ContactOverview]:
-        """At most `MOST_SUGGESTED`: first whose name begins so, then whose number worked last; one address once."""
-        if not letters.strip():
-            return []
-        start = folded(letters.strip())
-        found = matching(await self.everyone(actor), letters)
-        found.sort(key=lambda contact: folded(contact.card.name))
-        found.sort(key=lambda contact: contact.number_worked_at.timestamp() if contact.number_worked_at else 0.0, reverse=True)
-        found.sort(key=lambda contact: not folded(contact.card.name).startswith(start))
-        once: dict[object, ContactOverview] = {}
-        for contact in found:
-            once.setdefault((contact.card.email.comparable, contact.card.mobile), contact)
-        return list(once.values())[:MOST_SUGGESTED]
-
-    async def known(self, actor: StaffActor, emails: Sequence[str]) -> list[ContactOverview]:
-        """Per address that is in a book the contact to use: whose number worked last, else the one that changed last."""
-        wanted = {email.strip().lower() for email in emails}
-        best: dict[str, ContactOverview] = {}
-        for contact in await self.everyone(actor):  # the latest change first
-            address = contact.card.email.comparable
-            if address not in wanted:
-                continue
-            known = best.setdefault(address, contact)
-            worked, before = contact.number_worked_at, known.number_worked_at
-            if worked is not None and (before is None or worked > before):
-                best[address] = contact
-        return list(best.values())
-
-    async def everyone(self, actor: StaffActor, *, book: str = "") -> list[ContactOverview]:
-        """All that this person can see, opened, in no order."""
-        query = _rows().where(is_contacts_owner(actor)).order_by(Contact.changed_at.desc(), Contact.id).limit(MOST_OPENED)
-        if book:
-            query = query.where(Contact.department_id.is_(None) if book == MINE else Contact.department_id == book)
-        async with self._database.reading() as session:
-            rows = (await session.execute(query)).all()
-        cards = await asyncio.to_thread(self._keys.cards, [(row.id, row.sealed_card) for row in rows])
-        return [_overview(actor, row, card) for row, card in zip(rows, cards, strict=True)]
-
-    async def contact(self, actor: StaffActor, contact_id: str) -> ContactOverview:
-        """One contact. Raises `NotFound`."""
-        async with self._database.reading() as session:
-            contact = await own_contact(session, actor, contact_id)
-            row = (await session.execute(_rows().where(Contact.id == contact.id))).one()
-        return _overview(actor, row, self._keys.card(row.id, row.sealed_card))
-
     async def add(self, actor: StaffActor, typed: TypedContact, department_id: str = "") -> ContactId:
         """Raises `FormRefused` for what is wrong, also for an address that the book has, and `TooManyContacts`."""
         card = Card.parse(typed, self._policy)
@@ -143,13 +58,20 @@ class KeepingContacts:
             record(session, EventTag.CONTACT_ADDED, actor.subject(), contact.created_at, contact=contact.id, department=book)
         return contact.id
 
-    async def change(self, actor: StaffActor, contact_id: str, typed: TypedContact, department_id: str) -> None:
-        """Replace what is known, or move it to another book. Raises `NotFound`, and the same as `add`."""
+    async def change(self, actor: StaffActor, contact_id: str, typed: TypedContact, department_id: str) -> ContactId:
+        """Replace what is known, or move it to another book. Raises `NotFound`, and the same as `add`.
+
+        What an address book lists is not changed: an own version of it is made, and stands in front of it from then on.
+        """
         card = Card.parse(typed, self._policy)
         book = book_of(actor, department_id)
         async with self._database.work() as session:
             await lock_book(session, actor, book)
-            contact = await own_contact(session, actor, contact_id)
+            try:
+                contact = await own_contact(session, actor, contact_id)
+            except NotFound:
+                listed = await own_listed(session, actor, contact_id)
+                return await self._correct(session, actor, listed, book, card)
             same = await self.find(session, actor, book, card)
             if same is not None and same.id != contact.id:
                 raise FormRefused({"email": ContactExists()})
@@ -159,6 +81,42 @@ class KeepingContacts:
                 contact.owner_id = None if book else actor.user.id
             self.write(contact, card)
             record(session, EventTag.CONTACT_CHANGED, actor.subject(), contact.changed_at, contact=contact.id, department=book)
+        return contact.id
+
+    async def _correct(
+        self, session: AsyncSession, actor: StaffActor, listed: ListedContact, book: DepartmentId | None, card: Card
+    ) -> ContactId:
+        if await self.find(session, actor, book, card) is not None:
+            raise FormRefused({"email": ContactExists()})
+        await require_room(session, actor, book)
+        contact = self.write_new(session, actor, book, card, ContactSource.CORRECTED)
+        contact.corrects_index = listed.email_index
+        record(session, EventTag.CONTACT_ADDED, actor.subject(), contact.created_at, contact=contact.id, department=book)
+        return contact.id
+
+    async def reset(self, actor: StaffActor, contact_id: str) -> ContactId:
+        """Take away one's own version, so that what an address book lists shows again. Returns which that is.
+
+        Raises `NotFound`, also when nothing is listed under that address: then nothing would be left.
+        """
+        async with self._database.work() as session:
+            contact = await own_contact(session, actor, contact_id)
+            if contact.owner_id is None:
+                # A department's book is everyone's; what one of them sees listed is not.
+                raise NotFound
+            index = contact.corrects_index or contact.email_index
+            listed_id = await session.scalar(
+                select(ListedContact.id)
+                .join(AddressFeed, AddressFeed.id == ListedContact.feed_id)
+                .where(is_feeds_reader(actor), ListedContact.email_index == index)
+                .order_by(AddressFeed.owner_id.is_(None), ListedContact.number_index.is_(None), ListedContact.changed_at.desc())
+                .limit(1)
+            )
+            if listed_id is None:
+                raise NotFound
+            await session.delete(contact)
+            record(session, EventTag.CONTACT_REMOVED, actor.subject(), self._clock(), contact=contact.id, department=None)
+        return listed_id
 
     async def delete(self, actor: StaffActor, contact_id: str) -> None:
         """Raises `NotFound`. What was sent to them stays."""
@@ -205,8 +163,20 @@ class KeepingContacts:
         record(session, tag, actor.subject(), contact.changed_at, contact=contact.id, department=book)
 
     async def export(self, actor: StaffActor, file_format: str) -> list[Card]:
-        """All cards that this person can see, by name, to be taken out in a file; that they were is recorded."""
-        cards = [contact.card for contact in await self.everyone(actor)]
+        """All cards that are kept here and this person can see, by name, to be taken out in a file; that they were is recorded.
+
+        What is listed is not theirs to take out.
+        """
+        async with self._database.reading() as session:
+            rows = (
+                await session.execute(
+                    select(Contact.id, Contact.sealed_card)
+                    .where(is_contacts_owner(actor))
+                    .order_by(Contact.changed_at.desc(), Contact.id)
+                    .limit(MOST_EXPORTED)
+                )
+            ).all()
+        cards = await asyncio.to_thread(self._keys.cards, [(row.id, row.sealed_card) for row in rows])
         async with self._database.work() as session:
             record(session, EventTag.CONTACTS_EXPORTED, actor.subject(), self._clock(), count=len(cards), format=file_format)
         return sorted(cards, key=lambda card: folded(card.name))
@@ -275,6 +245,18 @@ async def number_worked(session: AsyncSession, transfer: Transfer, recipient: Re
         .values(number_worked_at=now)
         .execution_options(synchronize_session=False)
     )
+    # In the organisation's list it would tell everyone who writes to whom.
+    own_feed = select(AddressFeed.id).where(AddressFeed.owner_id == transfer.sender_id).scalar_subquery()
+    await session.execute(
+        update(ListedContact)
+        .where(
+            ListedContact.feed_id == own_feed,
+            ListedContact.email_index == recipient.email_index,
+            ListedContact.number_index == recipient.number_index,
+        )
+        .values(number_worked_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def book_of(actor: StaffActor, department_id: str) -> DepartmentId | None:
@@ -303,46 +285,3 @@ async def require_room(session: AsyncSession, actor: StaffActor, book: Departmen
     count = await session.scalar(select(func.count()).select_from(Contact).where(is_in_book(actor, book)))
     if (count or 0) >= MOST_CONTACTS:
         raise TooManyContacts(limit=MOST_CONTACTS)
-
-
-def matching(contacts: Iterable[ContactOverview], letters: str) -> list[ContactOverview]:
-    """Those in whose name, organisation or address each of the words occurs, or in whose number the digits.
-
-    Capitals and marks on letters make no difference.
-    """
-    words = folded(letters).split()
-    return [contact for contact in contacts if not words or _has(contact.card, words)]
-
-
-def _has(card: Card, words: Sequence[str]) -> bool:
-    text = folded(f"{card.name}\n{card.organisation}\n{card.email}")
-    if all(word in text for word in words):
-        return True
-    digits = "".join(filter(str.isdigit, "".join(words)))
-    return len(digits) > 3 and card.mobile is not None and digits.removeprefix("0") in card.mobile.e164  # noqa: PLR2004
-
-
-def _overview(actor: StaffActor, row: Any, card: Card) -> ContactOverview:
-    return ContactOverview(
-        id=row.id,
-        card=card,
-        department_id=row.department_id,
-        department_name=actor.departments[row.department_id].name if row.department_id else "",
-        source=row.source,
-        number_worked_at=row.number_worked_at,
-        created_at=row.created_at,
-        changed_at=row.changed_at,
-    )
-
-
-def _rows() -> Select[*tuple[Any, ...]]:
-    """Columns instead of objects: opening thousands for one keystroke is not slowed down by what is never changed."""
-    return select(
-        Contact.id,
-        Contact.sealed_card,
-        Contact.department_id,
-        Contact.source,
-        Contact.number_worked_at,
-        Contact.created_at,
-        Contact.changed_at,
-    )

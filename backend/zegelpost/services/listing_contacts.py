@@ -255,6 +255,7 @@ def listed_rows() -> Any:
         ListedContact.feed_id,
         ListedContact.sealed_card,
         ListedContact.email_index,
+        ListedContact.number_index,
         ListedContact.number_worked_at,
         ListedContact.changed_at,
     )

@@ -7,7 +7,7 @@ read twice changes nothing the second time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,11 +54,10 @@ _OF_THE_PROVIDER: Final = frozenset({FeedTrouble.CREDENTIALS, FeedTrouble.CERTIF
 
 @dataclass(frozen=True, slots=True)
 class AddressBooks:
-    """What this installation reads. `uploaded` makes one of a file that an administrator hands in."""
+    """What this installation reads: Exchange, a file, or both; and how long it waits between two readings."""
 
     exchange: AddressBook | None
     file: AddressBook | None
-    uploaded: Callable[[bytes], AddressBook]
     every: timedelta
 
     def by_place(self) -> Mapping[str, AddressBook]:
@@ -288,6 +287,8 @@ class Syncing:
             feed.generation += 1
             feed.is_whole_pass = True
             feed.kind = book.kind
+            # What the pass before this one would have taken away is no longer the question.
+            feed.trouble = feed.trouble_since = None
         feed.sealed_cursor = self._keys.seal_cursor(page.cursor, feed.id)
         await session.flush()
         changed = await self._listing.keep(session, feed, prepared)

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zegelpost.model import refusals as r
-from zegelpost.model.contact import TypedContact
+from zegelpost.model.contact import ContactSource, TypedContact
 from zegelpost.services.access import StaffActor
-from zegelpost.services.keeping_contacts import ContactOverview
+from zegelpost.services.finding_contacts import ContactOverview
 from zegelpost.web.api_handlers import as_json, parsed, queried, signed_in
 from zegelpost.web.api_models import Input, View
 from zegelpost.web.openapi import PREFIX, Answer, Operation
@@ -61,6 +61,10 @@ class ContactView(View):
     mobile: str | None
     department_id: str | None
     number_worked_at: Annotated[datetime | None, Field(description="When a code sent to this number came back right.")]
+    source: Annotated[
+        ContactSource, Field(description="`exchange` and `directory` are listed by others: the number is a proposal.")
+    ]
+    changed_at: Annotated[datetime, Field(description="When it last changed, by the account of where it came from.")]
 
     @classmethod
     def of(cls, contact: ContactOverview) -> ContactView:
@@ -72,6 +76,8 @@ class ContactView(View):
             mobile=contact.card.mobile.e164 if contact.card.mobile else None,
             department_id=contact.department_id or None,
             number_worked_at=contact.number_worked_at,
+            source=contact.source,
+            changed_at=contact.changed_at,
         )
 
 
@@ -136,7 +142,7 @@ def contact_operations() -> list[Operation]:
             method="PATCH",
             path=one,
             name="change_contact",
-            summary="Change a contact.",
+            summary="Change a contact. Of one that is listed an own version is made, with another identifier.",
             handler=signed_in(_change),
             body=ContactChange,
             answers=[Answer(description="The contact as it is now.", models=[ContactView])],
@@ -159,13 +165,13 @@ async def _create(request: Request, actor: StaffActor) -> Response:
     keeping = request.app.state.services.keeping_contacts
     typed = TypedContact(wanted.name, wanted.organisation, wanted.email, wanted.mobile or "")
     contact_id = await keeping.add(actor, typed, wanted.department_id or "")
-    view = ContactView.of(await keeping.contact(actor, contact_id))
+    view = ContactView.of(await request.app.state.services.finding_contacts.contact(actor, contact_id))
     return as_json(view, 201, {"Location": f"{PREFIX}/contacts/{contact_id}"})
 
 
 async def _look_up(request: Request, actor: StaffActor) -> Response:
     wanted = await parsed(request, LookupInput)
-    found = await request.app.state.services.keeping_contacts.known(actor, wanted.emails)
+    found = await request.app.state.services.finding_contacts.known(actor, wanted.emails)
     return as_json(LookupView(contacts=[ContactView.of(each) for each in found]))
 
 
@@ -174,22 +180,22 @@ async def _list(request: Request, actor: StaffActor) -> Response:
     book = wanted.department_id or ""
     if book and book not in actor.departments:
         raise r.DepartmentNotFound
-    keeping = request.app.state.services.keeping_contacts
-    found = await keeping.contacts(actor, letters=wanted.q, book=book, page=wanted.page, count=_PAGE)
+    finding = request.app.state.services.finding_contacts
+    found = await finding.contacts(actor, letters=wanted.q, book=book, page=wanted.page, count=_PAGE)
     items = [ContactView.of(each) for each in found.items]
     page_count = max(1, -(-found.total_count // _PAGE))
     return as_json(ContactsView(items=items, page=found.number, page_count=page_count, total_count=found.total_count))
 
 
 async def _get(request: Request, actor: StaffActor) -> Response:
-    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    contact = await request.app.state.services.finding_contacts.contact(actor, request.path_params["contact_id"])
     return as_json(ContactView.of(contact))
 
 
 async def _change(request: Request, actor: StaffActor) -> Response:
     wanted = await parsed(request, ContactChange)
-    keeping = request.app.state.services.keeping_contacts
-    known: ContactOverview = await keeping.contact(actor, request.path_params["contact_id"])
+    services = request.app.state.services
+    known: ContactOverview = await services.finding_contacts.contact(actor, request.path_params["contact_id"])
     mobile = known.card.mobile.e164 if known.card.mobile else ""
     typed = TypedContact(
         name=known.card.name if wanted.name is None else wanted.name,
@@ -198,8 +204,8 @@ async def _change(request: Request, actor: StaffActor) -> Response:
         mobile=mobile if wanted.mobile is None else wanted.mobile,
     )
     department_id = (known.department_id or "") if wanted.department_id is None else wanted.department_id
-    await keeping.change(actor, known.id, typed, department_id)
-    return await _get(request, actor)
+    contact_id = await services.keeping_contacts.change(actor, known.id, typed, department_id)
+    return as_json(ContactView.of(await services.finding_contacts.contact(actor, contact_id)))
 
 
 async def _delete(request: Request, actor: StaffActor) -> Response:

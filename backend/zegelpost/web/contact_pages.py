@@ -9,12 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.contact import TypedContact
+from zegelpost.model.contact import ContactSource, TypedContact
 from zegelpost.model.refusals import FormRefused, TooManyContacts
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient
 from zegelpost.services.exporting_contacts import contacts_csv, contacts_vcard
-from zegelpost.services.keeping_contacts import ContactOverview, ToKeep
+from zegelpost.services.finding_contacts import ContactOverview
+from zegelpost.services.keeping_contacts import ToKeep
 from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import disposition
 from zegelpost.web.errors import ANSWERS
@@ -24,8 +25,12 @@ from zegelpost.web.rendering import Formats
 from zegelpost.web.translation import translatable
 
 MOST_FOUND: Final = 100
-_DONE: Final = frozenset({"added", "changed", "removed"})
+_DONE: Final = frozenset({"added", "changed", "removed", "reset"})
 _WORKED: Final = translatable("Number worked on %(day)s")
+_PROPOSED: Final = {
+    ContactSource.EXCHANGE: translatable("From your contacts in Exchange, as it was on %(day)s. Check the number."),
+    ContactSource.DIRECTORY: translatable("From the organisation's list, as it was on %(day)s. Check the number."),
+}
 
 
 async def contacts(request: Request, actor: StaffActor) -> Response:
@@ -33,22 +38,22 @@ async def contacts(request: Request, actor: StaffActor) -> Response:
     text = request.query_params.get("page", "1")
     number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
     book = _book(actor, request.query_params.get("book", ""))
-    found = await request.app.state.services.keeping_contacts.contacts(actor, book=book, page=number)
+    found = await request.app.state.services.finding_contacts.contacts(actor, book=book, page=number)
     done = request.query_params.get("done", "")
-    return _list(request, actor, found, book=book, done=done if done in _DONE else "")
+    return await _list(request, actor, found, book=book, done=done if done in _DONE else "")
 
 
 async def find(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
     letters, book = form.get("letters", ""), _book(actor, form.get("book", ""))
-    found = await request.app.state.services.keeping_contacts.contacts(actor, letters=letters, book=book, count=MOST_FOUND)
-    return _list(request, actor, found, book=book, letters=letters, is_search=True)
+    found = await request.app.state.services.finding_contacts.contacts(actor, letters=letters, book=book, count=MOST_FOUND)
+    return await _list(request, actor, found, book=book, letters=letters, is_search=True)
 
 
 def _book(actor: StaffActor, typed: str) -> str:
     return typed if typed == MINE or typed in actor.departments else ""
 
 
-def _list(request: Request, actor: StaffActor, found: Any, **context: object) -> Response:
+async def _list(request: Request, actor: StaffActor, found: Any, **context: object) -> Response:
     context = {"letters": "", "is_search": False, "done": "", **context}
     return page(
         request,
@@ -57,6 +62,7 @@ def _list(request: Request, actor: StaffActor, found: Any, **context: object) ->
         current_page="contacts",
         page=found,
         most=MOST_FOUND,
+        has_own_book=await request.app.state.services.overseeing_address_books.own(actor) is not None,
         most_recipients=request.app.state.services.policy.most_recipients,
         language_href="/contacts",
         **context,
@@ -65,16 +71,17 @@ def _list(request: Request, actor: StaffActor, found: Any, **context: object) ->
 
 async def suggest(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
     """What fits what is being typed at a recipient, for the page's own script."""
-    found = await request.app.state.services.keeping_contacts.suggest(actor, form.get("letters", ""))
+    found = await request.app.state.services.finding_contacts.suggest(actor, form.get("letters", ""))
     return JSONResponse({"contacts": [_suggestion(request, contact) for contact in found]})
 
 
 def _suggestion(request: Request, contact: ContactOverview) -> dict[str, str]:
-    worked = ""
+    translator, formats = request.app.state.services.translators[request.state.language], Formats(request.state.language)
+    card, worked, proposed = contact.card, "", ""
     if contact.number_worked_at is not None:
-        translator = request.app.state.services.translators[request.state.language]
-        worked = translator.gettext(_WORKED) % {"day": Formats(request.state.language).day(contact.number_worked_at)}
-    card = contact.card
+        worked = translator.gettext(_WORKED) % {"day": formats.day(contact.number_worked_at)}
+    elif contact.is_listed and card.mobile is not None:
+        proposed = translator.gettext(_PROPOSED[contact.source]) % {"day": formats.day(contact.changed_at)}
     return {
         "name": card.name,
         "organisation": card.organisation,
@@ -82,6 +89,7 @@ def _suggestion(request: Request, contact: ContactOverview) -> dict[str, str]:
         "mobile": card.mobile.e164 if card.mobile else "",
         "book": contact.department_name,
         "worked": worked,
+        "proposed": proposed,
     }
 
 
@@ -89,9 +97,18 @@ def _suggestion(request: Request, contact: ContactOverview) -> dict[str, str]:
 
 
 async def contact_page(request: Request, actor: StaffActor) -> Response:
-    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    finding = request.app.state.services.finding_contacts
+    contact = await finding.contact(actor, request.path_params["contact_id"])
     done = request.query_params.get("done", "")
-    return page(request, "contact.html", actor, current_page="contacts", contact=contact, done=done if done in _DONE else "")
+    return page(
+        request,
+        "contact.html",
+        actor,
+        current_page="contacts",
+        contact=contact,
+        listed=None if contact.is_listed else await finding.listed_version(actor, contact.id),
+        done=done if done in _DONE else "",
+    )
 
 
 async def new_contact(request: Request, actor: StaffActor) -> Response:
@@ -141,7 +158,7 @@ async def add_contact(request: Request, actor: StaffActor, form: Mapping[str, st
 
 
 async def edit_contact(request: Request, actor: StaffActor) -> Response:
-    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    contact = await request.app.state.services.finding_contacts.contact(actor, request.path_params["contact_id"])
     card = contact.card
     typed = TypedContact(card.name, card.organisation, str(card.email), card.mobile.e164 if card.mobile else "")
     return _form(request, actor, typed, book=contact.department_id or "", contact_id=contact.id)
@@ -150,24 +167,29 @@ async def edit_contact(request: Request, actor: StaffActor) -> Response:
 async def change_contact(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
     contact_id, typed, book = request.path_params["contact_id"], _typed(form), form.get("department_id", "")
     try:
-        await request.app.state.services.keeping_contacts.change(actor, contact_id, typed, book)
+        changed_id = await request.app.state.services.keeping_contacts.change(actor, contact_id, typed, book)
     except FormRefused as refused:
         errors = sentences(request, refused)
         return _form(request, actor, typed, book=book, contact_id=contact_id, errors=errors, status=422)
     except TooManyContacts as refusal:
         status = ANSWERS[type(refusal)].status
         return _form(request, actor, typed, book=book, contact_id=contact_id, error=spoken(request, refusal), status=status)
-    return RedirectResponse(f"/contacts/{contact_id}?done=changed", 303)
+    return RedirectResponse(f"/contacts/{changed_id}?done=changed", 303)
 
 
 async def confirm_remove(request: Request, actor: StaffActor) -> Response:
-    contact = await request.app.state.services.keeping_contacts.contact(actor, request.path_params["contact_id"])
+    contact = await request.app.state.services.finding_contacts.contact(actor, request.path_params["contact_id"])
     return page(request, "contact_remove.html", actor, current_page="contacts", contact=contact)
 
 
 async def remove_contact(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
     await request.app.state.services.keeping_contacts.delete(actor, request.path_params["contact_id"])
     return RedirectResponse("/contacts?done=removed", 303)
+
+
+async def reset_contact(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
+    listed_id = await request.app.state.services.keeping_contacts.reset(actor, request.path_params["contact_id"])
+    return RedirectResponse(f"/contacts/{listed_id}?done=reset", 303)
 
 
 # Files
@@ -192,8 +214,8 @@ def _file(content: bytes, name: str, media_type: str) -> Response:
 
 async def typed_recipients(request: Request, actor: StaffActor, contact_ids: Sequence[str]) -> list[TypedRecipient]:
     """The rows of a send form for contacts that were picked. Raises `NotFound`."""
-    keeping, most = request.app.state.services.keeping_contacts, request.app.state.services.policy.most_recipients
-    cards = [(await keeping.contact(actor, contact_id)).card for contact_id in contact_ids[:most]]
+    finding, most = request.app.state.services.finding_contacts, request.app.state.services.policy.most_recipients
+    cards = [(await finding.contact(actor, contact_id)).card for contact_id in contact_ids[:most]]
     return [TypedRecipient(card.name, str(card.email), card.mobile.e164 if card.mobile else "") for card in cards]
 
 
@@ -221,4 +243,5 @@ def routes() -> list[Route]:
         Route(f"{one}/edit", staff_form(change_contact), methods=post),
         Route(f"{one}/remove", signed_in(confirm_remove), methods=get),
         Route(f"{one}/remove", staff_form(remove_contact), methods=post),
+        Route(f"{one}/reset", staff_form(reset_contact), methods=post),
     ]

@@ -256,6 +256,7 @@ async def _check(request: Request, actor: StaffActor, error: str) -> Response:
     if overview.state != TransferState.DRAFT:
         return RedirectResponse(f"/transfers/{overview.id}", 303)
     name = overview.recipients[0].person.name if overview.recipients else ""
+    by_number = [(str(each.person.email), each.person.mobile) for each in overview.recipients if each.person.mobile]
     return _page(
         request,
         "transfer_check.html",
@@ -264,6 +265,7 @@ async def _check(request: Request, actor: StaffActor, error: str) -> Response:
         current_page="new",
         transfer=overview,
         preview=fill_in(overview.text, name) if overview.text else None,
+        proposed=await services.finding_contacts.proposed(actor, by_number),
         policy=services.policy,
         error=error,
         language_href=f"/transfers/{overview.id}/check",

@@ -12,6 +12,8 @@ interface Contact {
   readonly book: string
   /** That a code reached this number, and when; in words. */
   readonly worked: string
+  /** From which address book of others the number is, and of when; in words. Empty for what is kept here. */
+  readonly proposed: string
 }
 
 /** What the page says. `{count}` and `{name}` stand for what they say. */
@@ -111,10 +113,11 @@ export class Suggestions {
     const rest = document.createElement('span')
     rest.textContent = [contact.organisation, contact.email, contact.mobile, contact.book].filter(Boolean).join(', ')
     option.append(name, ' ', rest)
-    if (contact.worked) {
-      const worked = document.createElement('span')
-      worked.textContent = contact.worked
-      option.append(' ', worked)
+    const known = contact.worked || contact.proposed
+    if (known) {
+      const about = document.createElement('span')
+      about.textContent = known
+      option.append(' ', about)
     }
     return option
   }
@@ -162,7 +165,7 @@ export class Suggestions {
     this.close()
     if (!contact) return
     this.choose(contact)
-    this.live.textContent = this.source.words.filled.replace('{name}', contact.name)
+    this.live.textContent = [this.source.words.filled.replace('{name}', contact.name), contact.proposed].filter(Boolean).join(' ')
   }
 
   private close(): void {
