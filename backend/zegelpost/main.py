@@ -72,8 +72,8 @@ from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
-    address_book_pages,
     addin_pages,
+    address_book_pages,
     contact_import_pages,
     contact_pages,
     demo,

@@ -24,8 +24,13 @@ from zegelpost.main import Services, build_app, build_services
 from zegelpost.model.address_book import ListedContact
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import Recipient
+from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer
 from zegelpost.ports import AddressBook
+from zegelpost.services.access import StaffActor
+from zegelpost.services.keeping_contacts import number_worked
 from zegelpost.services.syncing import AddressBooks, ReadFeed
 from zegelpost.settings import Settings
 
@@ -258,10 +263,7 @@ async def test_switched_off_while_it_is_read_nothing_is_kept(world: World, anna_
     assert await world.listed(ANNA) == []
 
 
-async def actor_of(world: World, email: str) -> object:
-    from zegelpost.model.secret import SecretToken
-    from zegelpost.services.access import StaffActor
-
+async def actor_of(world: World, email: str) -> StaffActor:
     async with world.services.database.reading() as session:
         user = (await session.scalars(select(StaffUser).where(StaffUser.email == email))).one()
     return StaffActor(user, SecretToken.generate())
@@ -348,16 +350,11 @@ async def test_read_now_makes_it_due(world: World, anna_portal: Portal, chris_po
 
 
 async def test_a_number_that_worked_is_remembered_of_ones_own_book_alone(world: World) -> None:
-    from zegelpost.model.transfer import Transfer
-    from zegelpost.services.keeping_contacts import number_worked
-
     world.put(ROSA)
     world.put(ROSA, owner=BRAM)
     world.put_user(ROSA)
     await world.read()
     keys = world.services.keeping_keys
-    from zegelpost.model.recipient import Recipient
-
     recipient = Recipient(email_index=keys.index("email", "rosa@zorg.example"), number_index=keys.index("number", "+31612345678"))
     transfer = Transfer(sender_id=await world.user_id(ANNA))
     async with world.services.database.work() as session:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -269,5 +269,5 @@ def _require_administrator(actor: StaffActor) -> None:
         raise NotFound
 
 
-async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
+async def _count(session: AsyncSession, *which: SQLColumnExpression[bool]) -> int:
     return await session.scalar(select(func.count()).select_from(AddressFeed).where(*which)) or 0
