@@ -14,6 +14,7 @@ from tests.benchmarks.busy import busy_hour, one_report, sent_transfer
 from tests.benchmarks.measuring import PeakMemory, Series
 from tests.benchmarks.sending import sent_a_second
 from tests.benchmarks.servers import Nginx, NodeTus, Server, Zegelpost
+from tests.benchmarks.syncing import kept_a_second
 
 MEBIBYTE = 1024**2
 GIBIBYTE = 1024**3
@@ -178,6 +179,14 @@ def main() -> None:
             for kind, processes in (("sqlite", 1), ("postgresql", 1), ("postgresql", 2)):
                 rate = sent_a_second(kind, count, processes)
                 print(f"sending to 5 recipients with 5 documents, {kind}, {processes} process(es): {rate:.0f} a second")
+            for kind in ("sqlite", "postgresql"):
+                people = 5_000 if arguments.quick else 100_000
+                kept = kept_a_second(kind, people)
+                print(
+                    f"address book of {people} contacts, {kind}: first pass {kept.first_seconds:.0f} s"
+                    f" ({kept.first_rate:.0f} a second), 1% changed {kept.change_seconds:.2f} s,"
+                    f" nothing changed {kept.idle_seconds:.3f} s, found in {kept.find_seconds * 1000:.0f} ms"
+                )
         finally:
             for server in servers:
                 server.group.stop()

@@ -88,6 +88,11 @@ class OverseeingAddressBooks:
 
     # For everyone
 
+    @property
+    def has_lists(self) -> bool:
+        """Whether there is a list of the organisation to search in."""
+        return bool(self._books.by_place())
+
     async def own(self, actor: StaffActor) -> OwnBook | None:
         """Nothing where no books of people are read."""
         if self._books.of_people is None:
