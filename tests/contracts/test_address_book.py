@@ -31,7 +31,8 @@ from tests.contracts.address_book_stages import (
 )
 from tests.stand_ins.ews_server import Card as EwsCard
 from tests.stand_ins.ews_server import EwsTrouble
-from tests.stand_ins.graph_api import Misbehaviour
+from tests.stand_ins.graph_api import Misbehaviour, graph_api
+from tests.stand_ins.tls import trusted
 
 from zegelpost.adapters.address_book_csv import CsvAddressBook
 from zegelpost.adapters.address_book_ews import EwsAddressBook
@@ -465,6 +466,18 @@ async def test_an_endless_answer_is_given_up(stage: Stage, monkeypatch: pytest.M
     stage.api.misbehave(Misbehaviour(200, body=b" " * 100_000))
     with pytest.raises(AddressBookError, match="too large"):
         await stage.book.read(None, None)
+
+
+async def test_exchange_of_our_own_without_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with trusted(tmp_path) as context, graph_api(context) as other:
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        host = other.url.removeprefix("https://")
+        book = EwsAddressBook(f"ews://user:s3cret-word@{host}/EWS/Exchange.asmx?auth=basic", timeout_seconds=2)
+        with pytest.raises(AddressBookError) as caught:
+            await book.read(ANNA, None)
+    assert caught.value.trouble == FeedTrouble.CERTIFICATE
+    assert "s3cret" not in said(caught.value)
+    assert other.requests == []
 
 
 @of("graph-directory")

@@ -344,6 +344,36 @@ async def test_a_revoked_secret_is_told_and_the_contacts_stay(world: World) -> N
     assert await world.listed(ANNA) == shown(ROSA)
 
 
+async def test_a_certificate_that_is_wrong_for_a_while_loses_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for person in crowd(60):
+        world.put_user(person)
+    await world.read()
+    world.put_user(ROSA)
+    with monkeypatch.context() as patch:
+        patch.delenv("REQUESTS_CA_BUNDLE")
+        await world.later()
+        assert (await world.feed()).trouble == FeedTrouble.CERTIFICATE
+        assert await world.listed() == shown(*crowd(60))
+    await world.later()
+    assert (await world.feed()).trouble is None
+    assert await world.listed() == shown(*crowd(60), ROSA)
+
+
+async def test_a_service_that_is_down_and_comes_back_loses_nobody(world: World) -> None:
+    for person in crowd(60):
+        world.put_user(person)
+    await world.read()
+    world.put_user(ROSA)
+    for how in (Misbehaviour(503), Misbehaviour(), Misbehaviour(is_half=True)):
+        world.api.misbehave(how)
+        await world.services.syncing.ask_now()
+        await world.read()
+        assert (await world.feed()).trouble is not None
+        assert len(await world.listed()) == 60
+    await world.later()
+    assert await world.listed() == shown(*crowd(60), ROSA)
+
+
 async def test_a_refused_secret_is_offered_once_in_a_round(world: World) -> None:
     """Whoever offers it a thousand times is locked out."""
     await world.services.syncing.open_feeds()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NewType
@@ -126,14 +126,13 @@ class ListedCard:
         return list(cards.values())
 
     def to_json(self) -> str:
-        return json.dumps({"card": json.loads(self.card.to_json())} | {k: v for k, v in asdict(self).items() if k != "card"})
+        return json.dumps([self.card.to_json(), self.number_problem, self.typed_number])
 
     @classmethod
     def from_json(cls, text: str) -> ListedCard:
         """Read back what `to_json` wrote."""
-        fields = json.loads(text)
-        problem = NumberProblem(fields["number_problem"]) if fields["number_problem"] else None
-        return cls(Card.from_json(json.dumps(fields["card"])), problem, fields["typed_number"])
+        card, problem, typed_number = json.loads(text)
+        return cls(Card.from_json(card), NumberProblem(problem) if problem else None, typed_number)
 
 
 def _line(text: str, longest: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -120,7 +120,8 @@ class Card:
         return Card(self.name, self.organisation or known.organisation, self.email, self.mobile or known.mobile)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"email": str(self.email), "mobile": self.mobile and self.mobile.e164})
+        mobile = self.mobile.e164 if self.mobile else None
+        return json.dumps({"name": self.name, "organisation": self.organisation, "email": str(self.email), "mobile": mobile})
 
     @classmethod
     def from_json(cls, text: str) -> Card:

@@ -89,8 +89,9 @@ class ListingContacts:
         digests = dict(zip(entries, self._entry_digests(feed.id, entries), strict=True))
         folders = sorted({entry.folder for entry in entries.values()} | set(page.removed_folders))
         folder_digests = dict(zip(folders, self._keys.indexes((f"feed/{feed.id}/folder", each) for each in folders), strict=True))
+        known: dict[str, bytes] = {}
         rows = [
-            self._row(feed, card, digests[entry.key], folder_digests[entry.folder], min(entry.changed_at or now, now))
+            self._row(feed, card, known, digests[entry.key], folder_digests[entry.folder], min(entry.changed_at or now, now))
             for entry in entries.values()
             for card in ListedCard.all_of(entry, self._policy)
         ]
@@ -104,7 +105,9 @@ class ListingContacts:
     def _entry_digests(self, feed_id: FeedId, keys: Iterable[EntryKey]) -> list[bytes]:
         return self._keys.indexes((f"feed/{feed_id}/entry", key) for key in keys)
 
-    def _row(self, feed: AddressFeed, card: ListedCard, entry: bytes, folder: bytes, changed_at: datetime) -> _Row:
+    def _row(
+        self, feed: AddressFeed, card: ListedCard, known: dict[str, bytes], entry: bytes, folder: bytes, changed_at: datetime
+    ) -> _Row:
         mobile = card.card.mobile
         email, content, *more = self._keys.indexes(
             [
@@ -122,12 +125,16 @@ class ListingContacts:
             card=card,
             changed_at=changed_at,
             # Books of people are small enough to open whole.
-            beginnings=self.beginnings(words_of(card.card)) if feed.owner_id is None else (),
+            beginnings=self._beginnings(words_of(card.card), known) if feed.owner_id is None else (),
         )
 
-    def beginnings(self, words: Iterable[str]) -> list[bytes]:
+    def _beginnings(self, words: Iterable[str], known: dict[str, bytes]) -> list[bytes]:
+        """`known` are those of the page so far: most words of an organisation come again and again."""
         starts = dict.fromkeys(word[:length] for word in words for length in _BEGINNINGS if len(word) >= length)
-        return [index[:_BEGINNING_BYTES] for index in self._keys.indexes(("listed-word", start) for start in starts)]
+        new = [start for start in starts if start not in known]
+        indexes = self._keys.indexes(("listed-word", start) for start in new)
+        known |= {start: index[:_BEGINNING_BYTES] for start, index in zip(new, indexes, strict=True)}
+        return [known[start] for start in starts]
 
     # Within a unit of work
 
