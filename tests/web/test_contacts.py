@@ -209,6 +209,7 @@ async def test_found_by_any_part_without_capitals_or_marks(cast: Cast) -> None:
         "mobile": ROSA.number,
         "book": "Klachtenafdeling",
         "worked": "",
+        "proposed": "",
     }
     found = words(await cast.anna.press("/contacts", letters="vries", book="mine"))
     assert "Zoë de Vries" in found
