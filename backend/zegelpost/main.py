@@ -220,7 +220,7 @@ def build_services(
         printers=printers or _printers(),
         keeping_contacts=keeping_contacts,
         importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
-        finding_contacts=FindingContacts(database, keeping_keys, listing, books.exchange, policy, clock),
+        finding_contacts=FindingContacts(database, keeping_keys, listing, books, policy, clock),
         syncing=syncing,
         overseeing_address_books=OverseeingAddressBooks(database, syncing, listing, books, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),

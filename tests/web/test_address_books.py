@@ -214,6 +214,22 @@ async def test_one_address_in_several_books_is_shown_once_with_a_number(world: W
     assert "+31612345678" in text or "+31 6 12345678" in text
 
 
+async def test_what_is_no_longer_connected_is_not_shown(
+    world: World, settings: Settings, policy: Policy, clock: MovableClock
+) -> None:
+    world.put(ROSA)
+    world.put_user(SAM)
+    await world.read()
+    without = build_services(settings, clock=clock, policy=policy)
+    async with browser(build_app(without, has_worker=False)) as client:
+        portal = Portal(client)
+        await portal.sign_in(ANNA)
+        assert "Rosa Visser" not in (await client.get("/contacts")).text
+        assert "Sam Advocaat" not in await found(portal, "advocaat")
+        assert (await portal.press("/contacts/suggestions", letters="rosa")).json() == {"contacts": []}
+    await without.database.close()
+
+
 async def test_the_add_in_finds_whom_the_lists_have(world: World, app: Starlette) -> None:
     world.put_user(ROSA)
     await world.read()

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -25,11 +25,12 @@ from zegelpost.model.identifiers import ContactId, DepartmentId, FeedId
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import NotFound
-from zegelpost.ports import AddressBook, AddressBookError
+from zegelpost.ports import AddressBookError
 from zegelpost.services.access import StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import ListingContacts, listed_rows
 from zegelpost.services.overseeing import MINE
+from zegelpost.services.syncing import AddressBooks
 
 _LOG: Final = structlog.get_logger()
 PAGE: Final = 50
@@ -79,13 +80,15 @@ class FindingContacts:
         database: Database,
         keeping_keys: KeepingKeys,
         listing: ListingContacts,
-        exchange: AddressBook | None,
+        books: AddressBooks,
         policy: Policy,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._listing = listing
+        self._books = books
+        exchange = books.exchange
         # Asked while someone types, where the organisation's list cannot be read whole.
         self._asked = exchange if exchange is not None and not exchange.has_directory else None
         self._policy = policy
@@ -189,7 +192,7 @@ class FindingContacts:
         self, session: AsyncSession, actor: StaffActor, letters: str, emails: Sequence[str]
     ) -> tuple[list[Any], dict[FeedId, ContactSource]]:
         """Rows of their own book in Exchange, all of them, and of the organisation's list whoever may be meant."""
-        feeds = (await session.execute(select(AddressFeed.id, AddressFeed.owner_id).where(is_feeds_reader(actor)))).all()
+        feeds = (await session.execute(select(AddressFeed.id, AddressFeed.owner_id).where(*self._shown(actor)))).all()
         sources = {feed.id: ContactSource.DIRECTORY if feed.owner_id is None else ContactSource.EXCHANGE for feed in feeds}
         own = [feed_id for feed_id, source in sources.items() if source == ContactSource.EXCHANGE]
         others = [feed_id for feed_id, source in sources.items() if source == ContactSource.DIRECTORY]
@@ -204,6 +207,13 @@ class FindingContacts:
             query = listed_rows().where(ListedContact.feed_id.in_(others), ListedContact.email_index.in_(indexes))
             rows += (await session.execute(query)).all()
         return rows, sources
+
+    def _shown(self, actor: StaffActor) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        """Which feeds this person sees: not what was read before, of a service that is no longer connected."""
+        is_connected: ColumnElement[bool] = AddressFeed.place.in_(list(self._books.by_place()))
+        if self._books.of_people is not None:
+            is_connected = or_(is_connected, AddressFeed.owner_id.is_not(None))
+        return is_feeds_reader(actor), is_connected
 
     async def contact(self, actor: StaffActor, contact_id: str) -> ContactOverview:
         """One contact, kept or listed. Raises `NotFound`."""
@@ -225,7 +235,7 @@ class FindingContacts:
             contact = await own_contact(session, actor, contact_id)
             if contact.owner_id is None:
                 return None
-            feeds = (await session.execute(select(AddressFeed.id, AddressFeed.owner_id).where(is_feeds_reader(actor)))).all()
+            feeds = (await session.execute(select(AddressFeed.id, AddressFeed.owner_id).where(*self._shown(actor)))).all()
             sources = {feed.id: ContactSource.DIRECTORY if feed.owner_id is None else ContactSource.EXCHANGE for feed in feeds}
             index = contact.corrects_index or contact.email_index
             query = listed_rows().where(ListedContact.feed_id.in_(list(sources)), ListedContact.email_index == index)
