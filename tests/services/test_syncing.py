@@ -534,6 +534,24 @@ async def test_a_copy_whose_answer_was_lost_is_not_made_again(world: World) -> N
     assert len(world.api.mailboxes[ANNA].contacts["default-folder"].items) == 1
 
 
+async def test_a_contact_that_exchange_does_not_want_keeps_no_other_out(world: World) -> None:
+    user_id = await world.user_id(ANNA)
+    async with world.services.database.work() as session:
+        session.add(AddressBookChoices(id=1, reads_directory=True, reads_mailboxes=True, writes_back_since=world.clock()))
+    await world.read()
+    await add_contact(world, user_id, "vreemd@zorg.example")
+    world.clock.forward(seconds=1)
+    await add_contact(world, user_id, "gewoon@zorg.example")
+    await world.services.syncing.ask_now(owner_id=user_id)
+    world.api.misbehave(Misbehaviour(400, "ErrorInvalidProperty", skip=3))
+
+    [read] = await world.read()
+
+    assert read.trouble is None
+    made = world.api.mailboxes[ANNA].contacts["default-folder"].items.values()
+    assert [each["emailAddresses"][0]["address"] for each in made] == ["gewoon@zorg.example"]
+
+
 async def test_not_being_allowed_to_write_is_told_apart(world: World) -> None:
     user_id = await world.user_id(ANNA)
     async with world.services.database.work() as session:

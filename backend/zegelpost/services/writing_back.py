@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import structlog
 from sqlalchemy import exists, select, update
 
 from zegelpost.database import Database
@@ -15,6 +16,7 @@ from zegelpost.model.identifiers import ContactId
 from zegelpost.ports import AddressBook, AddressBookError
 from zegelpost.services.keeping_keys import KeepingKeys
 
+_LOG: Final = structlog.get_logger()
 # The rest waits for the next time, so that nobody keeps a worker busy.
 _MOST_AT_ONCE: Final = 100
 
@@ -36,6 +38,10 @@ class WritingBack:
             try:
                 await book.add(mailbox, self._keys.card(contact_id, sealed_card))
             except AddressBookError as error:
+                if error.trouble == FeedTrouble.OTHER and error.is_permanent:
+                    # Exchange does not want this one, for whatever is in it; it must not keep the others out.
+                    _LOG.info("contact_not_taken", contact=contact_id, reason=error.reason)
+                    continue
                 if error.trouble != FeedTrouble.PERMISSION:
                     raise
                 # Reading went well a moment ago, so it is only writing that we may not do.
