@@ -6,20 +6,17 @@ import base64
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx2
 import pytest
 from sqlalchemy import func, select
 from starlette.applications import Starlette
-from tests.conftest import MovableClock, Outbox, Portal, browser
+from tests.conftest import PASSWORD, MovableClock, Outbox, Portal, browser
 from tests.web.acts import DOCUMENT, other_than, recognise, sentences, words
 from tests.web.intake_acts import GUUS, TYPED, come_in, hand_in, introduce, mailed_code, open_department, puzzle_of, solve
-from tests.web.tus import rewired
 
 from zegelpost.main import Services, build_app, build_services
-from zegelpost.model.document import Document, Part, ScanVerdict
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.intake import Introduction
 from zegelpost.model.policy import Policy
@@ -124,6 +121,29 @@ async def test_nothing_tells_whether_a_colleague_exists(app: Starlette, outbox: 
     # It waits for whoever has that mailbox.
     notice = (await outbox.all(kind="mail", to="nobody@zegelpost.example"))[-1]
     assert "/received/" in notice["text"]
+
+
+@pytest.mark.parametrize(("days", "is_theirs"), [(13, True), (14, False)])
+async def test_post_waits_a_fortnight_for_an_account_and_never_for_the_next_owner_of_an_address(
+    app: Starlette, services: Services, outbox: Outbox, clock: MovableClock, database_kind: str, days: int, is_theirs: bool
+) -> None:
+    async with browser(app) as guest:
+        base = await come_in(guest, outbox, colleague="noor@zegelpost.example")
+        await hand_in(guest, base)
+    notice = (await outbox.all(kind="mail", to="noor@zegelpost.example"))[-1]
+    received = re.search(r"(/received/[a-z2-7]{26})", notice["text"])
+    assert received
+    clock.forward(days=days)
+    await services.registering.create_account(email="noor@zegelpost.example", name="Noor", password=PASSWORD)
+    async with browser(app) as client:
+        noor = Portal(client)
+        await noor.sign_in("noor@zegelpost.example")
+        page, listed = await client.get(received.group(1)), await client.get("/received")
+        found = re.search(r"/documents/[a-z2-7]{26}", page.text)
+        assert (page.status_code == 200, TYPED["subject"] in listed.text, found is not None) == (is_theirs,) * 3
+        for action in ("handled", "forward"):
+            done = await noor.press(f"{received.group(1)}/{action}", is_handled="1", email="anna@zegelpost.example")
+            assert (done.status_code == 200) == is_theirs
 
 
 async def test_a_department_that_is_not_on_the_page_cannot_be_chosen(
@@ -347,40 +367,6 @@ async def test_staff_do_not_find_an_intake_among_what_they_sent(
     assert (await anna_portal.client.get(f"/transfers/{intake}")).status_code == 404
     assert TYPED["subject"] not in (await anna_portal.client.get("/sent")).text
     assert "/received" in (await outbox.all(kind="mail", to="klachten@zegelpost.example"))[-1]["text"]
-
-
-class _FindsSomething:
-    """A scanner that finds malware in whatever it is shown."""
-
-    async def scan(self, content: AsyncIterator[bytes | memoryview], *, length_bytes: int) -> ScanVerdict:  # noqa: ARG002
-        async for _ in content:
-            pass
-        return ScanVerdict.INFECTED
-
-
-async def test_malware_is_held_back_and_told_to_both_sides(
-    services: Services, anna_portal: Portal, outbox: Outbox, app: Starlette
-) -> None:
-    scanning = replace(services, policy=replace(services.policy, is_scanning=True))
-    async with browser(build_app(rewired(scanning, scanner=_FindsSomething()), has_worker=False)) as guest:
-        base = await come_in(guest, outbox)
-        await guest.post(f"{base}/answer")
-        refused = await guest.post(f"{base}/answer/documents", files={"documents": ("factuur.pdf", DOCUMENT)})
-        assert refused.status_code == 422
-        shown = words(await guest.get(f"{base}/answer"))
-        assert "We did not take this" in shown
-        assert "factuur.pdf" in shown
-        done = await guest.post(f"{base}/answer/send", data={"note": "Zie de factuur."})
-        assert "We have received it" in words(done)
-    received = re.search(r"(/received/[a-z2-7]{26})", (await outbox.all(kind="mail", to="anna@zegelpost.example"))[-1]["text"])
-    assert received
-    page = await anna_portal.client.get(received.group(1))
-    assert "We kept this back" in words(page)
-    assert "factuur.pdf" in words(page)
-    assert "/documents/" not in page.text
-    async with services.database.reading() as session:
-        assert await session.scalar(select(func.count()).select_from(Document)) == 0
-        assert await session.scalar(select(func.count()).select_from(Part)) == 0
 
 
 async def test_one_guest_cannot_fill_the_store(app: Starlette, services: Services, outbox: Outbox) -> None:
