@@ -46,6 +46,7 @@ from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
 from zegelpost.services.importing_contacts import ImportingContacts
 from zegelpost.services.introducing import Introducing
+from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
@@ -81,6 +82,7 @@ from zegelpost.web import (
     guest_pages,
     handbook_pages,
     health,
+    held_pages,
     intake_pages,
     received_pages,
     recipient_pages,
@@ -131,6 +133,7 @@ class Services:
     proving_work: ProvingWork
     following_up: FollowingUp
     handling: Handling
+    judging_held: JudgingHeld
     noticing: Noticing
     overseeing: Overseeing
     reporting: Reporting
@@ -215,6 +218,7 @@ def build_services(
         following_up=following_up,
         noticing=noticing,
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
+        judging_held=JudgingHeld(database, keeping_keys, presenting, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or _printers(),
@@ -367,6 +371,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
             *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
             *received_pages.routes(),
+            *held_pages.routes(),
             *request_pages.routes(),
             *department_pages.routes(),
             *contact_import_pages.routes(),

@@ -9,6 +9,8 @@ from tests.journeys.axe import run_axe
 from tests.journeys.running import RunningDemo
 
 PASSWORD = "demo-zegelpost-2026"
+# Every language on a telephone and at a desk.
+EVERYWHERE = [("nl", 390), ("en", 1280), ("nl", 1280), ("en", 390)]
 
 
 @dataclass
@@ -29,7 +31,8 @@ class Watched:
 
     def look(self) -> None:
         """No accessibility findings, nothing to scroll sideways for, nothing on the console."""
-        assert run_axe(self.page) == [], self.page.url
+        found = run_axe(self.page)
+        assert found == [], (self.page.url, found)
         assert not self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), self.page.url
         assert self.complaints == []
 

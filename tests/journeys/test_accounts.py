@@ -19,6 +19,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.journeys.axe import run_axe
+from tests.journeys.people import EVERYWHERE
 from tests.journeys.running import RunningDemo
 
 from zegelpost.demo import seed_people
@@ -125,11 +126,11 @@ def _fresh_code(secret: str, used: set[str]) -> str:
     raise AssertionError("both codes were used")
 
 
-@pytest.mark.parametrize(("language", "width", "has_script"), [("nl", 390, True), ("en", 1280, True), ("nl", 1280, False)])
+@pytest.mark.parametrize(("language", "width", "has_script"), [*((*each, True) for each in EVERYWHERE), ("nl", 1280, False)])
 def test_from_no_account_to_a_second_sign_in(  # noqa: PLR0915 - a journey is long, and each step stands on the one before
     strict: RunningStrict, chromium: Browser, language: str, width: int, has_script: bool
 ) -> None:
-    email = f"eve-{language}-{width}@zegelpost.example"
+    email = f"eve-{language}-{width}-{has_script}@zegelpost.example"
     page = _context(chromium, language, width, has_script=has_script).new_page()
 
     def look(name: str) -> None:
@@ -234,9 +235,9 @@ def test_a_forgotten_password(strict: RunningStrict, chromium: Browser, language
     page.context.close()
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_a_passkey_is_made_and_used(strict: RunningStrict, chromium: Browser, language: str, width: int) -> None:
-    email = f"pia-{language}@zegelpost.example"
+    email = f"pia-{language}-{width}@zegelpost.example"
     page = _context(chromium, language, width).new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

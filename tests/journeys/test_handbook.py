@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, expect
-from tests.journeys.people import Watched, device, sign_in
+from tests.journeys.people import EVERYWHERE, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
 from zegelpost.web.handbook import CHAPTERS
 
-SIZES = [("nl", 390), ("en", 1280), ("nl", 1280), ("en", 390)]
 LINK = r"(?m)^(http://127\.0\.0\.1:\d+/o/[a-z2-7]{26}#[a-z2-7]{32})$"
 WORDS = {
     "nl": {"manual": "Handleiding", "save": "Bewaar", "saved": "Uw keuze is bewaard", "wrong": "Vul een aantal dagen in"},
@@ -19,7 +18,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize(("language", "width"), SIZES)
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_every_page_for_everyone(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
     reader = Watched(device(chromium, language, width).new_page())
     for path in ("/manual", *(f"/manual/{chapter}" for chapter in CHAPTERS), "/help", "/privacy", "/accessibility"):
@@ -33,9 +32,9 @@ def test_every_page_for_everyone(demo: RunningDemo, chromium: Browser, language:
     reader.page.context.close()
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_told_of_the_first_download(demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int) -> None:
-    words, email = WORDS[language], f"bericht-{language}@zorg.example"
+    words, email = WORDS[language], f"bericht-{language}-{width}@zorg.example"
     document = tmp_path / "besluit.pdf"
     document.write_bytes(b"%PDF-1.4\nbesluit")
     anna = Watched(device(chromium, language, width).new_page())
@@ -54,7 +53,7 @@ def test_told_of_the_first_download(demo: RunningDemo, chromium: Browser, tmp_pa
 
     csrf = anna.page.locator("input[name='csrf']").first.get_attribute("value")
     assert csrf
-    number = "+31612345678" if language == "nl" else "+31687654321"
+    number = f"+316{EVERYWHERE.index((language, width)) + 1}2345678"
     form: dict[str, str | float | bool] = {
         "csrf": csrf,
         "subject": "Besluit",

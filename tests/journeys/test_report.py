@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.contracts.test_pdf import attachments_of, cells_of
-from tests.journeys.people import PASSWORD, Watched, device, sign_in
+from tests.journeys.people import EVERYWHERE, PASSWORD, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
 WORDS = {
@@ -35,7 +35,7 @@ def _sent(demo: RunningDemo, language: str) -> str:
     return transfer_id
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_from_the_transfer_to_paper(demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int) -> None:
     words = WORDS[language]
     context = device(chromium, language, width)
@@ -47,7 +47,7 @@ def test_from_the_transfer_to_paper(demo: RunningDemo, chromium: Browser, tmp_pa
     expect(page.locator("h1")).to_be_visible()
     anna.look()
     if folder := os.environ.get("ZEGELPOST_TEST_PICTURES"):
-        page.screenshot(path=f"{folder}/report-{width}.png", full_page=True)
+        page.screenshot(path=f"{folder}/report-{language}-{width}.png", full_page=True)
     transfer_id = page.url.split("/")[-2]
     for name, is_exact in ((words["quick"], True), (words["archive"], False)):
         with page.expect_download() as waiting:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.journeys.people import Watched, device, sign_in
+from tests.journeys.people import EVERYWHERE, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
 LINK = re.compile(r"^(http://127\.0\.0\.1:\d+/[or]/[a-z2-7]{26}#[a-z2-7]{32})$", re.MULTILINE)
@@ -67,7 +67,7 @@ def _go_on(page: Page) -> None:
     page.locator("main form .zp-actions button").first.click()
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_asked_sent_returned_approved(  # noqa: PLR0915 - a journey is long, and each step stands on the one before
     demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int
 ) -> None:
@@ -183,16 +183,16 @@ def test_without_script_too(demo: RunningDemo, chromium: Browser, tmp_path: Path
     outsider.close()
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_answering_what_was_opened(demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int) -> None:
     words = WORDS[language]
-    email = f"rosa-answers-{language}@zorg.example"
+    email = f"rosa-answers-{language}-{width}@zorg.example"
     staff = device(chromium, language, width)
     anna = staff.new_page()
     sign_in(anna, demo, "anna@zegelpost.example", "/requests/new")
     csrf = anna.locator("input[name='csrf']").first.get_attribute("value")
     assert csrf
-    number = "+31612345678" if language == "nl" else "+31687654321"
+    number = f"+316{EVERYWHERE.index((language, width)) + 1}2345678"
     form: dict[str, str | float | bool] = {
         "csrf": csrf,
         "subject": "Besluit",

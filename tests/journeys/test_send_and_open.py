@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.journeys.people import PASSWORD, Watched, device, sign_in
+from tests.journeys.people import EVERYWHERE, PASSWORD, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
 
 LINK = re.compile(r"^(http://127\.0\.0\.1:\d+/o/[a-z2-7]{26})#([a-z2-7]{32})$", re.MULTILINE)
@@ -74,7 +74,7 @@ def _count(demo: RunningDemo, kind: str, to: str) -> int:
     return sum(entry["kind"] == kind and entry["to"] == to for entry in demo.outbox())
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280), ("nl", 1280), ("en", 390)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, and each step stands on the one before
     demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int
 ) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
-from tests.journeys.conftest import CHROMIUM, QUIET
+from playwright.sync_api import Browser, expect
 from tests.journeys.line import Line
 from tests.journeys.running import RunningDemo
 from tests.journeys.upload_area import MEGABYTE, WORDS, Anna, download, image, rosa_opens, sha256_of, until_quiet
@@ -19,20 +18,8 @@ IN_FLIGHT = 8 * MEGABYTE
 
 
 @pytest.fixture(scope="module")
-def line(demo: RunningDemo) -> Iterator[Line]:
-    line = Line(demo.port)
-    yield line
-    line.close()
-
-
-@pytest.fixture(scope="module")
-def chromium(demo: RunningDemo, line: Line) -> Iterator[Browser]:
-    """A browser that reaches the server over the line; addresses stay what the server thinks they are."""
-    over_the_line = f"--host-resolver-rules=MAP 127.0.0.1:{demo.port} 127.0.0.1:{line.port}"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*QUIET, over_the_line])
-        yield browser
-        browser.close()
+def chromium(chromium_over_the_line: Browser) -> Browser:
+    return chromium_over_the_line
 
 
 @pytest.fixture

@@ -6,23 +6,21 @@ import base64
 import html
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx2
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select, update
 from starlette.applications import Starlette
-from tests.conftest import MovableClock, Outbox, Portal, browser
-from tests.web.acts import DOCUMENT, other_than, recognise, sentences, words
+from tests.conftest import PASSWORD, MovableClock, Outbox, Portal, browser
+from tests.web.acts import DOCUMENT, Row, open_link, other_than, recognise, send, sentences, values, words
 from tests.web.intake_acts import GUUS, TYPED, come_in, hand_in, introduce, mailed_code, open_department, puzzle_of, solve
-from tests.web.tus import rewired
 
 from zegelpost.main import Services, build_app, build_services
-from zegelpost.model.document import Document, Part, ScanVerdict
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.intake import Introduction
 from zegelpost.model.policy import Policy
+from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
 
 pytestmark = pytest.mark.anyio
@@ -83,7 +81,7 @@ async def test_from_the_public_page_to_a_department(
 
 
 async def test_the_mailed_link_lets_the_guest_add_something_until_it_is_picked_up(
-    app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox
+    app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox, database_kind: str
 ) -> None:
     async with browser(app) as guest:
         base = await come_in(guest, outbox)
@@ -109,7 +107,9 @@ async def test_the_mailed_link_lets_the_guest_add_something_until_it_is_picked_u
         assert sum("You have taken it back" in each for each in told) == 1
 
 
-async def test_nothing_tells_whether_a_colleague_exists(app: Starlette, outbox: Outbox, services: Services) -> None:
+async def test_nothing_tells_whether_a_colleague_exists(
+    app: Starlette, outbox: Outbox, services: Services, database_kind: str
+) -> None:
     pages: list[list[str]] = []
     for number, colleague in enumerate(["bram@zegelpost.example", "nobody@zegelpost.example"]):
         email = f"guus{number}@praktijk.example"
@@ -124,6 +124,29 @@ async def test_nothing_tells_whether_a_colleague_exists(app: Starlette, outbox: 
     # It waits for whoever has that mailbox.
     notice = (await outbox.all(kind="mail", to="nobody@zegelpost.example"))[-1]
     assert "/received/" in notice["text"]
+
+
+@pytest.mark.parametrize(("days", "is_theirs"), [(13, True), (14, False)])
+async def test_post_waits_a_fortnight_for_an_account_and_never_for_the_next_owner_of_an_address(
+    app: Starlette, services: Services, outbox: Outbox, clock: MovableClock, database_kind: str, days: int, is_theirs: bool
+) -> None:
+    async with browser(app) as guest:
+        base = await come_in(guest, outbox, colleague="noor@zegelpost.example")
+        await hand_in(guest, base)
+    notice = (await outbox.all(kind="mail", to="noor@zegelpost.example"))[-1]
+    received = re.search(r"(/received/[a-z2-7]{26})", notice["text"])
+    assert received
+    clock.forward(days=days)
+    await services.registering.create_account(email="noor@zegelpost.example", name="Noor", password=PASSWORD)
+    async with browser(app) as client:
+        noor = Portal(client)
+        await noor.sign_in("noor@zegelpost.example")
+        page, listed = await client.get(received.group(1)), await client.get("/received")
+        found = re.search(r"/documents/[a-z2-7]{26}", page.text)
+        assert (page.status_code == 200, TYPED["subject"] in listed.text, found is not None) == (is_theirs,) * 3
+        for action in ("handled", "forward"):
+            done = await noor.press(f"{received.group(1)}/{action}", is_handled="1", email="anna@zegelpost.example")
+            assert (done.status_code == 200) == is_theirs
 
 
 async def test_a_department_that_is_not_on_the_page_cannot_be_chosen(
@@ -165,7 +188,7 @@ async def test_what_is_wrong_is_told_at_the_field_and_the_rest_stays(
 
 
 async def test_without_the_code_nothing_is_delivered_and_no_document_is_taken(
-    app: Starlette, services: Services, outbox: Outbox
+    app: Starlette, services: Services, outbox: Outbox, database_kind: str
 ) -> None:
     async with browser(app) as guest:
         await introduce(guest)
@@ -184,7 +207,7 @@ async def test_without_the_code_nothing_is_delivered_and_no_document_is_taken(
 
 
 async def test_a_new_code_replaces_the_old_one_and_there_are_not_many(
-    app: Starlette, outbox: Outbox, clock: MovableClock
+    app: Starlette, outbox: Outbox, clock: MovableClock, database_kind: str
 ) -> None:
     async with browser(app) as guest:
         await introduce(guest)
@@ -193,15 +216,17 @@ async def test_a_new_code_replaces_the_old_one_and_there_are_not_many(
         for _ in range(3):
             clock.forward(seconds=31)
             assert "Only the newest one works" in words(await guest.post("/i/confirm/again"))
+            newest = await mailed_code(outbox)  # delivered one at a time: of two that wait either may go first
         clock.forward(seconds=31)
         assert (await guest.post("/i/confirm/again")).status_code == 429
-        newest = await mailed_code(outbox)
         if newest != first:
             assert (await guest.post("/i/confirm", data={"code": first})).status_code == 422
         assert (await guest.post("/i/confirm", data={"code": newest})).url.path.endswith("/answer")
 
 
-async def test_a_code_gets_too_old_and_an_introduction_too(app: Starlette, outbox: Outbox, clock: MovableClock) -> None:
+async def test_a_code_gets_too_old_and_an_introduction_too(
+    app: Starlette, outbox: Outbox, clock: MovableClock, database_kind: str
+) -> None:
     async with browser(app) as guest:
         await introduce(guest)
         code = await mailed_code(outbox)
@@ -214,7 +239,7 @@ async def test_a_code_gets_too_old_and_an_introduction_too(app: Starlette, outbo
         assert "Please start again" in words(gone)
 
 
-async def test_the_code_works_only_in_the_browser_that_asked_and_once(app: Starlette, outbox: Outbox) -> None:
+async def test_the_code_works_only_in_the_browser_that_asked_and_once(app: Starlette, outbox: Outbox, database_kind: str) -> None:
     async with browser(app) as guest, browser(app) as mallory:
         await introduce(guest)
         code = await mailed_code(outbox)
@@ -227,7 +252,7 @@ async def test_the_code_works_only_in_the_browser_that_asked_and_once(app: Starl
         assert (await guest.post("/i/confirm", data={"code": code})).url.path == "/i"
 
 
-async def test_mallory_gets_nothing_of_another_guest(app: Starlette, outbox: Outbox) -> None:
+async def test_mallory_gets_nothing_of_another_guest(app: Starlette, outbox: Outbox, database_kind: str) -> None:
     async with browser(app) as guest, browser(app) as mallory:
         base = await come_in(guest, outbox)
         theirs = await come_in(mallory, outbox, email="mallory@elders.example")
@@ -281,7 +306,9 @@ async def test_work_is_proved_once_by_whoever_was_given_it(
         assert (await introduce(guest, proof=old, email="x@praktijk.example")).status_code == 429
 
 
-async def test_our_mail_is_no_tool_to_trouble_others_with(app: Starlette, outbox: Outbox, clock: MovableClock) -> None:
+async def test_our_mail_is_no_tool_to_trouble_others_with(
+    app: Starlette, outbox: Outbox, clock: MovableClock, database_kind: str
+) -> None:
     async with browser(app) as guest:
         for _ in range(4):
             proof = solve(puzzle_of(await guest.get("/i/new")))
@@ -307,7 +334,7 @@ async def test_a_closed_public_page_says_so(services: Services, clock: MovableCl
     await closed.database.close()
 
 
-async def test_looking_changes_nothing(app: Starlette, services: Services) -> None:
+async def test_looking_changes_nothing(app: Starlette, services: Services, database_kind: str) -> None:
     async with browser(app) as scanner:
         for path in ("/i", "/i/new", "/i/confirm"):
             await scanner.get(path)
@@ -317,7 +344,7 @@ async def test_looking_changes_nothing(app: Starlette, services: Services) -> No
 
 
 async def test_what_was_typed_is_not_readable_in_the_database_and_is_forgotten(
-    app: Starlette, services: Services, clock: MovableClock
+    app: Starlette, services: Services, clock: MovableClock, database_kind: str
 ) -> None:
     async with browser(app) as guest:
         await introduce(guest)
@@ -334,7 +361,7 @@ async def test_what_was_typed_is_not_readable_in_the_database_and_is_forgotten(
 
 
 async def test_staff_do_not_find_an_intake_among_what_they_sent(
-    app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox
+    app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox, database_kind: str
 ) -> None:
     department = await open_department(services)
     async with browser(app) as guest:
@@ -349,41 +376,7 @@ async def test_staff_do_not_find_an_intake_among_what_they_sent(
     assert "/received" in (await outbox.all(kind="mail", to="klachten@zegelpost.example"))[-1]["text"]
 
 
-class _FindsSomething:
-    """A scanner that finds malware in whatever it is shown."""
-
-    async def scan(self, content: AsyncIterator[bytes | memoryview], *, length_bytes: int) -> ScanVerdict:  # noqa: ARG002
-        async for _ in content:
-            pass
-        return ScanVerdict.INFECTED
-
-
-async def test_malware_is_held_back_and_told_to_both_sides(
-    services: Services, anna_portal: Portal, outbox: Outbox, app: Starlette
-) -> None:
-    scanning = replace(services, policy=replace(services.policy, is_scanning=True))
-    async with browser(build_app(rewired(scanning, scanner=_FindsSomething()), has_worker=False)) as guest:
-        base = await come_in(guest, outbox)
-        await guest.post(f"{base}/answer")
-        refused = await guest.post(f"{base}/answer/documents", files={"documents": ("factuur.pdf", DOCUMENT)})
-        assert refused.status_code == 422
-        shown = words(await guest.get(f"{base}/answer"))
-        assert "We did not take this" in shown
-        assert "factuur.pdf" in shown
-        done = await guest.post(f"{base}/answer/send", data={"note": "Zie de factuur."})
-        assert "We have received it" in words(done)
-    received = re.search(r"(/received/[a-z2-7]{26})", (await outbox.all(kind="mail", to="anna@zegelpost.example"))[-1]["text"])
-    assert received
-    page = await anna_portal.client.get(received.group(1))
-    assert "We kept this back" in words(page)
-    assert "factuur.pdf" in words(page)
-    assert "/documents/" not in page.text
-    async with services.database.reading() as session:
-        assert await session.scalar(select(func.count()).select_from(Document)) == 0
-        assert await session.scalar(select(func.count()).select_from(Part)) == 0
-
-
-async def test_one_guest_cannot_fill_the_store(app: Starlette, services: Services, outbox: Outbox) -> None:
+async def test_one_guest_cannot_fill_the_store(app: Starlette, services: Services, outbox: Outbox, database_kind: str) -> None:
     async with browser(app) as guest:
         base = await come_in(guest, outbox)
         announced = await guest.post(
@@ -404,3 +397,59 @@ async def _draft_of(services: Services) -> str:
 
 def _b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
+
+
+async def test_the_guest_opens_what_staff_answer(
+    app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox, database_kind: str
+) -> None:
+    """With a code on the number they gave, and not by the link they sent with; another guest gets nothing of it."""
+    async with browser(app) as guest, browser(app) as mallory:
+        base = await come_in(guest, outbox)
+        await hand_in(guest, base)
+        notice = (await outbox.all(kind="mail", to="anna@zegelpost.example"))[-1]
+        received = re.search(r"/received/([a-z2-7]{26})", notice["text"])
+        assert received
+        form = values(await anna_portal.client.get(f"/transfers/new?answers={received.group(1)}"))
+        guus = Row(form["recipient-0-name"], form["recipient-0-email"], form["recipient-0-mobile"], "+31612345699")
+        assert (guus.email, guus.mobile) == (GUUS, guus.number)
+        words_of_anna = {"subject": form["subject"], "note": "Wij zoeken het uit.", "answers": received.group(1)}
+        await send(anna_portal, guus, documents={"brief.pdf": DOCUMENT}, **words_of_anna)
+        assert "Wij zoeken het uit." not in (await guest.get(f"{base}/transfer")).text
+        opened = await open_link(guest, outbox, guus)
+        page = await guest.get(f"{opened}/transfer")
+        assert "Wij zoeken het uit." in words(page)
+        document = re.search(rf"{opened}/documents/[a-z2-7]{{26}}", page.text)
+        assert document
+        assert (await guest.get(document.group())).content == DOCUMENT
+        await come_in(mallory, outbox, email="mallory@elders.example")
+        for path in (f"{opened}/transfer", document.group()):
+            refused = await mallory.get(path)
+            assert "Wij zoeken het uit." not in refused.text
+            assert refused.content != DOCUMENT
+        # And the answer to that lands with Anna, in the same conversation.
+        await hand_in(guest, opened, note="Dank u.", name="nog-iets.pdf")
+    latest = (await outbox.all(kind="mail", to="anna@zegelpost.example"))[-1]
+    again = re.search(r"/received/[a-z2-7]{26}", latest["text"])
+    assert again
+    assert "Conversation" in words(await anna_portal.client.get(again.group()))
+
+
+async def test_as_much_is_done_for_a_colleague_who_exists_as_for_one_who_does_not(
+    app: Starlette, services: Services, outbox: Outbox, database_kind: str
+) -> None:
+    """What could be timed is work: the same questions to the database, in the same order, at every step."""
+    asked: list[str] = []
+    event.listen(services.database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    seen: list[list[str]] = []
+    await services.registering.create_account(email="weg@zegelpost.example", name="Weg", password=PASSWORD)
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == "weg@zegelpost.example").values(is_switched_off=True))
+    for number, name in enumerate(("warm-up", "bram", "weg", "nobody")):
+        async with browser(app) as guest:
+            asked.clear()
+            base = await come_in(guest, outbox, colleague=f"{name}@zegelpost.example", email=f"guus{number}@praktijk.example")
+            await hand_in(guest, base)
+            await guest.get(f"{base}/transfer")
+        seen.append([each for each in asked if "FROM outgoing" not in each and "UPDATE outgoing" not in each])
+    assert len(seen[1]) > 50
+    assert seen[1] == seen[2] == seen[3]

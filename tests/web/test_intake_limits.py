@@ -74,7 +74,14 @@ async def test_what_nobody_would_read_is_not_taken_in_and_not_lost(
 @pytest.mark.parametrize(("others", "field"), [(("Bezwaar",), "to"), ((), "colleague")])
 @pytest.mark.parametrize("step", ["/i/confirm", "/i/confirm/again"])
 async def test_a_department_that_closes_while_the_code_is_out_leads_back_to_the_form(
-    app: Starlette, services: Services, chris: Portal, outbox: Outbox, step: str, others: tuple[str, ...], field: str
+    app: Starlette,
+    services: Services,
+    chris: Portal,
+    outbox: Outbox,
+    step: str,
+    others: tuple[str, ...],
+    field: str,
+    database_kind: str,
 ) -> None:
     department = await open_department(services)
     for name in others:
@@ -139,7 +146,7 @@ async def test_one_mailbox_does_not_fill_the_store_with_what_it_never_sends(
 
 
 async def test_the_notice_says_what_was_confirmed_and_not_what_was_typed(
-    app: Starlette, services: Services, outbox: Outbox
+    app: Starlette, services: Services, outbox: Outbox, database_kind: str
 ) -> None:
     async with browser(app) as guest:
         base = await come_in(guest, outbox, name="Bank www.evil.example/inloggen", subject="Uw wachtwoord")
@@ -151,7 +158,9 @@ async def test_the_notice_says_what_was_confirmed_and_not_what_was_typed(
         assert typed not in told
 
 
-async def test_a_colleague_who_left_looks_like_any_other(app: Starlette, services: Services, outbox: Outbox) -> None:
+async def test_a_colleague_who_left_looks_like_any_other(
+    app: Starlette, services: Services, outbox: Outbox, database_kind: str
+) -> None:
     pages = []
     for number in range(2):
         async with browser(app) as guest:
@@ -166,7 +175,9 @@ async def test_a_colleague_who_left_looks_like_any_other(app: Starlette, service
     assert pages[0] == pages[1]
 
 
-async def test_a_scanner_that_visits_the_mailed_link_changes_nothing(app: Starlette, services: Services, outbox: Outbox) -> None:
+async def test_a_scanner_that_visits_the_mailed_link_changes_nothing(
+    app: Starlette, services: Services, outbox: Outbox, database_kind: str
+) -> None:
     async with browser(app) as guest:
         await come_in(guest, outbox)
     path, secret = await outbox.link(GUUS)

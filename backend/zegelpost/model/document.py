@@ -19,6 +19,7 @@ MOST_PARTS: Final = 10_000  # of one document; keeps the manifest and the bookke
 class DocumentState(StrEnum):
     ARRIVING = "arriving"
     COMPLETE = "complete"
+    HELD = "held"  # all there, and given to nobody: see `HeldBack`
 
 
 class ScanVerdict(StrEnum):

@@ -6,17 +6,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base
-from zegelpost.model.identifiers import DocumentId, HeldBackId, TransferId
+from zegelpost.model.base import DIGEST, Base
+from zegelpost.model.identifiers import TransferId
 
 INTRODUCTION_LIFETIME: Final = timedelta(hours=4)  # the page may stay open over lunch
 # Longer than by SMS: mail servers that do not know us yet make the first mail wait (greylisting).
 MAILED_CODE_LIFETIME: Final = timedelta(minutes=30)
 MAILED_CODES: Final = 4  # for one introduction
 TRIES_PER_MAILED_CODE: Final = 5
+# Whoever has the mailbox is told at once, and is given a holiday to open an account; after that the address may be another's.
+WAITS_FOR_ACCOUNT: Final = timedelta(days=14)
 PROOF_LIFETIME: Final = timedelta(hours=2)
 
 
@@ -57,20 +59,6 @@ class Intake(Base):
     # The colleague's address as the guest typed it; nothing for a department, which stands with the transfer.
     sealed_colleague: Mapped[bytes | None] = mapped_column(LargeBinary)
     email_confirmed_at: Mapped[datetime]
-
-
-class HeldBack(Base):
-    """A document from a guest in which the scanner found malware: never delivered, its bytes gone, told to both sides."""
-
-    __tablename__ = "held_back"
-
-    id: Mapped[HeldBackId] = mapped_column(IDENTIFIER, primary_key=True)
-    transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)
-    # As it was sealed for the document that it would have been, whose identifier belongs to its place.
-    document_id: Mapped[DocumentId] = mapped_column(IDENTIFIER)
-    sealed_name: Mapped[bytes] = mapped_column(LargeBinary)
-    length_bytes: Mapped[int] = mapped_column(BigInteger)
-    at: Mapped[datetime]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,8 @@ class Recipient(Base):
     sealed_person: Mapped[bytes] = mapped_column(LargeBinary)
     email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
     number_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
+    # Of post for whoever has an address: an account that is opened later does not get it. Addresses are given out again.
+    account_until: Mapped[datetime | None]
     access_code_hash: Mapped[str | None] = mapped_column(String(200))
     # A colleague opens with an account, so the message key is kept for them under the week's sender key.
     staff_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)

@@ -402,6 +402,18 @@ class MacroDocument(Refusal):
 class MalwareFound(Refusal): ...
 
 
+class DocumentHeld(Refusal):
+    """A guest's document arrived and is held back until someone of ours judges it. Fact: `reason`, a `HoldReason`."""
+
+
+class AlreadyJudged(Refusal):
+    """Somebody let it through or removed it a moment ago."""
+
+
+class ReleaseNotAllowed(Refusal):
+    """Only an administrator lets through what the scanner objects to."""
+
+
 class StorageFull(Refusal):
     """What arrived so far is kept; the upload can go on when there is room."""
 

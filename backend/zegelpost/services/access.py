@@ -18,6 +18,7 @@ from zegelpost.model.contact import Contact
 from zegelpost.model.department import Department, DepartmentRole, Membership
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
+from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import DepartmentId, DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
@@ -265,6 +266,34 @@ async def document_of(session: AsyncSession, transfer: Transfer, document_id: st
     return document
 
 
+async def held_back_of(session: AsyncSession, transfer: Transfer, document_id: str) -> HeldBack:
+    """What was held back of a transfer that was already authorised, locked: of two who judge it one is first."""
+    if not is_identifier(document_id):
+        raise NotFound
+    held = await session.scalar(
+        select(HeldBack).where(HeldBack.document_id == document_id, HeldBack.transfer_id == transfer.id).with_for_update()
+    )
+    if held is None:
+        raise NotFound
+    return held
+
+
+async def held_back_of_anyone(session: AsyncSession, actor: StaffActor, document_id: str) -> tuple[HeldBack, Transfer]:
+    """What was held back of anything that was sent, to an administrator, who gets no key with it."""
+    if not actor.user.is_administrator:
+        raise NotFound
+    if not is_identifier(document_id):
+        raise NotFound
+    transfer = await session.scalar(
+        select(Transfer)
+        .join(HeldBack, HeldBack.transfer_id == Transfer.id)
+        .where(HeldBack.document_id == document_id, Transfer.state == TransferState.SENT)
+    )
+    if transfer is None:
+        raise NotFound
+    return await held_back_of(session, transfer, document_id), transfer
+
+
 async def drafted_transfer(session: AsyncSession, actor: Sender, transfer_id: str, *, lock: bool = False) -> Transfer:
     """A transfer of whoever is making it, staff or guest. It need not be a draft any more."""
     if isinstance(actor, StaffActor):
@@ -307,7 +336,11 @@ def is_receivers(actor: StaffActor, email_index: bytes) -> ColumnElement[bool]:
     return and_(
         Recipient.method == VerificationMethod.SIGN_IN,
         or_(
-            and_(Recipient.email_index == email_index, Recipient.department_id.is_(None)),
+            and_(
+                Recipient.email_index == email_index,
+                Recipient.department_id.is_(None),
+                or_(Recipient.account_until.is_(None), Recipient.account_until > actor.user.created_at),
+            ),
             Recipient.department_id.in_(list(actor.departments)),
         ),
     )

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.department import Department
-from zegelpost.model.document import Document, Upload
+from zegelpost.model.document import Document, DocumentState, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_request import FileRequest, ItemState, RequestItem
 from zegelpost.model.identifiers import DepartmentId, DocumentId, ItemId, RecipientId, TransferId, new_identifier
+from zegelpost.model.intake import WAITS_FOR_ACCOUNT
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Person, Recipient, VerificationMethod
@@ -281,14 +282,16 @@ class Answering:
             if guest.transfer.kind == TransferKind.INTAKE and department_id is None:
                 ours, department_id = await self._presenting.colleague(session, to)
             receiver = self._receiver(ours, department_id, transfer)
+            if guest.transfer.kind == TransferKind.INTAKE and department_id is None:
+                receiver.account_until = now + WAITS_FOR_ACCOUNT
             session.add(receiver)
             await session.flush()
             self._keys.wrap_for_colleague(key, transfer, receiver)
             # 4.
             await _mark_sent(session, guest, item_ids)
             # 5.
-            documents = list(await session.scalars(select(Document.id).where(Document.transfer_id == transfer.id)))
-            self._notify(session, guest, transfer, receiver, ours, to, len(documents))
+            states = list(await session.scalars(select(Document.state).where(Document.transfer_id == transfer.id)))
+            self._notify(session, guest, transfer, receiver, ours, to, states)
             record(session, EventTag.TRANSFER_SENT, guest.subject(transfer), now, recipient_count=1)
             record(session, EventTag.ANSWER_RECEIVED, guest.subject(), now, answer=transfer.id)
         return transfer.id
@@ -351,9 +354,11 @@ class Answering:
         receiver: Recipient,
         ours: Correspondent,
         to: Correspondent,
-        document_count: int,
+        states: Sequence[DocumentState],
     ) -> None:
         """Tell the receiver, as `ours` call them, and give the guest a receipt that names whom they wrote `to`."""
+        held_count = states.count(DocumentState.HELD)
+        document_count = len(states) - held_count
         person = self._keys.person(guest.recipient)
         number = receipt_number(transfer.id)
         self._notifying.queue_mail(
@@ -371,6 +376,7 @@ class Answering:
             expires_at=transfer.expires_at,
             number=number,
             document_count=document_count,
+            held_count=held_count,
         )
         self._notifying.queue_mail(
             session,
@@ -384,6 +390,7 @@ class Answering:
             sent_at=transfer.sent_at,
             number=number,
             document_count=document_count,
+            held_count=held_count,
         )
 
     async def _answer(self, session: AsyncSession, guest: GuestActor, transfer: Transfer) -> Answer:

@@ -13,10 +13,10 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.document import Document, DocumentState, OrphanBlob, Part, ScanVerdict, Upload
 from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.held_back import HeldBack, HoldReason
 from zegelpost.model.identifiers import HeldBackId, new_identifier
-from zegelpost.model.intake import HeldBack
 from zegelpost.model.policy import Policy
-from zegelpost.model.refusals import ContentMismatch, MacroDocument, MalwareFound, Refusal, UploadInUse
+from zegelpost.model.refusals import ContentMismatch, DocumentHeld, MacroDocument, MalwareFound, Refusal, UploadInUse
 from zegelpost.model.transfer import Transfer
 from zegelpost.ports import Blobs, Scanner
 from zegelpost.sealing.document import DocumentReader
@@ -65,7 +65,8 @@ class Completing:
            everything for another try.
         4. Manifest, its digest, verdict and event commit together.
 
-        What 2. and 3. refuse is removed at once; of a guest's document with malware the name stays, for whoever gets the rest.
+        What 2. and 3. refuse is removed at once. A guest's document with macros or malware is completed all the same and then
+        held back, for someone of ours to judge: raises `DocumentHeld`. Macros do not spare a document the scanner.
         """
         async with self._database.reading() as session:
             parts = list(await session.scalars(select(Part).where(Part.document_id == document.id).order_by(Part.number)))
@@ -74,12 +75,9 @@ class Completing:
         reader = reader_of(self._blobs, key, provisional, [part.blob for part in parts])
         # 1.
         sha256 = digest if digest is not None else await asyncio.to_thread(sha256_of, reader)
+        # 2. and 3.
         try:
-            # 2.
-            await asyncio.to_thread(inspect, self._keys.document_name(key, document), reader)
-            # 3.
-            verdict = await (scan.verdict() if scan else self._scan_again(reader))
-            _require_clean(verdict)
+            verdict, reason = await self._look_at(document, key, reader, scan, may_hold=subject.actor == ActorKind.GUEST)
         except (ContentMismatch, MacroDocument, MalwareFound) as refusal:
             await self._refuse(subject, document, refusal)
             raise
@@ -91,7 +89,7 @@ class Completing:
                 update(Document)
                 .where(Document.id == document.id, Document.state == DocumentState.ARRIVING)
                 .values(
-                    state=DocumentState.COMPLETE,
+                    state=DocumentState.HELD if reason else DocumentState.COMPLETE,
                     sealed_manifest=sealed,
                     manifest_digest=manifest_digest(sealed),
                     scan_verdict=verdict,
@@ -102,8 +100,32 @@ class Completing:
             )
             if completed is None:
                 raise UploadInUse
-            record(session, EventTag.DOCUMENT_COMPLETED, subject, now)
+            if reason is None:
+                record(session, EventTag.DOCUMENT_COMPLETED, subject, now)
+            else:
+                session.add(_held(document, reason, now))
+                record(session, EventTag.DOCUMENT_QUARANTINED, subject, now, reason=reason.value)
+        if reason is not None:
+            raise DocumentHeld(reason=reason.value)
         return sha256
+
+    async def _look_at(
+        self, document: Document, key: MessageKey, reader: DocumentReader, scan: StreamScan | None, *, may_hold: bool
+    ) -> tuple[ScanVerdict, HoldReason | None]:
+        """What the scanner says, and why it is to be held back, if it is and may be."""
+        reason: HoldReason | None = None
+        try:
+            await asyncio.to_thread(inspect, self._keys.document_name(key, document), reader)
+        except MacroDocument:
+            if not may_hold:
+                raise
+            reason = HoldReason.MACROS
+        verdict = await (scan.verdict() if scan else self._scan_again(reader))
+        if verdict == ScanVerdict.INFECTED:
+            if not may_hold:
+                raise MalwareFound
+            reason = HoldReason.MALWARE
+        return verdict, reason
 
     async def _scan_again(self, reader: DocumentReader) -> ScanVerdict:
         if not self._policy.is_scanning:
@@ -113,18 +135,6 @@ class Completing:
     async def _refuse(self, subject: Subject, document: Document, refusal: Refusal) -> None:
         now = self._clock()
         async with self._database.work() as session:
-            if subject.actor == ActorKind.GUEST and isinstance(refusal, MalwareFound):
-                # Staff have to know that someone outside sent this: by mistake, or with a computer that needs help.
-                session.add(
-                    HeldBack(
-                        id=HeldBackId(new_identifier()),
-                        transfer_id=document.transfer_id,
-                        document_id=document.id,
-                        sealed_name=document.sealed_name,
-                        length_bytes=document.length_bytes,
-                        at=now,
-                    )
-                )
             await remove_document(session, document, now)
             record(session, EventTag.DOCUMENT_REFUSED, subject, now, reason=refusal.code)
 
@@ -138,6 +148,13 @@ async def remove_document(session: AsyncSession, document: Document, now: dateti
     await session.execute(delete(Document).where(Document.id == document.id))
 
 
-def _require_clean(verdict: ScanVerdict) -> None:
-    if verdict == ScanVerdict.INFECTED:
-        raise MalwareFound
+def _held(document: Document, reason: HoldReason, now: datetime) -> HeldBack:
+    return HeldBack(
+        id=HeldBackId(new_identifier()),
+        transfer_id=document.transfer_id,
+        document_id=document.id,
+        sealed_name=document.sealed_name,
+        length_bytes=document.length_bytes,
+        at=now,
+        reason=reason,
+    )

@@ -14,6 +14,7 @@ from zegelpost.model.address_book import ListedCard
 from zegelpost.model.contact import Card
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
+from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import (
     ContactId,
     DocumentId,
@@ -24,7 +25,7 @@ from zegelpost.model.identifiers import (
     TemplateId,
     TransferId,
 )
-from zegelpost.model.intake import HeldBack, Intake, Introduction
+from zegelpost.model.intake import Intake, Introduction
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired

@@ -15,10 +15,11 @@ from zegelpost.model.document import Document, DocumentState, ScanVerdict
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.handed_over import Piece
+from zegelpost.model.held_back import HeldBack, HoldOutcome, HoldReason
 from zegelpost.model.identifiers import DocumentId, TransferId
-from zegelpost.model.intake import HeldBack
 from zegelpost.model.recipient import Grant, Recipient
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.template import fill_in
 from zegelpost.model.transfer import Transfer, TransferText
 from zegelpost.sealing.keys import MessageKey
@@ -43,10 +44,14 @@ class ReadableDocument:
 
 @dataclass(frozen=True, slots=True)
 class HeldBackDocument:
-    """A document that was not let through because the scanner found malware in it."""
+    """A guest's document that was held back, why, and what came of it. `judged_by` is a colleague's name, once someone judged."""
 
+    id: DocumentId
     name: FileName = field(repr=False)
     length_bytes: int
+    reason: HoldReason
+    outcome: HoldOutcome | None
+    judged_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,7 @@ async def readable_documents(
             document.state == DocumentState.COMPLETE,
         )
         for document in await session.scalars(query)
-        if with_arriving or document.state == DocumentState.COMPLETE
+        if document.state == DocumentState.COMPLETE or (with_arriving and document.state == DocumentState.ARRIVING)
     ]
 
 
@@ -217,6 +222,16 @@ async def _complete_documents(session: AsyncSession, transfer: Transfer) -> list
 async def held_back_documents(
     session: AsyncSession, keys: KeepingKeys, key: MessageKey, transfer: Transfer
 ) -> list[HeldBackDocument]:
-    """What of a guest was not let through, oldest first."""
-    found = await session.scalars(select(HeldBack).where(HeldBack.transfer_id == transfer.id).order_by(HeldBack.at, HeldBack.id))
-    return [HeldBackDocument(keys.held_back_name(key, held), held.length_bytes) for held in found]
+    """What of a guest was not let through at once, oldest first."""
+    found = await session.execute(
+        select(HeldBack, StaffUser.name)
+        .outerjoin(StaffUser, StaffUser.id == HeldBack.judged_by_id)
+        .where(HeldBack.transfer_id == transfer.id)
+        .order_by(HeldBack.at, HeldBack.id)
+    )
+    return [
+        HeldBackDocument(
+            held.document_id, keys.held_back_name(key, held), held.length_bytes, held.reason, held.outcome, name or ""
+        )
+        for held, name in found.all()
+    ]

@@ -11,12 +11,15 @@ from zegelpost.model.transfer import Transfer, TransferText
 
 
 async def require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
-    """Documents that have all arrived, or a note. Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`."""
+    """Documents that have all arrived, or a note. What is held back has arrived too.
+
+    Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`.
+    """
     documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
-    unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
+    unfinished = sum(document.state == DocumentState.ARRIVING for document in documents)
     if unfinished:
         raise UploadsUnfinished(count=unfinished)
-    if any(document.scan_verdict == ScanVerdict.INFECTED for document in documents):
+    if any(each.scan_verdict == ScanVerdict.INFECTED and each.state != DocumentState.HELD for each in documents):
         raise MalwareFound
     if not documents and not text.note:
         raise ContentMissing

@@ -23,11 +23,13 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
+from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import (
     ChecksumMismatch,
+    DocumentHeld,
     NotFound,
     UploadExpired,
     UploadInUse,
@@ -156,6 +158,7 @@ class Uploading:
             upload, document, transfer = await own_upload(session, actor, upload_id)
             key = self._keys.message_key(transfer, actor.holds)
         self._require_alive(upload, document)
+        await self._require_not_held(document)
         if document.state == DocumentState.COMPLETE:
             return _status(upload, self._sha256(key, document))
         if upload.offset_bytes == upload.length_bytes and (upload.writer_until is None or upload.writer_until < self._clock()):
@@ -180,6 +183,7 @@ class Uploading:
             digest = await self._take_part(writing, body, checksum, scan)
             # 4.
             upload, document = writing.upload, writing.document
+            await self._require_not_held(document)
             if document.state == DocumentState.COMPLETE:
                 return _status(upload, self._sha256(writing.key, document))
             if upload.offset_bytes == upload.length_bytes:
@@ -195,11 +199,14 @@ class Uploading:
     ) -> UploadStatus:
         """Announce a document and take bytes in one request (tus creation-with-upload, and forms without script).
 
-        When it fails nothing stays: the client never learned the upload's address, so nobody could go on or remove it.
+        When it fails nothing stays: the client never learned the upload's address, so nobody could go on or remove it. What is
+        held back did not fail.
         """
         upload = await self.create(actor, transfer_id, name, length_bytes)
         try:
             return await self.receive(actor, upload.id, 0, body, checksum)
+        except DocumentHeld:
+            raise
         except BaseException:
             with suppress(NotFound):  # what was refused for its content is gone already
                 await asyncio.shield(self.cancel(actor, upload.id))
@@ -212,6 +219,7 @@ class Uploading:
             transfer.require_draft()
             self._digests.pop(upload.id, None)
             await remove_document(session, document, self._clock())
+            await session.execute(delete(HeldBack).where(HeldBack.document_id == document.id))
             record(session, EventTag.DOCUMENT_REMOVED, actor.subject(transfer, document_id=document.id), self._clock())
 
     async def remove_document(self, actor: Sender, transfer_id: str, document_id: str) -> None:
@@ -410,6 +418,13 @@ class Uploading:
     def _require_alive(self, upload: Upload, document: Document) -> None:
         if document.state == DocumentState.ARRIVING and upload.expires_at <= self._clock():
             raise UploadExpired
+
+    async def _require_not_held(self, document: Document) -> None:
+        if document.state != DocumentState.HELD:
+            return
+        async with self._database.reading() as session:
+            reason = (await session.scalars(select(HeldBack.reason).where(HeldBack.document_id == document.id))).one()
+        raise DocumentHeld(reason=reason.value)
 
     def _sha256(self, key: MessageKey, document: Document) -> bytes:
         assert document.sealed_manifest is not None

@@ -141,6 +141,11 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.ContentMismatch: _a(415, translatable("The content of this file does not fit its name (.%(extension)s).")),
     r.MacroDocument: _a(415, translatable("This document holds macros. Save it without macros first.")),
     r.MalwareFound: _a(422, translatable("This file is not safe: the virus scanner found something in it.")),
+    r.DocumentHeld: _a(
+        422, translatable("We hold this back: it may be dangerous. You can send it all the same, we look at it first.")
+    ),
+    r.AlreadyJudged: _a(409, translatable("Somebody let this document through or removed it a moment ago.")),
+    r.ReleaseNotAllowed: _a(403, translatable("Only an administrator can let this document through.")),
     r.StorageFull: _a(507, translatable("There is no room left at the moment. What arrived is kept. Try again later.")),
     r.UploadLengthMissing: _a(411, translatable("The upload does not say how long the file is.")),
     r.UploadLengthInvalid: _a(400, translatable("The upload's length is not valid.")),

@@ -19,7 +19,7 @@ from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import parse_day, spoken
 from zegelpost.web.pages import page, signed_in, staff_form
 
-_DONE: Final = frozenset({"handled", "reopened", "forwarded"})
+_DONE: Final = frozenset({"handled", "reopened", "forwarded", "released", "removed"})
 _FIELDS: Final = ("mailbox", "handled", "sender", "reference", "first_day", "last_day")
 
 
@@ -87,12 +87,13 @@ def _wanted(request: Request, actor: StaffActor, form: Mapping[str, str]) -> tup
 
 
 async def received_transfer(request: Request, actor: StaffActor) -> Response:
-    return await _transfer(request, actor)
+    return await transfer_page(request, actor)
 
 
-async def _transfer(
-    request: Request, actor: StaffActor, *, error: str = "", typed_email: str = "", status: int = 200
+async def transfer_page(
+    request: Request, actor: StaffActor, *, error: str = "", hold_error: str = "", typed_email: str = "", status: int = 200
 ) -> Response:
+    """What came in, with what was refused about it: `error` at passing on, `hold_error` at what was held back."""
     services, transfer_id = request.app.state.services, request.path_params["transfer_id"]
     reader = await services.receiving.by_sign_in(actor, transfer_id)
     readable = await services.receiving.read(reader)
@@ -108,6 +109,7 @@ async def _transfer(
         standing=await services.handling.standing(actor, transfer_id),
         base=base,
         error=error,
+        hold_error=hold_error,
         typed_email=typed_email,
         done=done if done in _DONE else "",
         language_href=base,
@@ -129,7 +131,7 @@ async def forward(request: Request, actor: StaffActor, form: Mapping[str, str]) 
         raise
     except Refusal as refusal:
         status = 422 if isinstance(refusal, EmailAddressInvalid) else ANSWERS[type(refusal)].status
-        return await _transfer(request, actor, error=spoken(request, refusal), typed_email=email, status=status)
+        return await transfer_page(request, actor, error=spoken(request, refusal), typed_email=email, status=status)
     return RedirectResponse(f"/received/{transfer_id}?done=forwarded", 303)
 
 
