@@ -239,6 +239,15 @@ class KeepingKeys:
     def open_line(self, key: MessageKey, place: str, sealed: bytes) -> str:
         return open_text(key.metadata_key(), place, sealed)
 
+    def seal_hint(self, key: MessageKey, recipient_id: RecipientId, hint: str) -> bytes:
+        return seal_text(key.metadata_key(), f"recipient/{recipient_id}/hint", hint)
+
+    def hint(self, key: MessageKey, recipient: Recipient) -> str:
+        """What helps the recipient to think of the access code; empty when there is nothing."""
+        if recipient.sealed_hint is None:
+            return ""
+        return open_text(key.metadata_key(), f"recipient/{recipient.id}/hint", recipient.sealed_hint)
+
     def seal_document_name(self, key: MessageKey, document_id: DocumentId, name: FileName) -> bytes:
         return seal_text(key.metadata_key(), f"document/{document_id}/name", str(name))
 

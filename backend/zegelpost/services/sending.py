@@ -94,7 +94,7 @@ class Sending:
             self._write(transfer, key, content, actor)
             session.add(transfer)
             await session.flush()
-            await self._write_recipients(session, transfer, content.addressees, hashes, {})
+            await self._write_recipients(session, transfer, key, content.addressees, hashes, {})
             record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
         return transfer.id
 
@@ -105,10 +105,11 @@ class Sending:
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            self._write(transfer, self._keys.message_key(transfer, actor.token), content, actor)
+            key = self._keys.message_key(transfer, actor.token)
+            self._write(transfer, key, content, actor)
             known = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
             await self._write_recipients(
-                session, transfer, content.addressees, hashes, {each.email_index: each for each in known}
+                session, transfer, key, content.addressees, hashes, {each.email_index: each for each in known}
             )
             record(session, EventTag.TRANSFER_CHANGED, actor.subject(transfer), self._clock())
 
@@ -212,6 +213,7 @@ class Sending:
         self,
         session: AsyncSession,
         transfer: Transfer,
+        key: MessageKey,
         addressees: Sequence[Addressee],
         hashes: Sequence[str | None],
         known: dict[bytes, Recipient],
@@ -237,6 +239,7 @@ class Sending:
                 raise FormRefused({f"recipients.{position}.access_code": AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)})
             recipient.access_code_hash = recipient.access_code_hash if is_kept else access_code_hash
             recipient.method = addressee.method
+            recipient.sealed_hint = self._keys.seal_hint(key, recipient.id, addressee.hint) if addressee.hint else None
         for recipient in known.values():
             await session.delete(recipient)
 
