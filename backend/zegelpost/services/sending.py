@@ -126,19 +126,21 @@ class Sending:
             # 1.
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            key = self._keys.message_key(transfer, actor.token)
+            keys = self._keys.within(session)
+            key = keys.message_key(transfer, actor.token)
             # 2.
             recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
             if not recipients:
                 raise RecipientsMissing
-            await require_content(session, transfer, self._keys.text(key, transfer))
+            await require_content(session, transfer, keys.text(key, transfer))
+            # Before anything changes, so that everything is written in one go.
+            sender = await self._presenting.sender_of(session, transfer)
             # 3.
             transfer.sent_at = now
             transfer.expires_at = now + timedelta(days=transfer.expires_in_days)
-            self._keys.seal_for_sending(key, transfer, transfer.expires_at)
+            keys.seal_for_sending(key, transfer, transfer.expires_at)
             transfer.state = TransferState.SENT
             # 4.
-            sender = await self._presenting.sender_of(session, transfer)
             for recipient in recipients:
                 if recipient.method == VerificationMethod.SIGN_IN:
                     self.invite_colleague(session, sender, transfer, recipient, key)
@@ -157,11 +159,12 @@ class Sending:
         **facts: Any,
     ) -> Link:
         """Make a link and mail it, with the `facts` that the notice needs. The secret is in the sealed mail and nowhere else."""
+        keys = self._keys.within(session)
         secret = LinkSecret.generate()
         link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
-        self._keys.wrap_for_link(key, transfer, link, secret)
+        keys.wrap_for_link(key, transfer, link, secret)
         session.add(link)
-        person = self._keys.person(recipient)
+        person = keys.person(recipient)
         self._notifying.queue_mail(
             session,
             purpose,
@@ -188,8 +191,9 @@ class Sending:
         key: MessageKey,
     ) -> None:
         """Colleagues sign in; the mail holds no secret."""
-        person = self._keys.person(recipient)
-        self._keys.wrap_for_colleague(key, transfer, recipient)
+        keys = self._keys.within(session)
+        person = keys.person(recipient)
+        keys.wrap_for_colleague(key, transfer, recipient)
         self._notifying.queue_mail(
             session,
             Purpose.COLLEAGUE_INVITATION,
