@@ -235,7 +235,7 @@ def test_the_bytes_are_what_pythons_own_generator_makes(language: str, name: str
     for header, value in parsed.items():
         subject = str(make_header(decode_header(value))) if header == "Subject" else ""
         theirs[header] = value if not subject else subject if subject.isascii() else Header(subject, "utf-8").encode()
-    parts = []
+    parts: list[Message | str] = []
     for part in parsed.get_payload():
         assert isinstance(part, Message)
         copy = Message(policy=policy)

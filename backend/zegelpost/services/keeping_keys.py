@@ -36,7 +36,7 @@ from zegelpost.model.second_factor import AuthenticatorApp
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import Template, TemplateText
 from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
-from zegelpost.ports import KeyDestroyedError, KeyRing, WeekKeys
+from zegelpost.ports import KeyDestroyedError, WeekKeys
 from zegelpost.sealing.errors import WrapRefused
 from zegelpost.sealing.keys import MessageKey, blind_index
 from zegelpost.sealing.text import open_bytes, open_text, seal_bytes, seal_text
@@ -59,7 +59,7 @@ class _Keys(Protocol):
 class _ReadOnce:
     """The keys that one unit of work needs, each read once: a transfer with five recipients read the same files five times."""
 
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: _Keys) -> None:
         self.week = cache(ring.week)
         self.installation = cache(ring.installation)
         self.outbox_day = cache(ring.outbox_day)

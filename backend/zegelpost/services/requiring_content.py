@@ -12,7 +12,8 @@ from zegelpost.model.transfer import Transfer, TransferText
 
 async def require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
     """Documents that have all arrived, or a note. Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`."""
-    documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
+    rows = await session.execute(select(Document.state, Document.scan_verdict).where(Document.transfer_id == transfer.id))
+    documents = rows.all()
     unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
     if unfinished:
         raise UploadsUnfinished(count=unfinished)
