@@ -61,6 +61,7 @@ from zegelpost.services.proving_work import ProvingWork
 from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
+from zegelpost.services.remembering import Remembering
 from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
 from zegelpost.services.running_departments import RunningDepartments
@@ -147,6 +148,7 @@ class Services:
     printers: Printers
     receiving: Receiving
     verifying: Verifying
+    remembering: Remembering
     uploading: Uploading
     downloading: Downloading
     keeping_keys: KeepingKeys
@@ -175,6 +177,7 @@ def build_services(
     policy = policy or Policy(
         staff_domains=settings.staff_domains,
         has_intake=settings.has_intake,
+        remembers_devices=settings.remembers_devices,
         is_scanning=settings.clamd_url is not None,
         requires_second_factor=not settings.is_demo,
     )
@@ -188,7 +191,8 @@ def build_services(
     presenting = Presenting(keeping_keys, organisation)
     notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
-    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
+    remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
+    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, remembering, policy, clock)
     noticing = Noticing(database, notifying, presenting, settings.base_url, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
@@ -230,7 +234,8 @@ def build_services(
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
-        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
+        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, remembering, clock),
+        remembering=remembering,
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
@@ -335,6 +340,7 @@ def build_worker(services: Services) -> Worker:
         services.introducing,
         services.handing_over_sign_in,
         services.syncing,
+        services.remembering,
     )
 
 
@@ -368,6 +374,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *account_pages.routes(),
             *staff_pages.routes(),
             *report_pages.routes(),
+            *recipient_pages.device_routes(),
             *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
             *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
             *received_pages.routes(),

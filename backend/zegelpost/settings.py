@@ -32,6 +32,7 @@ NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
     "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
+    "REMEMBERED_DEVICES",
 )  # fmt: skip
 
 # What stands for the organisation where nobody named one.
@@ -73,6 +74,7 @@ class Settings:
     trusted_proxies: tuple[str, ...] = ()
     outlook_hosts: tuple[str, ...] = ()
     has_intake: bool = True
+    remembers_devices: bool = True
     dkim_selectors: tuple[str, ...] = ()
     metrics_token: str | None = field(repr=False, default=None)
     address_book_url: str | None = field(repr=False, default=None)
@@ -118,7 +120,8 @@ class Settings:
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
             outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
-            has_intake=_has_intake(values.get("INTAKE")),
+            has_intake=_is_on(values, "INTAKE"),
+            remembers_devices=_is_on(values, "REMEMBERED_DEVICES"),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
@@ -321,9 +324,11 @@ def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     return domains or ("zegelpost.example",)
 
 
-def _has_intake(text: str | None) -> bool:
+def _is_on(values: Mapping[str, str], name: str) -> bool:
+    """On unless it is switched off."""
+    text = values.get(name)
     if text and text not in {"on", "off"}:
-        raise SettingsError(f"{PREFIX}INTAKE must be on or off, not {text!r}")
+        raise SettingsError(f"{PREFIX}{name} must be on or off, not {text!r}")
     return text != "off"
 
 

@@ -14,6 +14,7 @@ from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
+from zegelpost.services.remembering import Remembering
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import Syncing
 from zegelpost.services.uploading import Uploading
@@ -33,6 +34,7 @@ class Worker:
     introducing: Introducing
     handing_over_sign_in: HandingOverSignIn
     syncing: Syncing
+    remembering: Remembering
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
@@ -48,6 +50,7 @@ class Worker:
         await self.changing_password.forget_old()
         await self.introducing.forget_old()
         await self.handing_over_sign_in.forget_old()
+        await self.remembering.forget_old()
         _LOG.info(
             "swept",
             noticed=noticed,

@@ -26,6 +26,7 @@ from tests.journeys.running import RunningDemo
 
 KILLS = int(os.environ.get("ZEGELPOST_TEST_KILLS", "200"))
 LANES = 2
+RECIPIENTS = 3  # of one transfer, so that half a sending would show
 PASSWORD = "demo-zegelpost-2026"
 TUS = {"Tus-Resumable": "1.0.0"}
 
@@ -73,7 +74,12 @@ class Anna:
         self.number += 1
         to = f"rosa-{self.number}@example.nl"
         typed = {"subject": "Zaak", "note": "", "expires_in_days": "7", "csrf": self.csrf}
-        typed |= {"recipient-0-name": "Rosa", "recipient-0-email": to, "recipient-0-mobile": "0612345678"}
+        for number in range(RECIPIENTS):
+            typed |= {
+                f"recipient-{number}-name": "Rosa",
+                f"recipient-{number}-email": f"{number}-{to}",
+                f"recipient-{number}-mobile": "0612345678",
+            }
         made = self.client.post(f"{self.demo.base_url}/transfers", data=typed)
         transfer = Transfer(str(made.url).split("/transfers/")[1].split("/")[0], to)
         self.transfers.append(transfer)
@@ -165,9 +171,22 @@ def _lane(folder: Path, kills: int, seed: int) -> dict[str, int]:
     for transfer in anna.transfers:
         page = anna.client.get(f"{demo.base_url}/transfers/{transfer.id}").text
         assert page.count("beeld-") >= 2, "a sent transfer lacks a document"
+    _fetch_back(demo, anna)
     anna.client.close()
     demo.stop()
     return _verdict(demo.data_dir, anna, kills)
+
+
+def _fetch_back(demo: RunningDemo, anna: Anna) -> None:
+    """Every document that was acknowledged comes back byte for byte."""
+    credentials = {"email": "anna@zegelpost.example", "password": PASSWORD}
+    signed_in = anna.client.post(f"{demo.base_url}/api/v1/sign-in", json=credentials).json()
+    bearer = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    for transfer in anna.transfers:
+        address = f"{demo.base_url}/api/v1/transfers/{transfer.id}"
+        listed = anna.client.get(address, headers=bearer).json()["documents"]
+        fetched = [anna.client.get(f"{address}/documents/{each['id']}", headers=bearer).content for each in listed]
+        assert sorted(fetched) == sorted(document.content for document in transfer.documents)
 
 
 def _watched(work: Any, failures: list[BaseException]) -> Any:
@@ -184,12 +203,16 @@ def _verdict(data_dir: Path, anna: Anna, kills: int) -> dict[str, int]:
     assert _rows(data_dir, "PRAGMA integrity_check") == [("ok",)]
     sent = {row[0] for row in _rows(data_dir, "SELECT id FROM transfer WHERE state = 'sent'")}
     assert {transfer.id for transfer in anna.transfers} <= sent
-    # Exactly one invitation for each recipient of a sent transfer, and it left.
+    # Exactly one invitation and one link for each recipient of a sent transfer, and it left.
     invitations = _rows(
-        data_dir, "SELECT transfer_id, count(*), min(state) FROM outgoing WHERE purpose = 'invitation' GROUP BY 1"
+        data_dir,
+        "SELECT transfer_id, count(DISTINCT recipient_id), count(*), min(state), max(state) FROM outgoing"
+        " WHERE purpose = 'invitation' GROUP BY 1",
     )
     assert {row[0] for row in invitations} == sent
-    assert {row[1:] for row in invitations} == {(1, "accepted")}
+    assert {row[1:] for row in invitations} == {(RECIPIENTS, RECIPIENTS, "accepted", "accepted")}
+    links = _rows(data_dir, "SELECT transfer_id, count(*) FROM link JOIN recipient ON recipient.id = recipient_id GROUP BY 1")
+    assert {*links} == {(transfer, RECIPIENTS) for transfer in sent}
     assert _rows(data_dir, "SELECT count(*) FROM document WHERE state != 'complete'") == [(0,)]
     # The header holds salt and nonce prefix: one that comes back would mean one key and nonce used twice.
     headers = [row[0] for row in _rows(data_dir, "SELECT header FROM part")]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from binascii import b2a_qp
 from datetime import UTC, date, datetime
 from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
+from email.header import Header, decode_header, make_header
+from email.message import EmailMessage, Message
+from email.policy import compat32, default
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,15 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.REMINDER, TO_RECIPIENT | WAY_IN),
     (Purpose.REMINDER, TO_RECIPIENT),
     (Purpose.REVOKED, TO_RECIPIENT),
+    (
+        Purpose.DEVICE_REMEMBERED,
+        {
+            "name": HOSTILE,
+            "remembered_at": NOW,
+            "remembered_until": NOW,
+            "link": "https://post.example.nl/o/device/aaaaaaaaaaaaaaaaaaaaaaaaaa",
+        },
+    ),
     *((purpose, TO_RECIPIENT | WAY_IN | {"due_on": due_on}) for purpose in ASKING for due_on in (None, date(2026, 12, 31))),
     (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
     (
@@ -120,7 +131,8 @@ def test_every_notice_renders_whole(purpose: Purpose, facts: dict[str, Any], lan
     assert ("&lt;b&gt;&amp;amp; {{ 7 * 7 }}" in page) == is_said
     assert not re.search(r"\bNone\b|Undefined|\{%|%\}|  ,", text)
     is_for_staff = purpose in {Purpose.COLLEAGUE_INVITATION, Purpose.ANSWER_RECEIVED, *NOTICING}
-    assert ("014 000" in text) == (phone is not None and "sent_at" in facts and not is_for_staff)
+    names_phone = not is_for_staff and ("sent_at" in facts or purpose == Purpose.DEVICE_REMEMBERED)
+    assert ("014 000" in text) == (phone is not None and names_phone)
     assert mail["Subject"]
     assert mail["Content-Language"] == language
     if "expires_at" in facts and purpose != Purpose.REVOKED:
@@ -208,3 +220,43 @@ def test_whatever_the_organisation_is_called_the_message_is_one_segment(name: st
     assert len(text) <= 160
     assert is_gsm_7(text)
     assert text.split("\n")[-1] == "@post.example.nl #012345"
+
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+@pytest.mark.parametrize("name", ["Gemeente Voorbeeld", "Één gemeente", "Het " + "heel lange " * 12 + "woord", "x" * 200])
+def test_the_bytes_are_what_pythons_own_generator_makes(language: str, name: str) -> None:
+    """It is what everyone else's mail comes from; ours is written out for speed alone."""
+    mail = Composing(organisation(name)).mail(
+        Purpose.INVITATION, language, EmailAddress.parse("rosa@zorg.example"), OutgoingId("a" * 26), NOW, **TO_RECIPIENT | WAY_IN
+    )
+    parsed = message_from_bytes(mail, policy=compat32)
+    policy = compat32.clone(linesep="\r\n", mangle_from_=False)
+    theirs = Message(policy=policy)
+    for header, value in parsed.items():
+        subject = str(make_header(decode_header(value))) if header == "Subject" else ""
+        theirs[header] = value if not subject else subject if subject.isascii() else Header(subject, "utf-8").encode()
+    parts: list[Message | str] = []
+    for part in parsed.get_payload():
+        assert isinstance(part, Message)
+        copy = Message(policy=policy)
+        for header, value in part.items():
+            copy[header] = value
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        copy.set_payload(b2a_qp(content.replace(b"\r\n", b"\n"), istext=True).decode("ascii"))
+        parts.append(copy)
+    theirs.set_payload(parts)
+
+    assert mail == theirs.as_bytes()
+    assert max(map(len, mail.split(b"\r\n"))) <= 998
+    assert b"\n" not in mail.replace(b"\r\n", b"")
+
+
+def test_a_long_subject_is_folded_and_comes_back_whole() -> None:
+    name = "É" * 90
+    to = EmailAddress.parse("rosa@zorg.example")
+    mail = Composing(organisation(name)).mail(Purpose.REVOKED, "nl", to, OutgoingId("a" * 26), NOW, **TO_RECIPIENT)
+
+    head = mail.partition(b"\r\n\r\n")[0]
+    assert max(map(len, head.split(b"\r\n"))) <= 78
+    assert name in read(mail)[0]["Subject"]

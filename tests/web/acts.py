@@ -75,12 +75,13 @@ async def recognise(browser: httpx2.AsyncClient, link: tuple[str, str]) -> httpx
     return await browser.post(path, data={"link_secret": secret})
 
 
-async def open_link(browser: httpx2.AsyncClient, outbox: Outbox, row: Row = ROSA) -> str:
-    """From the mail to the documents; returns the link's path."""
+async def open_link(browser: httpx2.AsyncClient, outbox: Outbox, row: Row = ROSA, *, remembers: bool = False) -> str:
+    """From the mail to the documents; returns the link's path. `remembers`: with the tick to have the device remembered."""
     link = await outbox.link(row.email)
     await recognise(browser, link)
     await browser.post(f"{link[0]}/code")
-    answer = await enter(browser, link[0], await outbox.code(row.number))
+    typed = {"code": await outbox.code(row.number)} | ({"remember": "1"} if remembers else {})
+    answer = await browser.post(f"{link[0]}/verify", data=typed)
     assert answer.url.path == f"{link[0]}/transfer", sentences(answer)
     return link[0]
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.anyio
 OPEN = {
     *("/sign-in", "/sign-in/second-factor", "/sign-in/passkey", "/sign-in/passkey/question"),
     *("/account/new", "/account/forgot", "/account/confirm/{secret}", "/account/reset/{secret}"),
-    *("/i", "/i/new", "/i/confirm", "/i/confirm/again"),
+    *("/i", "/i/new", "/i/confirm", "/i/confirm/again", "/o/device/{device_id}"),
     *("/manual", "/manual/{chapter}", "/manual/pictures/{language}/{name}", "/help", "/privacy", "/accessibility", "/security"),
     *("/addin/pane", "/addin/launchevent.html", "/addin/launchevent.js", "/addin/manifest.xml", "/addin/manifest-onprem.xml"),
     *("/addin/icons/icon-{size:int}.png", "/addin/support", "/.well-known/microsoft-officeaddins-allowed.json"),

@@ -156,7 +156,20 @@ async def test_tells_every_event_in_order_with_both_times_and_its_standard_word(
 def test_the_standard_words_are_those_of_the_page_about_events() -> None:
     text = (Path(zegelpost.__file__).parents[1] / "docs/events.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z_]+):([a-z_]+)` \|.*\| ([a-z() ]+) \|$", text, re.MULTILINE)
-    subjects = {"transfer", "document", "archive", "recipient", "answer", "item", "request", "link", "code", "mail", "sms"}
+    subjects = {
+        "transfer",
+        "document",
+        "archive",
+        "recipient",
+        "answer",
+        "item",
+        "request",
+        "link",
+        "code",
+        "device",
+        "mail",
+        "sms",
+    }
     documented = {f"{subject}:{action}": word for subject, action, word in rows if subject in subjects}
     assert {tag.value: word.value for tag, word in NTA_7516.items()} == documented
 

@@ -460,11 +460,14 @@ async def test_nothing_of_what_people_sent_lies_readable_on_the_disk_or_in_a_log
     }
     row = Row(f"Rosa {CANARY}", f"{CANARY}@zorg.example", "06 12 34 56 78", "+31612345678")
     content = b"%PDF-1.7\n" + f"{CANARY}-inhoud ".encode() * 5000
-    transfer_id = await send(anna_portal, row, documents={f"{CANARY}-naam.pdf": content}, **typed)
+    kees = Row(f"Kees {CANARY}", f"{CANARY}-kees@zorg.example")
+    coded = {"recipient-1-method": "access_code", "recipient-1-access_code": f"{CANARY}-code", "recipient-1-hint": f"{CANARY}-"}
+    transfer_id = await send(anna_portal, row, kees, documents={f"{CANARY}-naam.pdf": content}, **typed, **coded)
     stored_before = {path: path.read_bytes() for path in settings.data_dir.parent.rglob("*") if path.is_file()}
     async with browser(app) as rosa:
         path, secret = await outbox.link(row.email)
-        await open_link(rosa, outbox, row)
+        await open_link(rosa, outbox, row, remembers=True)
+        assert any("device" in name for name in rosa.cookies)
         code = await outbox.code(row.number)
         shown = await rosa.get(f"{path}/transfer")
         assert f"{CANARY}-tekst" in shown.text

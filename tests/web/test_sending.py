@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -12,10 +13,12 @@ from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser
 from tests.web.acts import BRAM, DOCUMENT, ROSA, SAM, Row, add_document, draft, form_of, open_link, send, sentences, values, words
 
-from zegelpost.main import Services, build_worker
+from zegelpost.main import Services, build_app, build_services, build_worker
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import Transfer
+from zegelpost.settings import Settings
 
 LINK_ONLY = Policy(staff_domains=("zegelpost.example",), has_sender_copy=False, requires_second_factor=False)
 
@@ -26,6 +29,10 @@ async def transfer_count(services: Services) -> int:
 
 
 # The form
+
+
+def access_code_fields(row: int) -> list[str]:
+    return [f"recipient-{row}-{name}" for name in ("method", "access_code", "hint")]
 
 
 async def test_tells_all_that_is_wrong_at_once_and_keeps_what_was_typed(services: Services, anna_portal: Portal) -> None:
@@ -54,7 +61,7 @@ async def test_tells_all_that_is_wrong_at_once_and_keeps_what_was_typed(services
         "note": "The note is too long: 20000 characters at most.",
         "expires_in_days": "Choose a number of days from 1 to 365.",
     }
-    assert values(answer) == typed
+    assert values(answer) == {name: "" for row in range(3) for name in access_code_fields(row)} | typed
     assert await transfer_count(services) == 0
 
 
@@ -139,6 +146,7 @@ async def test_rows_come_and_go_without_script(services: Services, anna_portal: 
         "recipient-1-name": "",
         "recipient-1-email": "",
         "recipient-1-mobile": "",
+        **dict.fromkeys(access_code_fields(1), ""),
     }
     assert values(added)["note"] == "keep me"
     assert not sentences(added)
@@ -358,15 +366,95 @@ async def reissue_button(portal: Portal, transfer_id: str) -> str:
     return found.group(1)
 
 
-async def test_an_access_code_that_a_program_agreed_outlives_the_form(anna: httpx2.AsyncClient, anna_portal: Portal) -> None:
-    kees = {"name": "Kees Bos", "email": "kees@zorg.example", "method": "access_code", "access_code": "tulp-en-molen"}
+KEES = Row("Kees Bos", "kees@zorg.example")
+
+
+def coded(code: str, hint: str = "") -> dict[str, str]:
+    """What the form says of a first recipient who opens with an access code."""
+    return {"recipient-0-method": "access_code", "recipient-0-access_code": code, "recipient-0-hint": hint}
+
+
+async def test_an_access_code_with_a_hint_from_the_form_to_the_door(
+    app: Starlette, anna: httpx2.AsyncClient, anna_portal: Portal, outbox: Outbox
+) -> None:
+    transfer_id = await draft(anna_portal, KEES, documents={"a.pdf": DOCUMENT}, **coded("tulp-en-molen", "Uw  cliëntnummer"))
+    (recipient,) = (await anna.get(f"/api/v1/transfers/{transfer_id}")).json()["recipients"]
+    assert (recipient["method"], recipient["hint"], recipient["mobile"]) == ("access_code", "Uw cliëntnummer", None)
+    check = await anna_portal.client.get(f"/transfers/{transfer_id}/check")
+    assert "Hint: Uw cliëntnummer" in words(check)
+    assert "tulp-en-molen" not in check.text
+
+    await anna_portal.press(f"/transfers/{transfer_id}/send")
+
+    (mail,) = await outbox.all(kind="mail", to=KEES.email)
+    assert "liëntnummer" not in mail["text"] + mail["html"]
+    async with browser(app) as kees:
+        path, secret = await outbox.link(KEES.email)
+        # Not before the secret was right: the page in front of it is everyone's.
+        assert "liëntnummer" not in (await kees.get(path)).text
+        door = await kees.post(path, data={"link_secret": secret})
+        assert "Hint from Anna de Vries: Uw cliëntnummer" in words(door)
+        opened = await kees.post(f"{path}/verify", data={"code": "tulp-en-molen"})
+        assert opened.url.path == f"{path}/transfer"
+
+
+async def test_changing_a_draft_keeps_the_access_code_that_the_page_does_not_show(
+    anna: httpx2.AsyncClient, anna_portal: Portal
+) -> None:
+    kees = {"name": KEES.name, "email": KEES.email, "method": "access_code", "access_code": "tulp-en-molen", "hint": "Molens"}
     made = await anna.post("/api/v1/transfers", json={"subject": "Rapport", "recipients": [kees]})
     transfer_id = made.json()["id"]
+    page = await anna_portal.client.get(f"/transfers/{transfer_id}/edit")
+    assert "tulp-en-molen" not in page.text
+    typed = values(page)
+    assert (typed["recipient-0-method"], typed["recipient-0-hint"]) == ("access_code", "Molens")
 
-    answer = await anna_portal.press(
-        f"/transfers/{transfer_id}/edit", **form_of(Row("Kees Bos", "Kees@zorg.example"), subject="Ander rapport")
-    )
+    answer = await anna_portal.press(f"/transfers/{transfer_id}/edit", **(typed | {"subject": "Ander rapport"}))
 
     assert answer.url.path == f"/transfers/{transfer_id}/documents"
     (recipient,) = (await anna.get(f"/api/v1/transfers/{transfer_id}")).json()["recipients"]
-    assert (recipient["method"], recipient["id"]) == ("access_code", made.json()["recipients"][0]["id"])
+    assert (recipient["method"], recipient["hint"], recipient["id"]) == (
+        "access_code",
+        "Molens",
+        made.json()["recipients"][0]["id"],
+    )
+    # Back to text messages: then a number is needed, and code and hint are gone.
+    back = typed | {"recipient-0-method": "", "recipient-0-mobile": ""}
+    refused = await anna_portal.press(f"/transfers/{transfer_id}/edit", **back)
+    assert list(sentences(refused)) == ["recipient-0-mobile"]
+    await anna_portal.press(f"/transfers/{transfer_id}/edit", **(back | {"recipient-0-mobile": ROSA.mobile}))
+    (recipient,) = (await anna.get(f"/api/v1/transfers/{transfer_id}")).json()["recipients"]
+    assert (recipient["method"], recipient["hint"]) == ("sms", None)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint", "field", "sentence"),
+    [
+        ("kort", "", "access_code", "The access code is too short: at least 8 characters."),
+        ("", "Molens", "access_code", "The access code is too short: at least 8 characters."),
+        ("tulp-en-molen", "x" * 101, "hint", "The hint is too long: 100 characters at most."),
+        ("tulp-en-molen", "het is Tulp en Molen!", "hint", "The hint gives the access code away. Choose another hint."),
+        ("--------", "x --------", "hint", "The hint gives the access code away. Choose another hint."),
+    ],
+)
+async def test_what_is_wrong_with_code_or_hint_is_told_at_the_field(
+    anna_portal: Portal, code: str, hint: str, field: str, sentence: str
+) -> None:
+    answer = await anna_portal.press("/transfers", **form_of(KEES), **coded(code, hint))
+
+    assert sentences(answer) == {f"recipient-0-{field}": sentence}
+    assert values(answer)["recipient-0-hint"] == hint
+    assert values(answer)["recipient-0-access_code"] == code
+
+
+async def test_the_form_offers_no_access_codes_where_policy_has_none(
+    settings: Settings, policy: Policy, services: Services, app: Starlette
+) -> None:
+    strict = build_services(settings, policy=replace(policy, methods=(VerificationMethod.SMS,)), clock=services.clock)
+    async with browser(build_app(strict, has_worker=False)) as client:
+        portal = Portal(client)
+        await portal.sign_in("anna@zegelpost.example")
+        assert "recipient-0-method" not in (await portal.client.get("/transfers/new")).text
+        answer = await portal.press("/transfers", **form_of(KEES), **coded("tulp-en-molen"))
+        assert answer.status_code == 422
+    await strict.database.close()

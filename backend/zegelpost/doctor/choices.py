@@ -39,6 +39,12 @@ async def public_page(examination: Examination) -> AsyncIterator[Finding]:
     yield fine("outsiders can start at /i" if is_on else "off: outsiders send only what they are asked for")
 
 
+async def remembered_devices(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether recipients may go without a code for a while."""
+    is_on = examination.settings.remembers_devices
+    yield fine("recipients may have a device remembered for 30 days" if is_on else "off: a code is needed every time")
+
+
 async def secrets(examination: Examination) -> AsyncIterator[Finding]:
     """Whether secrets are kept from others on this machine."""
     settings = examination.settings

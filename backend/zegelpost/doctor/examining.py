@@ -20,6 +20,7 @@ CHECKS: Final = (
     Check("name", ("ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT"), choices.names),
     Check("staff", ("STAFF_DOMAINS", "OUTLOOK_HOSTS"), choices.colleagues),
     Check("public page", ("INTAKE",), choices.public_page),
+    Check("devices", ("REMEMBERED_DEVICES",), choices.remembered_devices),
     Check("secrets", ("METRICS_TOKEN", "DEMO"), choices.secrets),
     Check("folder", ("DATA_DIR",), storing.folder),
     Check("database", ("DATABASE_URL",), storing.database),

@@ -48,6 +48,7 @@ class Purpose(StrEnum):
     ANSWER_RECEIPT = "answer_receipt"
     REMINDER = "reminder"
     REVOKED = "revoked"
+    DEVICE_REMEMBERED = "device_remembered"
     CODE = "code"
     LINK_LOCKED = "link_locked"
     HELP_ASKED = "help_asked"

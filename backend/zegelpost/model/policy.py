@@ -59,6 +59,8 @@ class Policy:
         "+43", "+44", "+45", "+46", "+47", "+48", "+49", "+356", "+357", "+358", "+359", "+370", "+371", "+372", "+385", "+386",
         "+1", "+597", "+599", "+297", "+61", "+90", "+212", "+380",
     )  # fmt: skip
+    # Whether recipients may have a device remembered, so that it needs no code for thirty days.
+    remembers_devices: bool = True
     # Whether outsiders may start unasked, on the public page.
     has_intake: bool = True
     guard_mode: GuardMode = GuardMode.SOFT_BLOCK

@@ -19,6 +19,7 @@ from zegelpost.model.refusals import LinkLocked, RecipientBlocked
 
 LONGEST_NAME: Final = 120
 SHORTEST_ACCESS_CODE: Final = 8
+LONGEST_HINT: Final = 100
 CODE_COOL_DOWN: Final = timedelta(seconds=30)
 CODES_PER_HOUR: Final = 5  # for one link, and for one number over all links
 CODES_PER_DAY: Final = 10
@@ -79,6 +80,8 @@ class Recipient(Base):
     # Of post for whoever has an address: an account that is opened later does not get it. Addresses are given out again.
     account_until: Mapped[datetime | None]
     access_code_hash: Mapped[str | None] = mapped_column(String(200))
+    # What helps the recipient to think of the access code ("your client number"), sealed under the message key.
+    sealed_hint: Mapped[bytes | None] = mapped_column(LargeBinary)
     # A colleague opens with an account, so the message key is kept for them under the week's sender key.
     staff_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     wrong_code_count: Mapped[int] = mapped_column(default=0)

@@ -98,6 +98,14 @@ class AccessCodeTooShort(Refusal):
     """Fact: `limit`, characters."""
 
 
+class AccessCodeHintTooLong(Refusal):
+    """Fact: `limit`, characters."""
+
+
+class AccessCodeHintRevealing(Refusal):
+    """The hint holds the code itself."""
+
+
 class VerificationMethodNotAllowed(Refusal): ...
 
 

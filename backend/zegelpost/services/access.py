@@ -22,6 +22,7 @@ from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import DepartmentId, DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
+from zegelpost.model.remembered_device import RememberedDevice
 from zegelpost.model.second_factor import AuthenticatorApp, Passkey
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import HalfSignIn, SignIn, SignInKind, StaffUser
@@ -377,6 +378,13 @@ async def link_of(session: AsyncSession, link_id: str) -> tuple[Link, Recipient,
         raise LinkWrong
     recipient = await session.get_one(Recipient, link.recipient_id)
     return link, recipient, await session.get_one(Transfer, recipient.transfer_id)
+
+
+async def device_of(session: AsyncSession, device_id: str) -> RememberedDevice | None:
+    """A remembered device, for whoever has the address that was mailed: 128 random bits that are in that mail alone."""
+    if not is_identifier(device_id):
+        return None
+    return await session.scalar(select(RememberedDevice).where(RememberedDevice.id == device_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ from typing import Protocol
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.policy import Policy
-from zegelpost.model.recipient import LONGEST_NAME, SHORTEST_ACCESS_CODE, Person, VerificationMethod
+from zegelpost.model.recipient import LONGEST_HINT, LONGEST_NAME, SHORTEST_ACCESS_CODE, Person, VerificationMethod
 from zegelpost.model.refusals import (
+    AccessCodeHintRevealing,
+    AccessCodeHintTooLong,
     AccessCodeTooShort,
     EmailAddressInvalid,
     FormRefused,
@@ -35,6 +37,7 @@ class TypedRecipient:
     mobile: str = ""
     method: str = ""
     access_code: str = field(default="", repr=False)
+    hint: str = field(default="", repr=False)
     # Save them in the sender's address book, or in that of a department.
     is_kept: bool = False
     book: str = ""
@@ -53,6 +56,7 @@ class Addressee:
     person: Person
     method: VerificationMethod
     access_code: str | None = field(default=None, repr=False)
+    hint: str = field(default="", repr=False)
 
 
 def address(typed: Sequence[TypedRecipient], policy: Policy, *, is_guest: bool = False) -> list[Addressee]:
@@ -93,12 +97,10 @@ class Known(Protocol):
 
 
 def keep_access_codes(typed: Sequence[TypedRecipient], known: Sequence[Known]) -> list[TypedRecipient]:
-    """For forms that ask for numbers only: an access code that was agreed stays until a number takes its place."""
+    """For forms, which never show an access code again: left empty, the one that the draft has stays."""
     coded = {each.person.email.comparable for each in known if each.method == VerificationMethod.ACCESS_CODE}
     return [
-        replace(row, method=VerificationMethod.ACCESS_CODE, has_access_code=True)
-        if row.email.strip().lower() in coded and not row.mobile.strip()
-        else row
+        replace(row, has_access_code=row.method == VerificationMethod.ACCESS_CODE and row.email.strip().lower() in coded)
         for row in typed
     ]
 
@@ -128,12 +130,32 @@ def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addr
     is_kept = typed.has_access_code and not access_code
     if method == VerificationMethod.ACCESS_CODE and len(access_code) < SHORTEST_ACCESS_CODE and not is_kept:
         refused["access_code"] = AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)
+    hint = ""
+    try:
+        hint = _hint(typed.hint, access_code) if method == VerificationMethod.ACCESS_CODE else ""
+    except Refusal as refusal:
+        refused["hint"] = refusal
     if refused:
         raise FormRefused(refused)
     assert email is not None
-    return Addressee(
-        Person(name, email, mobile), method, access_code or None if method == VerificationMethod.ACCESS_CODE else None
-    )
+    if method != VerificationMethod.ACCESS_CODE:
+        return Addressee(Person(name, email, mobile), method)
+    return Addressee(Person(name, email, mobile), method, access_code or None, hint)
+
+
+def _hint(typed: str, access_code: str) -> str:
+    hint = " ".join(typed.split())
+    if len(hint) > LONGEST_HINT:
+        raise AccessCodeHintTooLong(limit=LONGEST_HINT)
+    if len(access_code) >= SHORTEST_ACCESS_CODE and (access_code in hint or _holds(access_code, hint)):
+        raise AccessCodeHintRevealing
+    return hint
+
+
+def _holds(access_code: str, hint: str) -> bool:
+    """Whether the hint holds the code apart from what people overlook: capitals, spaces and hyphens."""
+    code, text = ("".join(c for c in each.casefold() if c.isalnum()) for each in (access_code, hint))
+    return code != "" and code in text
 
 
 def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:

@@ -22,6 +22,7 @@ from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import record
+from zegelpost.services.remembering import Remembering
 from zegelpost.services.sending import Sending
 
 _REMIND_EVERY: Final = timedelta(hours=12)
@@ -45,6 +46,7 @@ class FollowingUp:
         notifying: Notifying,
         presenting: Presenting,
         sending: Sending,
+        remembering: Remembering,
         policy: Policy,
         clock: Clock,
     ) -> None:
@@ -53,6 +55,7 @@ class FollowingUp:
         self._notifying = notifying
         self._presenting = presenting
         self._sending = sending
+        self._remembering = remembering
         self._policy = policy
         self._clock = clock
 
@@ -69,6 +72,8 @@ class FollowingUp:
             recipients = await _recipients(session, transfer)
             for recipient in recipients:
                 await self._shut(session, recipient)
+                subject = actor.subject(transfer, recipient_id=recipient.id)
+                await self._remembering.forget(session, recipient, subject, now, reason="revoked")
                 if tell_recipients and recipient.blocked_at is None:
                     person = self._keys.person(recipient)
                     self._notifying.queue_mail(
@@ -92,7 +97,9 @@ class FollowingUp:
             recipient = await own_recipient(session, transfer, recipient_id)
             recipient.blocked_at = recipient.blocked_at or now
             await self._shut(session, recipient)
-            record(session, EventTag.RECIPIENT_BLOCKED, actor.subject(transfer, recipient_id=recipient.id), now)
+            subject = actor.subject(transfer, recipient_id=recipient.id)
+            await self._remembering.forget(session, recipient, subject, now, reason="blocked")
+            record(session, EventTag.RECIPIENT_BLOCKED, subject, now)
 
     async def extend(self, actor: StaffActor, transfer_id: str, days: int) -> None:
         """Let the transfer expire `days` from now instead; also re-opens one that expired within the grace period.
@@ -127,7 +134,9 @@ class FollowingUp:
             recipient.wrong_code_count = 0
             purpose = Purpose.REQUEST_NEW_LINK if transfer.kind == TransferKind.REQUEST else Purpose.NEW_LINK
             await self.new_way_in(session, purpose, transfer, recipient, key, now)
-            record(session, EventTag.LINK_REISSUED, actor.subject(transfer, recipient_id=recipient.id), now, reason="asked")
+            subject = actor.subject(transfer, recipient_id=recipient.id)
+            await self._remembering.forget(session, recipient, subject, now, reason="reissued")
+            record(session, EventTag.LINK_REISSUED, subject, now, reason="asked")
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> int:
         """Mail who has not fetched it; returns how many. Raises `NothingToRemind`, `RemindedRecently`.

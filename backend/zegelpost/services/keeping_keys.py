@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from datetime import datetime
-from typing import Final
+from datetime import date, datetime
+from functools import cache
+from typing import Final, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.address_book import ListedCard
 from zegelpost.model.contact import Card
@@ -20,6 +23,7 @@ from zegelpost.model.identifiers import (
     DocumentId,
     FactorId,
     FeedId,
+    OutgoingId,
     RecipientId,
     StaffUserId,
     TemplateId,
@@ -33,7 +37,7 @@ from zegelpost.model.second_factor import AuthenticatorApp
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import Template, TemplateText
 from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
-from zegelpost.ports import KeyDestroyedError, KeyRing
+from zegelpost.ports import KeyDestroyedError, WeekKeys
 from zegelpost.sealing.errors import WrapRefused
 from zegelpost.sealing.keys import MessageKey, blind_index
 from zegelpost.sealing.text import open_bytes, open_text, seal_bytes, seal_text
@@ -43,9 +47,37 @@ from zegelpost.sealing.wrapping import WrapPurpose, link_check, unwrap_under_sec
 _TOKEN_SALT: Final = b"zegelpost token wrap v1"
 
 
+class _Keys(Protocol):
+    """As much of the key ring as reading keys takes."""
+
+    def week(self, week: str, /) -> WeekKeys: ...
+
+    def installation(self, purpose: str, /) -> bytes: ...
+
+    def outbox_day(self, day: date, /) -> bytes: ...
+
+
+class _ReadOnce:
+    """The keys that one unit of work needs, each read once: a transfer with five recipients read the same files five times."""
+
+    def __init__(self, ring: _Keys) -> None:
+        self.week = cache(ring.week)
+        self.installation = cache(ring.installation)
+        self.outbox_day = cache(ring.outbox_day)
+
+
 class KeepingKeys:
-    def __init__(self, ring: KeyRing) -> None:
+    def __init__(self, ring: _Keys) -> None:
         self._ring = ring
+
+    def within(self, session: AsyncSession) -> KeepingKeys:
+        """The same for this unit of work, reading each key once. No longer: a destroyed key must not live on in memory."""
+        found: KeepingKeys = session.info.setdefault("keeping_keys", KeepingKeys(_ReadOnce(self._ring)))
+        return found
+
+    def seal_outgoing(self, outgoing_id: OutgoingId, day: date, payload: bytes) -> bytes:
+        """What waits in the outbox, under the key of the day on which it was put there."""
+        return seal_bytes(self._ring.outbox_day(day), f"outgoing/{outgoing_id}", payload)
 
     # Message keys of senders
 
@@ -239,6 +271,15 @@ class KeepingKeys:
 
     def open_line(self, key: MessageKey, place: str, sealed: bytes) -> str:
         return open_text(key.metadata_key(), place, sealed)
+
+    def seal_hint(self, key: MessageKey, recipient_id: RecipientId, hint: str) -> bytes:
+        return seal_text(key.metadata_key(), f"recipient/{recipient_id}/hint", hint)
+
+    def hint(self, key: MessageKey, recipient: Recipient) -> str:
+        """What helps the recipient to think of the access code; empty when there is nothing."""
+        if recipient.sealed_hint is None:
+            return ""
+        return open_text(key.metadata_key(), f"recipient/{recipient.id}/hint", recipient.sealed_hint)
 
     def seal_document_name(self, key: MessageKey, document_id: DocumentId, name: FileName) -> bytes:
         return seal_text(key.metadata_key(), f"document/{document_id}/name", str(name))

@@ -36,7 +36,7 @@ from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
 from zegelpost.model.transfer import Transfer, TransferKind
 from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
-from zegelpost.sealing.text import open_bytes, seal_bytes
+from zegelpost.sealing.text import open_bytes
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Correspondent, Presenting
@@ -179,7 +179,7 @@ class Notifying:
     def _queue(self, session: AsyncSession, outgoing: Outgoing, envelope: dict[str, str], now: datetime) -> None:
         payload = json.dumps(envelope).encode()
         outgoing.day = now.date().isoformat()
-        outgoing.sealed_payload = seal_bytes(self._ring.outbox_day(now.date()), f"outgoing/{outgoing.id}", payload)
+        outgoing.sealed_payload = self._keys.within(session).seal_outgoing(outgoing.id, now.date(), payload)
         outgoing.state = OutgoingState.WAITING
         outgoing.created_at = outgoing.due_at = now
         outgoing.attempt_count = 0

@@ -47,6 +47,7 @@ class RecipientOverview:
     id: RecipientId
     person: Person
     method: VerificationMethod
+    hint: str = field(default="", repr=False)  # empty too when we cannot read it
     progress: Progress
     opened_at: datetime | None
     fetched_at: datetime | None
@@ -181,6 +182,7 @@ class Overseeing:
                     id=recipient.id,
                     person=self._keys.person(recipient),
                     method=recipient.method,
+                    hint=self._keys.hint(key, recipient) if key else "",
                     progress=_progress(recipient, is_undelivered=latest.get(recipient.id) == OutgoingState.FAILED),
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,

@@ -75,6 +75,9 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.LINK_REISSUED: Nta7516.RIGHTS_CHANGED,
     EventTag.LINK_LOCKED: Nta7516.RIGHTS_CHANGED,
     EventTag.CODE_VERIFIED: Nta7516.CONSULTED,
+    EventTag.DEVICE_REMEMBERED: Nta7516.RIGHTS_CHANGED,
+    EventTag.DEVICE_RECOGNISED: Nta7516.CONSULTED,
+    EventTag.DEVICE_REMOVED: Nta7516.RIGHTS_CHANGED,
     EventTag.MAIL_ACCEPTED: Nta7516.SENT,
     EventTag.MAIL_FAILED: Nta7516.SENT_FAILED,
     EventTag.SMS_ACCEPTED: Nta7516.SENT,
@@ -86,7 +89,10 @@ _TOLD_FACTS: Final = ("method", "purpose", "acceptance", "failure", "reason", "d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedRecipient:
-    """One recipient. `proved_at` is the first time that they showed who they are in the way of `method`."""
+    """One recipient. `proved_at` is the first time that they showed who they are in the way of `method`.
+
+    `by_device`: on a device that they had remembered when they entered a code for another transfer.
+    """
 
     number: int
     id: RecipientId
@@ -95,6 +101,7 @@ class ReportedRecipient:
     masked_mobile: str | None
     method: VerificationMethod
     proved_at: datetime | None
+    by_device: bool
     fetched_at: datetime | None
     blocked_at: datetime | None
     locked_at: datetime | None
@@ -231,15 +238,16 @@ class Reporting:
             return None, Unreadable.KEY_REFUSED
 
     async def _recipients(self, session: AsyncSession, transfer: Transfer, events: Sequence[Event]) -> list[ReportedRecipient]:
-        proved: dict[RecipientId | None, datetime] = {}
+        proved: dict[RecipientId | None, Event] = {}
         for event in events:
-            if event.tag == EventTag.CODE_VERIFIED:
-                proved.setdefault(event.recipient_id, event.at)
+            if event.tag in {EventTag.CODE_VERIFIED, EventTag.DEVICE_RECOGNISED}:
+                proved.setdefault(event.recipient_id, event)
         rows = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position))
         return [self._recipient(number, row, proved.get(row.id)) for number, row in enumerate(rows, 1)]
 
-    def _recipient(self, number: int, recipient: Recipient, verified_at: datetime | None) -> ReportedRecipient:
+    def _recipient(self, number: int, recipient: Recipient, proof: Event | None) -> ReportedRecipient:
         person = self._keys.person(recipient)
+        verified_at = proof.at if proof else None
         if recipient.method == VerificationMethod.SIGN_IN:
             # Colleagues enter no code: whatever they read or fetched, they read and fetched signed in.
             verified_at = min(filter(None, (recipient.opened_at, recipient.fetched_at)), default=None)
@@ -253,6 +261,7 @@ class Reporting:
             masked_mobile=person.mobile.masked if person.mobile else None,
             method=recipient.method,
             proved_at=verified_at,
+            by_device=proof is not None and proof.tag == EventTag.DEVICE_RECOGNISED,
             fetched_at=recipient.fetched_at,
             blocked_at=recipient.blocked_at,
             locked_at=recipient.locked_at,

@@ -94,7 +94,7 @@ class Sending:
             self._write(transfer, key, content, actor)
             session.add(transfer)
             await session.flush()
-            await self._write_recipients(session, transfer, content.addressees, hashes, {})
+            await self._write_recipients(session, transfer, key, content.addressees, hashes, {})
             record(session, EventTag.TRANSFER_CREATED, actor.subject(transfer), now)
         return transfer.id
 
@@ -105,10 +105,11 @@ class Sending:
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            self._write(transfer, self._keys.message_key(transfer, actor.token), content, actor)
+            key = self._keys.message_key(transfer, actor.token)
+            self._write(transfer, key, content, actor)
             known = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
             await self._write_recipients(
-                session, transfer, content.addressees, hashes, {each.email_index: each for each in known}
+                session, transfer, key, content.addressees, hashes, {each.email_index: each for each in known}
             )
             record(session, EventTag.TRANSFER_CHANGED, actor.subject(transfer), self._clock())
 
@@ -125,19 +126,21 @@ class Sending:
             # 1.
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            key = self._keys.message_key(transfer, actor.token)
+            keys = self._keys.within(session)
+            key = keys.message_key(transfer, actor.token)
             # 2.
             recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
             if not recipients:
                 raise RecipientsMissing
-            await require_content(session, transfer, self._keys.text(key, transfer))
+            await require_content(session, transfer, keys.text(key, transfer))
+            # Before anything changes, so that everything is written in one go.
+            sender = await self._presenting.sender_of(session, transfer)
             # 3.
             transfer.sent_at = now
             transfer.expires_at = now + timedelta(days=transfer.expires_in_days)
-            self._keys.seal_for_sending(key, transfer, transfer.expires_at)
+            keys.seal_for_sending(key, transfer, transfer.expires_at)
             transfer.state = TransferState.SENT
             # 4.
-            sender = await self._presenting.sender_of(session, transfer)
             for recipient in recipients:
                 if recipient.method == VerificationMethod.SIGN_IN:
                     self.invite_colleague(session, sender, transfer, recipient, key)
@@ -156,11 +159,12 @@ class Sending:
         **facts: Any,
     ) -> Link:
         """Make a link and mail it, with the `facts` that the notice needs. The secret is in the sealed mail and nowhere else."""
+        keys = self._keys.within(session)
         secret = LinkSecret.generate()
         link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
-        self._keys.wrap_for_link(key, transfer, link, secret)
+        keys.wrap_for_link(key, transfer, link, secret)
         session.add(link)
-        person = self._keys.person(recipient)
+        person = keys.person(recipient)
         self._notifying.queue_mail(
             session,
             purpose,
@@ -187,8 +191,9 @@ class Sending:
         key: MessageKey,
     ) -> None:
         """Colleagues sign in; the mail holds no secret."""
-        person = self._keys.person(recipient)
-        self._keys.wrap_for_colleague(key, transfer, recipient)
+        keys = self._keys.within(session)
+        person = keys.person(recipient)
+        keys.wrap_for_colleague(key, transfer, recipient)
         self._notifying.queue_mail(
             session,
             Purpose.COLLEAGUE_INVITATION,
@@ -212,6 +217,7 @@ class Sending:
         self,
         session: AsyncSession,
         transfer: Transfer,
+        key: MessageKey,
         addressees: Sequence[Addressee],
         hashes: Sequence[str | None],
         known: dict[bytes, Recipient],
@@ -237,6 +243,7 @@ class Sending:
                 raise FormRefused({f"recipients.{position}.access_code": AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)})
             recipient.access_code_hash = recipient.access_code_hash if is_kept else access_code_hash
             recipient.method = addressee.method
+            recipient.sealed_hint = self._keys.seal_hint(key, recipient.id, addressee.hint) if addressee.hint else None
         for recipient in known.values():
             await session.delete(recipient)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -53,6 +54,7 @@ from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
+from zegelpost.services.remembering import METHOD, DeviceCookie, Remembering
 
 _HELP_EVERY: Final = timedelta(hours=1)
 
@@ -63,11 +65,13 @@ class Door:
 
     method: VerificationMethod
     last_digits: str
+    hint: str = field(repr=False)  # about the access code, of the sender
     sender_name: str
     sender_email: str
     language: str
     is_code_waiting: bool
     has_sending_failed: bool
+    may_remember: bool
     code_expires_at: datetime | None
 
 
@@ -88,6 +92,7 @@ class Verifying:
         notifying: Notifying,
         composing: Composing,
         presenting: Presenting,
+        remembering: Remembering,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -95,14 +100,18 @@ class Verifying:
         self._notifying = notifying
         self._composing = composing
         self._presenting = presenting
+        self._remembering = remembering
         self._clock = clock
 
-    async def recognise(self, link_id: str, typed_secret: str) -> Recognised:
+    async def recognise(self, link_id: str, typed_secret: str, devices: Sequence[SecretToken] = ()) -> Recognised:
         """Turn the link's secret into a grant that still waits for the code, unless the link alone is enough.
+
+        `devices`: what this browser keeps from codes that were entered on it before.
 
         1. The secret is this link's. Nothing else is told to whoever does not have it.
         2. The link is the current one, and transfer and recipient are open.
         3. The message key is unwrapped with the secret and wrapped again under the cookie. Neither is stored.
+        4. A device that the recipient had remembered stands for the code.
         """
         now = self._clock()
         secret = LinkSecret.parse(typed_secret)
@@ -130,7 +139,12 @@ class Verifying:
                 grant.verified_at = now
                 recipient.opened_at = recipient.opened_at or now
             session.add(grant)
-            record(session, EventTag.LINK_RECOGNISED, RecipientActor(recipient, transfer, grant, cookie).subject(), now)
+            actor = RecipientActor(recipient, transfer, grant, cookie)
+            record(session, EventTag.LINK_RECOGNISED, actor.subject(), now)
+            # 4.
+            if devices and await self._remembering.recognises(session, recipient, devices, now):
+                await self._open(session, actor, now)
+                record(session, EventTag.DEVICE_RECOGNISED, actor.subject(), now, method=METHOD)
         return Recognised(cookie, transfer.kind, is_verified=grant.verified_at is not None)
 
     async def door(self, link_id: str, cookie: SecretToken | None) -> Door:
@@ -140,6 +154,7 @@ class Verifying:
             actor = await link_holder(session, link_id, cookie, now)
             sender = await self._presenting.sender_of(session, actor.transfer)
             person = self._keys.person(actor.recipient)
+            key = self._keys.grant_key(actor.transfer.id, actor.grant, actor.cookie)
             challenge = await _current_challenge(session, actor.recipient, now)
             outgoing: Outgoing | None = None
             if challenge is not None:
@@ -147,12 +162,14 @@ class Verifying:
             return Door(
                 method=actor.recipient.method,
                 last_digits=person.mobile.last_digits if person.mobile else "",
+                hint=self._keys.hint(key, actor.recipient),
                 sender_name=sender.name,
                 sender_email=sender.email,
                 language=actor.transfer.language,
                 is_code_waiting=challenge is not None,
                 has_sending_failed=outgoing is not None and outgoing.state == OutgoingState.FAILED,
                 code_expires_at=challenge.expires_at if challenge else None,
+                may_remember=self._remembering.may_remember(actor.recipient),
             )
 
     async def send_code(self, link_id: str, cookie: SecretToken | None, language: str) -> None:
@@ -199,8 +216,19 @@ class Verifying:
             )
             record(session, EventTag.CODE_REQUESTED, actor.subject(), now, method=recipient.method.value)
 
-    async def verify_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
+    async def verify_code(
+        self,
+        link_id: str,
+        cookie: SecretToken | None,
+        typed: str,
+        *,
+        remembers: bool = False,
+        devices: Sequence[SecretToken] = (),
+    ) -> DeviceCookie | None:
         """Check a code; the grant is good from now on. Raises `CodeIncorrect` and its sisters.
+
+        `remembers`: the recipient asks to have this device remembered, which only a right code can do; what it is to keep
+        comes back. `devices` as in `recognise`.
 
         1. The code is current, not used and not too old.
         2. The try is counted before anything is compared, in one statement that refuses beyond the limit, and committed
@@ -211,6 +239,7 @@ class Verifying:
         digits = "".join(c for c in typed if c.isdigit())
         now = self._clock()
         refusal: Refusal | None = None
+        remembered: DeviceCookie | None = None
         async with self._database.work() as session:
             actor = await link_holder(session, link_id, cookie, now)
             # 1.
@@ -239,13 +268,18 @@ class Verifying:
                 count = await self._count_try(session, actor)
                 is_locked = count is None or await self._record_wrong(session, actor, count, now)
                 left = TRIES_PER_CODE - tries
+                if not left:
+                    await self._remembering.forget(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
                 refusal = LinkLocked() if is_locked else CodeIncorrect(tries_left=left) if left else CodeTriesExhausted()
             else:
                 # 4.
                 await session.execute(update(Challenge).where(Challenge.id == challenge.id).values(used_at=now))
                 await self._let_in(session, actor, now)
+                if remembers:
+                    remembered = await self._remembering.remember(session, actor, devices, now)
         if refusal is not None:
             raise refusal
+        return remembered
 
     async def verify_access_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
         """Check a code that was agreed elsewhere. The same fifteen tries in the link's life.
@@ -324,6 +358,12 @@ class Verifying:
                 await session.delete(grant)
 
     async def _let_in(self, session: AsyncSession, actor: RecipientActor, now: datetime) -> None:
+        await self._open(session, actor, now)
+        if actor.recipient.method == VerificationMethod.SMS:
+            await number_worked(session, actor.transfer, actor.recipient, now)
+        record(session, EventTag.CODE_VERIFIED, actor.subject(), now, method=actor.recipient.method.value)
+
+    async def _open(self, session: AsyncSession, actor: RecipientActor, now: datetime) -> None:
         actor.grant.verified_at = now
         actor.grant.last_used_at = now
         if actor.recipient.opened_at is None:
@@ -333,9 +373,6 @@ class Verifying:
                 .values(opened_at=now)
                 .execution_options(synchronize_session=False)
             )
-        if actor.recipient.method == VerificationMethod.SMS:
-            await number_worked(session, actor.transfer, actor.recipient, now)
-        record(session, EventTag.CODE_VERIFIED, actor.subject(), now, method=actor.recipient.method.value)
 
     async def _count_try(self, session: AsyncSession, actor: RecipientActor) -> int | None:
         """Count against the link's life, in one statement; nothing when there are no tries left."""
@@ -365,6 +402,7 @@ class Verifying:
         )
         await self._notifying.queue_to_sender(session, Purpose.LINK_LOCKED, transfer=actor.transfer, recipient=actor.recipient)
         record(session, EventTag.LINK_LOCKED, actor.subject(), now)
+        await self._remembering.forget(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
         return True
 
 

@@ -93,7 +93,12 @@ def _content(
 
 def _typed(recipient: RecipientInput) -> TypedRecipient:
     return TypedRecipient(
-        recipient.name, recipient.email, recipient.mobile or "", recipient.method or "", recipient.access_code or ""
+        recipient.name,
+        recipient.email,
+        recipient.mobile or "",
+        recipient.method or "",
+        recipient.access_code or "",
+        recipient.hint or "",
     )
 
 
@@ -101,4 +106,4 @@ def _retyped(recipient: RecipientOverview) -> TypedRecipient:
     """A recipient as they stand, their access code included, which is only there as a hash."""
     person = recipient.person
     mobile = person.mobile.e164 if person.mobile else ""
-    return TypedRecipient(person.name, str(person.email), mobile, recipient.method, has_access_code=True)
+    return TypedRecipient(person.name, str(person.email), mobile, recipient.method, hint=recipient.hint, has_access_code=True)

@@ -70,6 +70,9 @@ class RecipientInput(Input):
         VerificationMethod | None, Field(description="Left out: `sign_in` for colleagues, `sms` for everyone else.")
     ] = None
     access_code: Annotated[str | None, Field(max_length=200, description="Needed for `access_code`.")] = None
+    hint: Annotated[
+        str | None, Field(description="Helps the recipient to think of the access code; shown behind the link, above the box.")
+    ] = None
 
 
 class TransferInput(Input):
@@ -186,6 +189,7 @@ class PolicyView(View):
     default_expiry_days: int
     longest_expiry_days: int
     has_sender_copy: bool
+    remembers_devices: Annotated[bool, Field(description="Whether recipients may have a device remembered for thirty days.")]
     is_scanning: bool
     guard_mode: Annotated[GuardMode, Field(description="What Outlook does with a mail that should go through here.")]
 
@@ -209,6 +213,7 @@ class PolicyView(View):
             default_expiry_days=policy.default_expiry_days,
             longest_expiry_days=policy.longest_expiry_days,
             has_sender_copy=policy.has_sender_copy,
+            remembers_devices=policy.remembers_devices,
             is_scanning=policy.is_scanning,
             guard_mode=policy.guard_mode,
         )
@@ -230,6 +235,7 @@ class RecipientView(View):
     email: str
     mobile: str | None
     method: VerificationMethod
+    hint: Annotated[str | None, Field(description="About the access code; null when there is none, or only the link opens it.")]
     state: Progress
     opened_at: datetime | None
     fetched_at: datetime | None
@@ -244,6 +250,7 @@ class RecipientView(View):
             email=str(person.email),
             mobile=person.mobile.e164 if person.mobile else None,
             method=recipient.method,
+            hint=recipient.hint or None,
             state=recipient.progress,
             opened_at=recipient.opened_at,
             fetched_at=recipient.fetched_at,

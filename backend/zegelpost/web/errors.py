@@ -53,6 +53,8 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.ContentMissing: _a(422, translatable("Add a document or write a note first.")),
     r.ExpiryOutOfRange: _a(422, translatable("Choose a number of days from %(shortest)s to %(longest)s.")),
     r.AccessCodeTooShort: _a(422, translatable("The access code is too short: at least %(limit)s characters.")),
+    r.AccessCodeHintTooLong: _a(422, translatable("The hint is too long: %(limit)s characters at most.")),
+    r.AccessCodeHintRevealing: _a(422, translatable("The hint gives the access code away. Choose another hint.")),
     r.VerificationMethodNotAllowed: _a(422, translatable("This way of verifying is not possible here.")),
     r.DepartmentNotFound: _a(422, translatable("There is no such department.")),
     r.EmailAddressNotStaff: _a(422, translatable("Use your e-mail address of the organisation. Only colleagues get an account.")),

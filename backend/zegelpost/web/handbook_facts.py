@@ -21,6 +21,7 @@ from zegelpost.model.recipient import (
     TRIES_PER_CODE,
     WRONG_CODES_PER_LINK,
 )
+from zegelpost.model.remembered_device import REMEMBERED_FOR
 from zegelpost.model.staff_user import SIGN_IN_IDLE, SIGN_IN_LONGEST
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE
 from zegelpost.web.rendering import Formats
@@ -52,6 +53,7 @@ def facts_of_policy(policy: Policy, language: Language) -> Mapping[str, object]:
         "destroyed_within_days": (GRACE + 2 * _WEEK).days + 1,
         "upload_days": UPLOAD_LIFETIME.days,
         "code_minutes": CODE_LIFETIME // _MINUTE,
+        "device_days": REMEMBERED_FOR.days,
         "code_pause_seconds": int(CODE_COOL_DOWN.total_seconds()),
         "codes_per_hour": CODES_PER_HOUR,
         "tries_per_code": TRIES_PER_CODE,

@@ -17,10 +17,11 @@ from zegelpost.model.link import LINK_PREFIXES
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import RangeNotSatisfiable, Refusal, VerificationRequired
 from zegelpost.model.secret import SecretToken
+from zegelpost.services.remembering import DeviceCookie
 from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
-from zegelpost.web.sessions import end_recipient, recipient_cookie, start_recipient
+from zegelpost.web.sessions import device_cookies, end_recipient, recipient_cookie, start_device, start_recipient
 
 
 def link_page(request: Request, name: str, status: int = 200, /, **context: object) -> Response:
@@ -84,7 +85,9 @@ async def landing(request: Request) -> Response:
 async def recognise(request: Request) -> Response:
     link_id = link_id_of(request)
     form = await fields(request)
-    recognised = await request.app.state.services.verifying.recognise(link_id, form.get("link_secret", ""))
+    recognised = await request.app.state.services.verifying.recognise(
+        link_id, form.get("link_secret", ""), device_cookies(request)
+    )
     # Under its own address, whichever was typed.
     base = f"{LINK_PREFIXES[recognised.kind]}/{link_id}"
     goal = await _inside(request, base, recognised.cookie) if recognised.is_verified else f"{base}/verify"
@@ -104,7 +107,7 @@ async def verify_page(request: Request) -> Response:
     return await _verify(request, "")
 
 
-async def _verify(request: Request, error: str, status: int = 200) -> Response:
+async def _verify(request: Request, error: str, status: int = 200, *, remembers: bool = False) -> Response:
     link_id = link_id_of(request)
     door = await request.app.state.services.verifying.door(link_id, recipient_cookie(request, link_id))
     help_phone = request.app.state.services.settings.help_phone
@@ -115,6 +118,7 @@ async def _verify(request: Request, error: str, status: int = 200) -> Response:
         base=base_of(request),
         door=door,
         error=error,
+        remembers=remembers,
         help_phone=help_phone,
         language_href=f"{base_of(request)}/verify",
     )
@@ -136,18 +140,25 @@ async def verify(request: Request) -> Response:
     link_id = link_id_of(request)
     services = request.app.state.services
     cookie = recipient_cookie(request, link_id)
-    typed = (await fields(request)).get("code", "")
+    form = await fields(request)
+    typed, remembers = form.get("code", ""), "remember" in form
     door = await services.verifying.door(link_id, cookie)
-    check = (
-        services.verifying.verify_access_code if door.method == VerificationMethod.ACCESS_CODE else services.verifying.verify_code
-    )
+    device: DeviceCookie | None = None
     try:
-        await check(link_id, cookie, typed)
+        if door.method == VerificationMethod.ACCESS_CODE:
+            await services.verifying.verify_access_code(link_id, cookie, typed)
+        else:
+            device = await services.verifying.verify_code(
+                link_id, cookie, typed, remembers=remembers, devices=device_cookies(request)
+            )
     except Refusal as refusal:
         if refusal.code in {"link_locked", "verification_required", "transfer_revoked", "transfer_expired", "recipient_blocked"}:
             raise
-        return await _verify(request, spoken(request, refusal), ANSWERS[type(refusal)].status)
-    return RedirectResponse(await _inside(request, base_of(request), cookie), 303)
+        return await _verify(request, spoken(request, refusal), ANSWERS[type(refusal)].status, remembers=remembers)
+    response = RedirectResponse(await _inside(request, base_of(request), cookie), 303)
+    if device is not None:
+        start_device(request, response, device)
+    return response
 
 
 async def document(request: Request) -> Response:
@@ -179,6 +190,25 @@ async def leave(request: Request) -> Response:
     response = link_page(request, "left.html", language_href=base_of(request))
     end_recipient(request, response, link_id)
     return response
+
+
+async def device_page(request: Request) -> Response:
+    """Always the same page, whatever the address: looking changes nothing and tells nothing."""
+    path = request.scope["path"]
+    return link_page(request, "device.html", action=path, language_href=path)
+
+
+async def remove_device(request: Request) -> Response:
+    await request.app.state.services.remembering.remove(request.path_params["device_id"])
+    return link_page(request, "device_removed.html", language_href=request.scope["path"])
+
+
+def device_routes() -> list[Route]:
+    """Where the mail about a remembered device leads."""
+    return [
+        Route("/o/device/{device_id}", device_page, methods=["GET"]),
+        Route("/o/device/{device_id}", remove_device, methods=["POST"]),
+    ]
 
 
 def routes(prefix: str) -> list[Route]:

@@ -66,6 +66,9 @@ class ReportedRecipientView(View):
     mobile: Annotated[str | None, Field(description="Country and last two digits.")]
     method: VerificationMethod
     proved: Annotated[MomentView | None, Field(description="When they first showed who they are, in the way of `method`.")]
+    by_device: Annotated[
+        bool, Field(description="They did so on a device that was remembered after a code by text message for another transfer.")
+    ]
     fetched: Annotated[MomentView | None, Field(description="When the first document was handed over whole.")]
     blocked: MomentView | None
     locked: MomentView | None
@@ -80,6 +83,7 @@ class ReportedRecipientView(View):
             mobile=recipient.masked_mobile,
             method=recipient.method,
             proved=MomentView.maybe(recipient.proved_at),
+            by_device=recipient.by_device,
             fetched=MomentView.maybe(recipient.fetched_at),
             blocked=MomentView.maybe(recipient.blocked_at),
             locked=MomentView.maybe(recipient.locked_at),

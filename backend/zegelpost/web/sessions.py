@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,15 +11,19 @@ from starlette.responses import Response
 from zegelpost.model.identifiers import is_identifier
 from zegelpost.model.intake import INTRODUCTION_LIFETIME
 from zegelpost.model.refusals import CrossSiteRequest, SignInRequired
+from zegelpost.model.remembered_device import REMEMBERED_FOR
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import HALF_SIGN_IN_LONGEST, SIGN_IN_LONGEST, SignInKind
 from zegelpost.services.access import HalfActor, StaffActor
+from zegelpost.services.remembering import DeviceCookie
 
 _STAFF: Final = "zegelpost-staff"
 _HALF: Final = "zegelpost-half"
 _WANTED: Final = "zegelpost-wanted"
 _RECIPIENT: Final = "zegelpost-open"
 _INTRODUCED: Final = "zegelpost-introduced"
+_DEVICE: Final = "zegelpost-device"
+_MOST_DEVICE_COOKIES: Final = 20  # looked at in one request
 
 
 def _cookie_name(request: Request, name: str) -> str:
@@ -27,7 +31,14 @@ def _cookie_name(request: Request, name: str) -> str:
     return f"__Host-{name}" if request.app.state.services.settings.has_tls else name
 
 
-def _set(request: Request, response: Response, name: str, token: SecretToken, max_age: int | None) -> None:
+def _set(
+    request: Request,
+    response: Response,
+    name: str,
+    token: SecretToken,
+    max_age: int | None,
+    same_site: Literal["lax", "strict"] = "lax",
+) -> None:
     response.set_cookie(
         _cookie_name(request, name),
         token.value,
@@ -35,7 +46,7 @@ def _set(request: Request, response: Response, name: str, token: SecretToken, ma
         path="/",
         secure=request.app.state.services.settings.has_tls,
         httponly=True,
-        samesite="lax",
+        samesite=same_site,
     )
 
 
@@ -145,6 +156,19 @@ def end_recipient(request: Request, response: Response, link_id: str) -> None:
     response.delete_cookie(
         _cookie_name(request, f"{_RECIPIENT}-{link_id}"), path="/", secure=request.app.state.services.settings.has_tls
     )
+
+
+# Devices that recipients had remembered, one cookie for each recipient of this browser
+
+
+def device_cookies(request: Request) -> list[SecretToken]:
+    prefix = _cookie_name(request, f"{_DEVICE}-")
+    return [SecretToken(value) for name, value in request.cookies.items() if name.startswith(prefix)][:_MOST_DEVICE_COOKIES]
+
+
+def start_device(request: Request, response: Response, device: DeviceCookie) -> None:
+    """Strict: only forms of our own pages need it, so a link in a mail does not bring it along."""
+    _set(request, response, f"{_DEVICE}-{device.name}", device.token, int(REMEMBERED_FOR.total_seconds()), same_site="strict")
 
 
 # Guests who start unasked, until the code from their mailbox was right

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.template import TemplateUse, fill_in, insert
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
@@ -199,7 +200,14 @@ def _as_typed(overview: TransferOverview) -> TypedTransfer:
         overview.department_id or "",
         "",
         [
-            TypedRecipient(r.person.name, str(r.person.email), r.person.mobile.e164 if r.person.mobile else "")
+            TypedRecipient(
+                r.person.name,
+                str(r.person.email),
+                r.person.mobile.e164 if r.person.mobile else "",
+                VerificationMethod.ACCESS_CODE if r.method == VerificationMethod.ACCESS_CODE else "",
+                hint=r.hint,
+                has_access_code=r.method == VerificationMethod.ACCESS_CODE,
+            )
             for r in overview.recipients
         ],
     )
