@@ -32,7 +32,8 @@ from zegelpost.model.contact import TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
-from zegelpost.ports import AddressBook, Blobs, OutageError, PdfPrinter, Scanner
+from zegelpost.model.return_address import ReturnAddress
+from zegelpost.ports import AddressBook, Blobs, BounceMailbox, OutageError, PdfPrinter, Scanner
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -64,6 +65,7 @@ from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import AddressBooks, Syncing
+from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.services.writing_back import WritingBack
@@ -71,6 +73,7 @@ from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
     addin_pages,
+    bounce_webhook,
     contact_import_pages,
     contact_pages,
     demo,
@@ -143,6 +146,7 @@ class Services:
     downloading: Downloading
     keeping_keys: KeepingKeys
     notifying: Notifying
+    taking_bounces: TakingBounces
     erasing: Erasing
     templates: Templates
     translators: dict[Language, Translator]
@@ -154,6 +158,7 @@ def build_services(
     settings: Settings,
     *,
     gateways: Gateways | None = None,
+    bounce_mailbox: BounceMailbox | None = None,
     printers: Printers | None = None,
     address_books: AddressBooks | None = None,
     policy: Policy | None = None,
@@ -162,7 +167,11 @@ def build_services(
     """Wire the use cases to the outside world that the settings name; what is given here replaces what they would give."""
     outbox = DemoOutbox() if settings.is_demo else None
     organisation = Organisation(
-        settings.organisation, settings.base_url, EmailAddress.parse(settings.mail_from), settings.help_phone
+        settings.organisation,
+        settings.base_url,
+        EmailAddress.parse(settings.mail_from),
+        settings.help_phone,
+        ReturnAddress(EmailAddress.parse(settings.bounce_address)) if settings.bounce_address else None,
     )
     policy = policy or Policy(
         staff_domains=settings.staff_domains,
@@ -229,6 +238,9 @@ def build_services(
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
+        taking_bounces=TakingBounces(
+            database, keeping_keys, notifying, organisation, bounce_mailbox or _bounce_mailbox(settings), clock
+        ),
         erasing=Erasing(database, ring, clock),
         templates=create_templates(
             translators=translators,
@@ -323,6 +335,14 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account))
 
 
+def _bounce_mailbox(settings: Settings) -> BounceMailbox | None:
+    if settings.bounce_mailbox_url is None:
+        return None
+    from zegelpost.adapters.bounces_imap import ImapBounceMailbox  # noqa: PLC0415
+
+    return ImapBounceMailbox(settings.bounce_mailbox_url)
+
+
 def build_worker(services: Services) -> Worker:
     return Worker(
         services.notifying,
@@ -334,6 +354,7 @@ def build_worker(services: Services) -> Worker:
         services.introducing,
         services.handing_over_sign_in,
         services.syncing,
+        services.taking_bounces,
     )
 
 
@@ -379,6 +400,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
+            *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *health.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),

@@ -52,6 +52,10 @@ class MailError(OutageError):
     """`reason` carries the server's reply code and the class of error, not its text (it may quote addresses)."""
 
 
+class BounceMailboxError(OutageError):
+    """`reason` names the setting, and nothing of what is in the mailbox."""
+
+
 class SmsError(OutageError):
     """`kind` groups the provider's codes, because providers advise against logic on exact codes."""
 
@@ -201,6 +205,30 @@ class MailAcceptance:
 class MailGateway(Protocol):
     async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
         """Hand over finished RFC 5322 bytes unchanged, with these envelope addresses. Raises `MailError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedMail:
+    """Something in the mailbox of bounces: its place there, and its bytes, cut off after the limit that was asked for."""
+
+    position: str
+    content: bytes = field(repr=False)
+
+
+class BounceMailbox(Protocol):
+    """The mailbox that mail comes back to. Nothing else should be in it. Any number of processes may read it at once."""
+
+    async def unread(self, most: int, *, after: str) -> list[ReturnedMail]:
+        """The oldest that nobody has read, behind this position if there is one. Marks nothing.
+
+        Raises `BounceMailboxError`.
+        """
+
+    async def settle(self, *, ours: Sequence[ReturnedMail], others: Sequence[ReturnedMail]) -> None:
+        """Remove ours, which may quote what we sent, and mark others as read. What is gone already is fine.
+
+        Raises `BounceMailboxError`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

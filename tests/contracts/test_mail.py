@@ -295,6 +295,32 @@ async def test_a_goodbye_that_never_comes_does_not_unsend_the_mail() -> None:
     assert acceptance.reply_code == 250
 
 
+@pytest.mark.parametrize("has_dsn", [True, False])
+async def test_where_the_server_can_a_notice_brings_back_the_headers_alone(*, has_dsn: bool) -> None:
+    said: list[bytes] = []
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            said.append(line.strip())
+            if line.startswith(b"EHLO"):
+                writer.write(b"250-mail.example\r\n250-DSN\r\n250 8BITMIME\r\n" if has_dsn else b"250 mail.example\r\n")
+                continue
+            if line == b"DATA\r\n":
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+            writer.write(b"250 fine\r\n")
+            if line == b"QUIT\r\n":
+                return
+
+    async with raw_server(server) as port:
+        await SmtpMailGateway(f"smtp://127.0.0.1:{port}").deliver(sender=US, recipient=ROSA, message=MAIL)
+
+    options = (b" RET=HDRS", b" NOTIFY=FAILURE,DELAY") if has_dsn else (b"", b"")
+    assert f"MAIL FROM:<{US}>".encode() + options[0] in said
+    assert f"RCPT TO:<{ROSA}>".encode() + options[1] in said
+
+
 # Many mails
 
 

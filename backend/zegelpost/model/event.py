@@ -52,6 +52,8 @@ class EventTag(StrEnum):
     CODE_VERIFIED = "code:verified"
     MAIL_ACCEPTED = "mail:accepted"
     MAIL_FAILED = "mail:failed"
+    MAIL_DELAYED = "mail:delayed"
+    MAIL_BOUNCED = "mail:bounced"
     SMS_ACCEPTED = "sms:accepted"
     SMS_FAILED = "sms:failed"
     DEPARTMENT_OPENED = "department:opened"

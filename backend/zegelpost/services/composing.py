@@ -26,6 +26,7 @@ from markupsafe import Markup, escape
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
+from zegelpost.model.return_address import ReturnAddress
 
 # The older of Python's mail policies: it takes headers as they are, and ours are made of parsed values. The newer one parses each
 # again, which took three quarters of the time of sending.
@@ -48,10 +49,17 @@ class Organisation:
     base_url: str
     mail_from: EmailAddress
     help_phone: str | None
+    # Where what cannot be delivered comes back to; without one, to the sender address of notices.
+    return_address: ReturnAddress | None = None
 
     @property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def message_id_host(self) -> str:
+        """The right-hand side of every Message-ID of ours."""
+        return self.host or "zegelpost"
 
 
 class Composing:
@@ -76,7 +84,7 @@ class Composing:
         message["To"] = str(to)
         message["Subject"] = subject if subject.isascii() else Header(subject, "utf-8").encode()
         message["Date"] = format_datetime(now)
-        message["Message-ID"] = f"<{outgoing_id}@{self.organisation.host or 'zegelpost'}>"
+        message["Message-ID"] = f"<{outgoing_id}@{self.organisation.message_id_host}>"
         # RFC 3834, section 5: keeps holiday answers from coming back.
         message["Auto-Submitted"] = "auto-generated"
         message["MIME-Version"] = "1.0"

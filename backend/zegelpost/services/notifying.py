@@ -27,6 +27,7 @@ from zegelpost.model.outgoing import (
     LEASE,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
+    MailFault,
     Outgoing,
     OutgoingKind,
     OutgoingState,
@@ -91,7 +92,7 @@ class Notifying:
         now = self._clock()
         outgoing_id = OutgoingId(new_identifier())
         message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
-        envelope = {"to": str(to), "message": base64.b64encode(message).decode()}
+        envelope = {"from": self._return_path(outgoing_id), "to": str(to), "message": base64.b64encode(message).decode()}
         self._queue(
             session,
             Outgoing(
@@ -255,7 +256,7 @@ class Notifying:
             envelope = self._envelope(outgoing)
             if outgoing.kind == OutgoingKind.MAIL:
                 mail = await self._gateways.mail.deliver(
-                    sender=str(self._composing.organisation.mail_from),
+                    sender=envelope["from"],
                     recipient=envelope["to"],
                     message=base64.b64decode(envelope["message"]),
                 )
@@ -280,6 +281,12 @@ class Notifying:
                 await self._postpone(outgoing, worker, error.reason)
         else:
             await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
+
+    def _return_path(self, outgoing_id: OutgoingId) -> str:
+        organisation = self._composing.organisation
+        if organisation.return_address is None:
+            return str(organisation.mail_from)
+        return organisation.return_address.of(self._keys.return_mark(outgoing_id))
 
     def _envelope(self, outgoing: Outgoing) -> dict[str, str]:
         assert outgoing.sealed_payload is not None
@@ -337,9 +344,10 @@ class Notifying:
                 tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
             record(session, tag, _subject(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
             if state == OutgoingState.FAILED:
-                await self._tell_sender(session, outgoing, failure or "")
+                await self.tell_sender(session, outgoing, failure or "")
 
-    async def _tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+    async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+        """Mail whoever sent it that a recipient of theirs got nothing; silent about notices that they themselves did not get."""
         if outgoing.transfer_id is None or outgoing.recipient_id is None or outgoing.purpose in _TO_SENDER:
             return
         transfer = await session.get_one(Transfer, outgoing.transfer_id)
@@ -349,7 +357,7 @@ class Notifying:
             return
         is_sms = outgoing.kind == OutgoingKind.SMS
         kind = SmsErrorKind(failure) if is_sms and failure in set(SmsErrorKind) else SmsErrorKind.OTHER
-        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASON[sender.language]
+        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASONS[sender.language][MailFault.of(failure)]
         await self.queue_to_sender(
             session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
         )
@@ -389,9 +397,20 @@ _TO_SENDER: Final = {
     Purpose.LINK_LOCKED,
     Purpose.NOTICE_DOWNLOADED,
 }
-MAIL_REASON: Final = {
-    "nl": "Controleer het e-mailadres en stuur een nieuwe link.",
-    "en": "Please check the e-mail address and send a new link.",
+MAIL_REASONS: Final = {
+    "nl": {
+        MailFault.ADDRESS: "Controleer het e-mailadres en stuur een nieuwe link.",
+        MailFault.FULL: "De mailbox van de ontvanger is vol. Bel de ontvanger, en stuur daarna een nieuwe link.",
+        MailFault.REFUSED: "De mailserver van de ontvanger weigert onze e-mail. Controleer het e-mailadres of vraag uw beheerder"
+        " om hulp.",
+        MailFault.UNREACHABLE: "De mailserver van de ontvanger is niet te bereiken. Controleer het e-mailadres.",
+    },
+    "en": {
+        MailFault.ADDRESS: "Please check the e-mail address and send a new link.",
+        MailFault.FULL: "The recipient's mailbox is full. Call the recipient, and then send a new link.",
+        MailFault.REFUSED: "The recipient's mail server refuses our e-mail. Check the e-mail address or ask your administrator.",
+        MailFault.UNREACHABLE: "The recipient's mail server cannot be reached. Please check the e-mail address.",
+    },
 }
 SMS_REASONS: Final = {
     "nl": {

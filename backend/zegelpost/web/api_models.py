@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from zegelpost.model.department import DepartmentRole
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.outgoing import MailFault
 from zegelpost.model.policy import GuardMode, Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
@@ -231,6 +232,7 @@ class RecipientView(View):
     mobile: str | None
     method: VerificationMethod
     state: Progress
+    mail_fault: Annotated[MailFault | None, Field(description="Why the e-mail did not arrive, when `state` is `undelivered`.")]
     opened_at: datetime | None
     fetched_at: datetime | None
     history: list[EventView]
@@ -245,6 +247,7 @@ class RecipientView(View):
             mobile=person.mobile.e164 if person.mobile else None,
             method=recipient.method,
             state=recipient.progress,
+            mail_fault=recipient.mail_fault,
             opened_at=recipient.opened_at,
             fetched_at=recipient.fetched_at,
             history=[EventView.of(event) for event in recipient.history],
