@@ -20,11 +20,13 @@ from sqlalchemy import text
 from tests.contracts.object_storage import s3_server, use_endpoint
 from tests.databases import database_urls
 from tests.stand_ins.clamd import clamd
+from tests.stand_ins.graph_api import graph_api
 from tests.stand_ins.imap_server import PASSWORD as BOUNCE_PASSWORD
 from tests.stand_ins.imap_server import imap_server
 from tests.stand_ins.mail_server import mail_server
 from tests.stand_ins.name_server import NameServer, name_server
 from tests.stand_ins.raw_server import raw_server
+from tests.stand_ins.tls import trusted
 from tests.stand_ins.trust import Trust, new_trust
 from tests.stand_ins.twilio_api import TOKEN, TwilioApi, twilio_api
 
@@ -409,6 +411,14 @@ async def test_the_mailbox_of_what_comes_back(patient: Patient) -> None:
         assert "no such folder" in wrong_ones(await patient.examine("bounces", BOUNCE_MAILBOX_URL=gone))[0]
     with imap_server(trustme.CA()) as stranger:
         assert "no trustworthy TLS" in wrong_ones(await patient.examine("bounces", BOUNCE_MAILBOX_URL=stranger.url()))[0]
+
+
+async def test_the_app_that_sends_from_mailboxes(patient: Patient, tmp_path: Path) -> None:
+    with trusted(tmp_path) as context, graph_api(context) as graph:
+        assert wrong_ones(await patient.examine("mailboxes", MAILBOXES_URL=graph.mailboxes_url)) == []
+        assert graph.requested("sendMail") == []
+        graph.revoke_secret()
+        assert "renew the secret" in wrong_ones(await patient.examine("mailboxes", MAILBOXES_URL=graph.mailboxes_url))[0]
 
 
 async def test_without_a_way_back_senders_are_told_less(patient: Patient) -> None:

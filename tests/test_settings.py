@@ -67,6 +67,9 @@ def test_good_settings_are_complete() -> None:
         ({"BOUNCE_MAILBOX_URL": "imaps://mail.example.nl/INBOX"}, "BOUNCE_MAILBOX_URL"),
         ({"BOUNCE_MAILBOX_URL": "pop3://user:pass@mail.example.nl"}, "BOUNCE_MAILBOX_URL"),
         ({"BOUNCE_MAILBOX_URL": "imaps://user:pass@mail.example.nl/a%0D%0Ab"}, "BOUNCE_MAILBOX_URL"),
+        ({"MAILBOXES_URL": "ews://user:pass@mail.example.nl"}, "MAILBOXES_URL"),
+        ({"MAILBOXES_URL": "graph://client@tenant"}, "MAILBOXES_URL"),
+        ({"MAILBOXES_URL": "graph://client:secret@tenant?api=http://graph.example.nl"}, "MAILBOXES_URL"),
         ({"BOUNCE_TOKEN": "short"}, "BOUNCE_TOKEN"),
         ({"BOUNCE_TOKEN": "long enough, but with spaces in it"}, "BOUNCE_TOKEN"),
         ({"SMS_URL": ""}, "SMS_URL"),
@@ -185,6 +188,7 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         "BLOBS_URL": "s3://geheim/x",
         "ADDRESS_BOOK_URL": "graph://client:geheim@tenant",
         "BOUNCE_MAILBOX_URL": "imaps://u:geheim@h",
+        "MAILBOXES_URL": "graph://client:geheim@tenant",
         "BOUNCE_TOKEN": "geheim-en-lang-genoeg",
     }
     file = tmp_path / "secret"

@@ -33,7 +33,7 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.return_address import ReturnAddress
-from zegelpost.ports import AddressBook, Blobs, BounceMailbox, OutageError, PdfPrinter, Scanner
+from zegelpost.ports import AddressBook, Blobs, BounceMailbox, OutageError, PdfPrinter, Scanner, SenderMailboxes
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -332,7 +332,15 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
     account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account))
+    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account), _mailboxes(settings))
+
+
+def _mailboxes(settings: Settings) -> SenderMailboxes | None:
+    if settings.mailboxes_url is None:
+        return None
+    from zegelpost.adapters.mailboxes_graph import GraphMailboxes  # noqa: PLC0415
+
+    return GraphMailboxes(settings.mailboxes_url)
 
 
 def _bounce_mailbox(settings: Settings) -> BounceMailbox | None:

@@ -51,6 +51,11 @@ class KeyDestroyedError(KeyRingError):
 class MailError(OutageError):
     """`reason` carries the server's reply code and the class of error, not its text (it may quote addresses)."""
 
+    def __init__(self, reason: str, *, is_permanent: bool = False, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason, is_permanent=is_permanent)
+        # What a busy provider asked us to wait.
+        self.retry_after_seconds = retry_after_seconds
+
 
 class BounceMailboxError(OutageError):
     """`reason` names the setting, and nothing of what is in the mailbox."""
@@ -205,6 +210,23 @@ class MailAcceptance:
 class MailGateway(Protocol):
     async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
         """Hand over finished RFC 5322 bytes unchanged, with these envelope addresses. Raises `MailError`."""
+
+
+class SenderMailboxes(Protocol):
+    """The mailboxes of our own people, to send from and to keep copies in.
+
+    Finished RFC 5322 bytes go in; what leaves has their subject, HTML, recipient and Message-ID, and comes from the mailbox. The
+    same bytes always make the same mail.
+    """
+
+    async def deliver(self, *, mailbox: str, recipient: str, message: bytes) -> MailAcceptance:
+        """Send, and leave nothing among what the mailbox sent: the mail holds a link.
+
+        Raises `MailError`, permanent when this mailbox or our right to use it is not there.
+        """
+
+    async def keep(self, *, mailbox: str, message: bytes) -> None:
+        """Put a copy among what the mailbox sent, once for each Message-ID. Raises `MailError`."""
 
 
 @dataclass(frozen=True, slots=True)

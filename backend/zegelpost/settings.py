@@ -30,6 +30,7 @@ SECRETS: Final = (
     "ADDRESS_BOOK_URL",
     "BOUNCE_MAILBOX_URL",
     "BOUNCE_TOKEN",
+    "MAILBOXES_URL",
 )
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
@@ -83,6 +84,7 @@ class Settings:
     bounce_address: str | None = None
     bounce_mailbox_url: str | None = field(repr=False, default=None)
     bounce_token: str | None = field(repr=False, default=None)
+    mailboxes_url: str | None = field(repr=False, default=None)
     metrics_token: str | None = field(repr=False, default=None)
     address_book_url: str | None = field(repr=False, default=None)
     address_book_csv: Path | None = None
@@ -132,6 +134,7 @@ class Settings:
             bounce_address=_bounce_address(values.get("BOUNCE_ADDRESS")),
             bounce_mailbox_url=_bounce_mailbox_url(values.get("BOUNCE_MAILBOX_URL")),
             bounce_token=_bounce_token(values.get("BOUNCE_TOKEN")),
+            mailboxes_url=_mailboxes_url(values.get("MAILBOXES_URL")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
             address_book_csv=_address_book_csv(values.get("ADDRESS_BOOK_CSV")),
@@ -263,13 +266,7 @@ def _address_book_url(text: str | None) -> str | None:
     parts = _split("ADDRESS_BOOK_URL", text)
     options = parse_qs(parts.query)
     if parts.scheme == "graph":
-        hosts = [urlsplit(value) for name in ("api", "login") for value in options.get(name, [])]
-        if (
-            not (parts.username and parts.password and parts.hostname)
-            or set(options) - {"api", "login"}
-            or any(host.scheme != "https" or not host.hostname or host.path.strip("/") for host in hosts)
-        ):
-            raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
+        _require_graph("ADDRESS_BOOK_URL", parts)
         return text
     if parts.scheme not in {"ews", "ews+http"} or not (parts.username and parts.password and parts.hostname):
         raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID or ews://user:password@host")
@@ -283,6 +280,29 @@ def _address_book_url(text: str | None) -> str | None:
     if set(options) - {"auth"} or options.get("auth", ["ntlm"])[0] not in {"ntlm", "basic"}:
         raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL: auth must be ntlm or basic")
     return text
+
+
+def _mailboxes_url(text: str | None) -> str | None:
+    """Exchange Online only: on-premises, the relay and the mailboxes are one server."""
+    if not text:
+        return None
+    parts = _split("MAILBOXES_URL", text)
+    if parts.scheme != "graph":
+        raise SettingsError(f"{PREFIX}MAILBOXES_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
+    _require_graph("MAILBOXES_URL", parts)
+    return text
+
+
+def _require_graph(name: str, parts: SplitResult) -> None:
+    """One app registration of one tenant; `api` and `login` name the hosts of another cloud."""
+    options = parse_qs(parts.query)
+    hosts = [urlsplit(value) for option in ("api", "login") for value in options.get(option, [])]
+    if (
+        not (parts.username and parts.password and parts.hostname)
+        or set(options) - {"api", "login"}
+        or any(host.scheme != "https" or not host.hostname or host.path.strip("/") for host in hosts)
+    ):
+        raise SettingsError(f"{PREFIX}{name} must be graph://CLIENT_ID:SECRET@TENANT_ID")
 
 
 def _address_book_csv(text: str | None) -> Path | None:

@@ -50,6 +50,7 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.REMINDER, TO_RECIPIENT | WAY_IN),
     (Purpose.REMINDER, TO_RECIPIENT),
     (Purpose.REVOKED, TO_RECIPIENT),
+    (Purpose.SENT_COPY, TO_SENDER),
     *((purpose, TO_RECIPIENT | WAY_IN | {"due_on": due_on}) for purpose in ASKING for due_on in (None, date(2026, 12, 31))),
     (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
     (

@@ -1,4 +1,4 @@
-"""Mail that comes back: whether anybody reads it."""
+"""The ways of mail beside the relay: back to us, whether anybody reads it, and from people's own mailboxes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from zegelpost.adapters.bounces_imap import ImapBounceMailbox
+from zegelpost.adapters.mailboxes_graph import GraphMailboxes
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
 from zegelpost.doctor.reaching import certificate
-from zegelpost.ports import BounceMailboxError
+from zegelpost.ports import BounceMailboxError, MailError
 
 _SECONDS: Final = 10
 
@@ -47,3 +48,17 @@ async def bounces(examination: Examination) -> AsyncIterator[Finding]:
     yield fine(f"{facts.address}, {tls}, logged in, {facts.unread_count} to be read")
     if facts.certificate_until is not None:
         yield certificate(facts.address, facts.certificate_until, examination.clock())
+
+
+async def mailboxes(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether Entra takes the app's secret. What it may do shows at the first mail: looking would take someone's mailbox."""
+    url = examination.settings.mailboxes_url
+    if url is None:
+        yield fine("not used: all mail goes by the relay")
+        return
+    try:
+        await GraphMailboxes(url, timeout_seconds=_SECONDS).probe()
+    except MailError as error:
+        yield wrong(error.reason, "renew the secret, or correct the setting; until then all mail goes by the relay")
+        return
+    yield fine("Entra takes the client ID and secret")

@@ -17,6 +17,9 @@ from zegelpost.model.identifiers import ChallengeId, OutgoingId, RecipientId, Tr
 RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 900, 1800))
 GIVE_UP_AFTER: Final = timedelta(days=3)
 LEASE: Final = timedelta(minutes=5)  # longer than every time-out of the gateways together
+# From someone's own mailbox so many times; then by the relay, as people wait for the link.
+MOST_MAILBOX_TRIES: Final = 4
+LONGEST_MAILBOX_PAUSE: Final = timedelta(minutes=5)
 OUTBOX_KEYS_KEPT: Final = timedelta(days=4)
 # Servers give up after four or five days (RFC 5321, section 4.5.4.1) and say so. After that, silence means that it arrived.
 DELAY_LASTS: Final = timedelta(days=5)
@@ -72,6 +75,7 @@ class Purpose(StrEnum):
     ANSWER_RECEIVED = "answer_received"
     ANSWER_RECEIPT = "answer_receipt"
     REMINDER = "reminder"
+    SENT_COPY = "sent_copy"
     REVOKED = "revoked"
     CODE = "code"
     LINK_LOCKED = "link_locked"

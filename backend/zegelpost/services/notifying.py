@@ -25,6 +25,8 @@ from zegelpost.model.identifiers import ChallengeId, OutgoingId, new_identifier
 from zegelpost.model.outgoing import (
     GIVE_UP_AFTER,
     LEASE,
+    LONGEST_MAILBOX_PAUSE,
+    MOST_MAILBOX_TRIES,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
     MailFault,
@@ -36,7 +38,18 @@ from zegelpost.model.outgoing import (
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
 from zegelpost.model.transfer import Transfer, TransferKind
-from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
+from zegelpost.ports import (
+    KeyDestroyedError,
+    KeyRing,
+    MailAcceptance,
+    MailError,
+    MailGateway,
+    OutageError,
+    SenderMailboxes,
+    SmsError,
+    SmsErrorKind,
+    SmsGateway,
+)
 from zegelpost.sealing.text import open_bytes, seal_bytes
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -51,6 +64,7 @@ _BATCH: Final = 20
 class Gateways:
     mail: MailGateway
     sms: SmsGateway
+    mailboxes: SenderMailboxes | None = None
 
 
 class Notifying:
@@ -93,6 +107,8 @@ class Notifying:
         outgoing_id = OutgoingId(new_identifier())
         message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
         envelope = {"from": self._return_path(outgoing_id), "to": str(to), "message": base64.b64encode(message).decode()}
+        if self._gateways.mailboxes is not None and transfer is not None and purpose in _FROM_A_PERSON:
+            envelope |= self._from_mailbox(language, to, outgoing_id, now, transfer, facts)
         self._queue(
             session,
             Outgoing(
@@ -255,11 +271,7 @@ class Notifying:
         try:
             envelope = self._envelope(outgoing)
             if outgoing.kind == OutgoingKind.MAIL:
-                mail = await self._gateways.mail.deliver(
-                    sender=envelope["from"],
-                    recipient=envelope["to"],
-                    message=base64.b64decode(envelope["message"]),
-                )
+                mail = await self._deliver_mail(outgoing, envelope)
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
                 seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
@@ -278,9 +290,47 @@ class Notifying:
             if error.is_permanent:
                 await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.reason)
             else:
-                await self._postpone(outgoing, worker, error.reason)
+                pause = error.retry_after_seconds if isinstance(error, MailError) else None
+                await self._postpone(outgoing, worker, error.reason, at_least=timedelta(seconds=pause or 0))
         else:
             await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
+
+    def _from_mailbox(
+        self, language: str, to: EmailAddress, outgoing_id: OutgoingId, now: datetime, transfer: Transfer, facts: dict[str, Any]
+    ) -> dict[str, str]:
+        """Whose mailbox it is to leave from, and what is kept there of it: who, when and where to follow it, but no link."""
+        place = "requests" if transfer.kind == TransferKind.REQUEST else "transfers"
+        link = f"{self._composing.organisation.base_url}/{place}/{transfer.id}"
+        told = {name: facts[name] for name in ("name", "sender_name")}
+        copy = self._composing.mail(Purpose.SENT_COPY, language, to, outgoing_id, now, **told, email=str(to), link=link)
+        return {"mailbox": str(facts["sender_email"]), "copy": base64.b64encode(copy).decode()}
+
+    async def _deliver_mail(self, outgoing: Outgoing, envelope: dict[str, str]) -> MailAcceptance:
+        """From the sender's own mailbox where that can be, else by the relay. Raises `MailError`.
+
+        A mailbox that is busy is waited for, a few minutes at most; after that, and when it refuses, the relay takes over.
+        """
+        message, to, mailbox = base64.b64decode(envelope["message"]), envelope["to"], envelope.get("mailbox")
+        mailboxes = self._gateways.mailboxes
+        if mailboxes is not None and mailbox is not None and outgoing.attempt_count <= MOST_MAILBOX_TRIES:
+            try:
+                acceptance = await mailboxes.deliver(mailbox=mailbox, recipient=to, message=message)
+            except MailError as error:
+                pause = timedelta(seconds=error.retry_after_seconds or 0)
+                if not error.is_permanent and pause <= LONGEST_MAILBOX_PAUSE:
+                    raise
+                _LOG.warning("mailbox_refused", outgoing=outgoing.id, reason=error.reason)
+            else:
+                await self._keep_copy(mailboxes, outgoing, mailbox, base64.b64decode(envelope["copy"]))
+                return acceptance
+        return await self._gateways.mail.deliver(sender=envelope["from"], recipient=to, message=message)
+
+    async def _keep_copy(self, mailboxes: SenderMailboxes, outgoing: Outgoing, mailbox: str, copy: bytes) -> None:
+        """The mail has left by now: whatever goes wrong here must not make it leave again."""
+        try:
+            await mailboxes.keep(mailbox=mailbox, message=copy)
+        except MailError as error:
+            _LOG.warning("sent_copy_failed", outgoing=outgoing.id, reason=error.reason)
 
     def _return_path(self, outgoing_id: OutgoingId) -> str:
         organisation = self._composing.organisation
@@ -294,8 +344,8 @@ class Notifying:
         envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
         return envelope
 
-    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str) -> None:
-        delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
+    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, at_least: timedelta = timedelta(0)) -> None:
+        delay = max(RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1], at_least)
         if outgoing.kind == OutgoingKind.SMS:
             # Someone is waiting for it; minutes later it is of no use.
             delay = min(delay, timedelta(seconds=20))
@@ -390,6 +440,15 @@ def recipient_facts(person: Person, sender: Correspondent, transfer: Transfer) -
     }
 
 
+# What a sender could have mailed themselves. What is about them, or only from us, comes from us.
+_FROM_A_PERSON: Final = {
+    Purpose.INVITATION,
+    Purpose.NEW_LINK,
+    Purpose.REMINDER,
+    Purpose.REQUEST,
+    Purpose.REQUEST_REMINDER,
+    Purpose.REQUEST_NEW_LINK,
+}
 _TO_SENDER: Final = {
     Purpose.ANSWER_RECEIVED,
     Purpose.DELIVERY_FAILED,
