@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from email import message_from_bytes
@@ -15,14 +16,17 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+import trustme
 from sqlalchemy import select
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Portal, browser, signed_in
 from tests.stand_ins.bounces import FakeMailbox, exchange, internationalised, postfix
 from tests.stand_ins.gateways import DeliveredMail, FakeMail, FakeSms
+from tests.stand_ins.imap_server import imap_server
 from tests.web.acts import ROSA, SAM, Row, enter, recognise, send, words
 from tests.web.test_delivery import LINK
 
+from zegelpost.adapters.bounces_imap import ImapBounceMailbox
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
 from zegelpost.model.event import Event, EventTag
@@ -405,6 +409,29 @@ async def test_many_are_taken_in_one_round(services: Services, world: World, ann
 
     assert await services.taking_bounces.read_mailbox() == 45
     assert len(world.mailbox.contents()) == 45
+
+
+async def test_from_a_real_mailbox_to_the_page(
+    settings: Settings, policy: Policy, world: World, clock: MovableClock, sent: str, anna: httpx2.AsyncClient
+) -> None:
+    """A mail server delivers the notice, and another process reads it."""
+    authority, trust = trustme.CA(), ssl.create_default_context()
+    authority.configure_trust(trust)
+    with imap_server(authority) as server:
+        worker = build_services(
+            settings,
+            gateways=Gateways(world.mail, world.sms),
+            bounce_mailbox=ImapBounceMailbox(server.url(), ssl_context=trust),
+            policy=policy,
+            clock=clock,
+        )
+        server.put(b"From: rosa@zorg.example\r\nSubject: Vakantie\r\n\r\nIk ben er niet.\r\n")
+        server.put(exchange(world.sender(ROSA.email)))
+        assert await worker.taking_bounces.read_mailbox() == 1
+        await worker.database.close()
+
+        assert [b"Vakantie" in content for content in server.contents(is_read=True)] == [True]
+    assert (await recipient(anna, sent))["state"] == "undelivered"
 
 
 async def test_a_mailbox_that_is_away_is_tried_again(services: Services, world: World, sent: str) -> None:

@@ -107,7 +107,8 @@ class Notifying:
         outgoing_id = OutgoingId(new_identifier())
         message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
         envelope = {"from": self._return_path(outgoing_id), "to": str(to), "message": base64.b64encode(message).decode()}
-        if self._gateways.mailboxes is not None and transfer is not None and purpose in _FROM_A_PERSON:
+        is_a_persons = transfer is not None and transfer.kind in {TransferKind.SENDING, TransferKind.REQUEST}
+        if self._gateways.mailboxes is not None and transfer is not None and is_a_persons and purpose in _FROM_A_PERSON:
             envelope |= self._from_mailbox(language, to, outgoing_id, now, transfer, facts)
         self._queue(
             session,
