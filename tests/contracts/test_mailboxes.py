@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -163,6 +164,25 @@ async def test_a_right_that_is_missing_and_a_secret_that_ran_out_refuse_for_good
     assert (await failure(mailboxes)).is_permanent
     with pytest.raises(MailError):
         await GraphMailboxes(api.mailboxes_url).probe()
+
+
+async def test_a_service_that_hangs_holds_nobody_up_for_long(api: GraphApi) -> None:
+    mailboxes = GraphMailboxes(api.mailboxes_url, timeout_seconds=10, longest_seconds=2)
+    await mailboxes.probe()
+    api.misbehave(Misbehaviour(delay_seconds=5))
+    first, second = await asyncio.gather(failure(mailboxes), failure(mailboxes))
+
+    assert {first.is_permanent, second.is_permanent} == {False}
+    assert sorted(error.reason.rpartition(": ")[2] for error in (first, second)) == [
+        "Graph did not answer in time",
+        "too many mails wait for Graph",
+    ]
+    # What hung has its turn until it is through; whoever had no turn never left.
+    async with asyncio.timeout(30):
+        async with mailboxes._turn:
+            pass
+    await mailboxes.deliver(mailbox=ANNA, recipient=ROSA, message=mail(number="c"))
+    assert [sent["message"]["internetMessageId"][1] for sent in api.mailboxes[ANNA].sent] == ["a", "c"]
 
 
 async def test_an_answer_that_got_lost_makes_the_same_mail_again(api: GraphApi) -> None:

@@ -27,9 +27,11 @@ _SUBMITTED_AT: Final = "SystemTime 0x0039"  # PidTagClientSubmitTime: without it
 class GraphMailboxes:
     """`graph://CLIENT_ID:SECRET@TENANT_ID`; the app needs `Mail.Send`, and `Mail.ReadWrite` for the copies."""
 
-    def __init__(self, url: str, *, timeout_seconds: float = 30) -> None:
+    def __init__(self, url: str, *, timeout_seconds: float = 30, longest_seconds: float = 45) -> None:
+        """`longest_seconds` bounds the wait for a turn, and again the asking: with the relay, within the lease of the outbox."""
         self._graph = GraphCalls(url, timeout_seconds, setting=SETTING)
-        # One request at a time: sessions of `requests` are not made for more, and Graph allows four per mailbox.
+        self._longest_seconds = longest_seconds
+        # One at a time: sessions of `requests` are not made for more, and Graph allows four per mailbox.
         self._turn = asyncio.Lock()
 
     async def deliver(self, *, mailbox: str, recipient: str, message: bytes) -> MailAcceptance:
@@ -63,15 +65,30 @@ class GraphMailboxes:
         return f"{self._graph.api}{VERSION}/users/{quote(mailbox, safe='@')}"
 
     async def _ask(self, call: Callable[[], None]) -> None:
-        async with self._turn:
-            try:
-                await asyncio.to_thread(call)
-            except AddressBookError as error:
-                raise MailError(
-                    f"{SETTING}: {error.reason}",
-                    is_permanent=error.is_permanent,
-                    retry_after_seconds=error.retry_after_seconds,
-                ) from None
+        try:
+            async with asyncio.timeout(self._longest_seconds):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise MailError(f"{SETTING}: too many mails wait for Graph") from None
+        asking = asyncio.create_task(asyncio.to_thread(call))
+        # A thread cannot be ended: it keeps its turn until it is through, whether or not anyone still waits for it.
+        asking.add_done_callback(self._end_turn)
+        try:
+            async with asyncio.timeout(self._longest_seconds):
+                await asyncio.shield(asking)
+        except TimeoutError:
+            raise MailError(f"{SETTING}: Graph did not answer in time") from None
+        except AddressBookError as error:
+            raise MailError(
+                f"{SETTING}: {error.reason}",
+                is_permanent=error.is_permanent,
+                retry_after_seconds=error.retry_after_seconds,
+            ) from None
+
+    def _end_turn(self, asking: asyncio.Task[None]) -> None:
+        self._turn.release()
+        if not asking.cancelled():
+            asking.exception()  # looked at, or it would be written to the log with all that it quotes
 
 
 def _parsed(message: bytes) -> EmailMessage:

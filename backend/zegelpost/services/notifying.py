@@ -7,7 +7,6 @@ at the worst moment, be handed over again, but only as exactly the same bytes. A
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,8 +24,6 @@ from zegelpost.model.identifiers import ChallengeId, OutgoingId, new_identifier
 from zegelpost.model.outgoing import (
     GIVE_UP_AFTER,
     LEASE,
-    LONGEST_MAILBOX_PAUSE,
-    MOST_MAILBOX_TRIES,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
     MailFault,
@@ -41,7 +38,6 @@ from zegelpost.model.transfer import Transfer, TransferKind
 from zegelpost.ports import (
     KeyDestroyedError,
     KeyRing,
-    MailAcceptance,
     MailError,
     MailGateway,
     OutageError,
@@ -53,6 +49,7 @@ from zegelpost.ports import (
 from zegelpost.sealing.text import open_bytes, seal_bytes
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.mailing import Mailing
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
 
@@ -84,6 +81,7 @@ class Notifying:
         self._composing = composing
         self._presenting = presenting
         self._gateways = gateways
+        self._mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
         self._clock = clock
         # Set by whoever put something in the outbox of this process, so that a code leaves at once.
         self.wake = asyncio.Event()
@@ -105,11 +103,7 @@ class Notifying:
         """Render a notice to its final bytes and seal it in the outbox. After `lifetime` it is of no use to anyone."""
         now = self._clock()
         outgoing_id = OutgoingId(new_identifier())
-        message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
-        envelope = {"from": self._return_path(outgoing_id), "to": str(to), "message": base64.b64encode(message).decode()}
-        is_a_persons = transfer is not None and transfer.kind in {TransferKind.SENDING, TransferKind.REQUEST}
-        if self._gateways.mailboxes is not None and transfer is not None and is_a_persons and purpose in _FROM_A_PERSON:
-            envelope |= self._from_mailbox(language, to, outgoing_id, now, transfer, facts)
+        envelope = self._mailing.envelope(purpose, language, to, outgoing_id, now, transfer, facts)
         self._queue(
             session,
             Outgoing(
@@ -272,7 +266,7 @@ class Notifying:
         try:
             envelope = self._envelope(outgoing)
             if outgoing.kind == OutgoingKind.MAIL:
-                mail = await self._deliver_mail(outgoing, envelope)
+                mail = await self._mailing.deliver(outgoing, envelope)
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
                 seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
@@ -292,52 +286,9 @@ class Notifying:
                 await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.reason)
             else:
                 pause = error.retry_after_seconds if isinstance(error, MailError) else None
-                await self._postpone(outgoing, worker, error.reason, at_least=timedelta(seconds=pause or 0))
+                await self._postpone(outgoing, worker, error.reason, wait_seconds=pause)
         else:
             await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
-
-    def _from_mailbox(
-        self, language: str, to: EmailAddress, outgoing_id: OutgoingId, now: datetime, transfer: Transfer, facts: dict[str, Any]
-    ) -> dict[str, str]:
-        """Whose mailbox it is to leave from, and what is kept there of it: who, when and where to follow it, but no link."""
-        place = "requests" if transfer.kind == TransferKind.REQUEST else "transfers"
-        link = f"{self._composing.organisation.base_url}/{place}/{transfer.id}"
-        told = {name: facts[name] for name in ("name", "sender_name")}
-        copy = self._composing.mail(Purpose.SENT_COPY, language, to, outgoing_id, now, **told, email=str(to), link=link)
-        return {"mailbox": str(facts["sender_email"]), "copy": base64.b64encode(copy).decode()}
-
-    async def _deliver_mail(self, outgoing: Outgoing, envelope: dict[str, str]) -> MailAcceptance:
-        """From the sender's own mailbox where that can be, else by the relay. Raises `MailError`.
-
-        A mailbox that is busy is waited for, a few minutes at most; after that, and when it refuses, the relay takes over.
-        """
-        message, to, mailbox = base64.b64decode(envelope["message"]), envelope["to"], envelope.get("mailbox")
-        mailboxes = self._gateways.mailboxes
-        if mailboxes is not None and mailbox is not None and outgoing.attempt_count <= MOST_MAILBOX_TRIES:
-            try:
-                acceptance = await mailboxes.deliver(mailbox=mailbox, recipient=to, message=message)
-            except MailError as error:
-                pause = timedelta(seconds=error.retry_after_seconds or 0)
-                if not error.is_permanent and pause <= LONGEST_MAILBOX_PAUSE:
-                    raise
-                _LOG.warning("mailbox_refused", outgoing=outgoing.id, reason=error.reason)
-            else:
-                await self._keep_copy(mailboxes, outgoing, mailbox, base64.b64decode(envelope["copy"]))
-                return acceptance
-        return await self._gateways.mail.deliver(sender=envelope["from"], recipient=to, message=message)
-
-    async def _keep_copy(self, mailboxes: SenderMailboxes, outgoing: Outgoing, mailbox: str, copy: bytes) -> None:
-        """The mail has left by now: whatever goes wrong here must not make it leave again."""
-        try:
-            await mailboxes.keep(mailbox=mailbox, message=copy)
-        except MailError as error:
-            _LOG.warning("sent_copy_failed", outgoing=outgoing.id, reason=error.reason)
-
-    def _return_path(self, outgoing_id: OutgoingId) -> str:
-        organisation = self._composing.organisation
-        if organisation.return_address is None:
-            return str(organisation.mail_from)
-        return organisation.return_address.of(self._keys.return_mark(outgoing_id))
 
     def _envelope(self, outgoing: Outgoing) -> dict[str, str]:
         assert outgoing.sealed_payload is not None
@@ -345,11 +296,13 @@ class Notifying:
         envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
         return envelope
 
-    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, at_least: timedelta = timedelta(0)) -> None:
-        delay = max(RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1], at_least)
+    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, wait_seconds: float | None = None) -> None:
+        """`wait_seconds` is what the other side asked for; sooner would make it worse, and too late is told at once."""
+        delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
         if outgoing.kind == OutgoingKind.SMS:
             # Someone is waiting for it; minutes later it is of no use.
             delay = min(delay, timedelta(seconds=20))
+        delay = max(delay, timedelta(seconds=wait_seconds or 0))
         now = self._clock()
         _LOG.warning(
             "outgoing_postponed", outgoing=outgoing.id, kind=outgoing.kind.value, reason=reason, attempt=outgoing.attempt_count
@@ -398,7 +351,7 @@ class Notifying:
                 await self.tell_sender(session, outgoing, failure or "")
 
     async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
-        """Mail whoever sent it that a recipient of theirs got nothing; silent about notices that they themselves did not get."""
+        """Mail the sender that something for a recipient of theirs did not arrive, and what they can do about it."""
         if outgoing.transfer_id is None or outgoing.recipient_id is None or outgoing.purpose in _TO_SENDER:
             return
         transfer = await session.get_one(Transfer, outgoing.transfer_id)
@@ -441,15 +394,6 @@ def recipient_facts(person: Person, sender: Correspondent, transfer: Transfer) -
     }
 
 
-# What a sender could have mailed themselves. What is about them, or only from us, comes from us.
-_FROM_A_PERSON: Final = {
-    Purpose.INVITATION,
-    Purpose.NEW_LINK,
-    Purpose.REMINDER,
-    Purpose.REQUEST,
-    Purpose.REQUEST_REMINDER,
-    Purpose.REQUEST_NEW_LINK,
-}
 _TO_SENDER: Final = {
     Purpose.ANSWER_RECEIVED,
     Purpose.DELIVERY_FAILED,
