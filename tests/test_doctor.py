@@ -15,13 +15,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 from sqlalchemy import text
 from tests.contracts.object_storage import s3_server, use_endpoint
 from tests.databases import database_urls
 from tests.stand_ins.clamd import clamd
+from tests.stand_ins.graph_api import graph_api
+from tests.stand_ins.imap_server import PASSWORD as BOUNCE_PASSWORD
+from tests.stand_ins.imap_server import imap_server
 from tests.stand_ins.mail_server import mail_server
 from tests.stand_ins.name_server import NameServer, name_server
 from tests.stand_ins.raw_server import raw_server
+from tests.stand_ins.tls import trusted
 from tests.stand_ins.trust import Trust, new_trust
 from tests.stand_ins.twilio_api import TOKEN, TwilioApi, twilio_api
 
@@ -41,6 +46,8 @@ SECRETS_OF_THE_STAGE = (
     TOKEN,
     "an-other-auth-token",
     "metrics-token-that-is-long-enough",
+    "bounce-token-that-is-long-enough",
+    BOUNCE_PASSWORD,
 )
 
 
@@ -142,6 +149,8 @@ async def patient(tmp_path: Path, trust: Trust, api: TwilioApi) -> AsyncIterator
                     "TRUSTED_PROXIES": "10.0.0.1",
                     "DKIM_SELECTORS": "s1",
                     "METRICS_TOKEN": "metrics-token-that-is-long-enough",
+                    "BOUNCE_ADDRESS": "bounces@voorbeeld.example",
+                    "BOUNCE_TOKEN": "bounce-token-that-is-long-enough",
                 },
                 names,
                 trust.client,
@@ -385,6 +394,45 @@ async def test_a_clock_that_is_off(patient: Patient, seconds: int, level: Level)
     lines = await patient.examine("sms", now=datetime.now(UTC) + timedelta(seconds=seconds))
 
     assert [line.finding.level for line in lines if line.name == "clock"] == [level]
+
+
+async def test_the_mailbox_of_what_comes_back(patient: Patient) -> None:
+    authority = trustme.CA()
+    authority.configure_trust(patient.trust)
+    with imap_server(authority) as server:
+        server.put(b"Subject: x\r\n\r\n")
+        lines = await patient.examine("bounces", BOUNCE_MAILBOX_URL=server.url())
+        assert wrong_ones(lines) == []
+        assert any("TLSv1.3, logged in, 1 to be read" in line.finding.text for line in lines)
+        assert server.contents(is_read=False)
+        wrong_password = server.url(password="something else")
+        assert "password" in wrong_ones(await patient.examine("bounces", BOUNCE_MAILBOX_URL=wrong_password))[0]
+        gone = server.url(folder="Elders")
+        assert "no such folder" in wrong_ones(await patient.examine("bounces", BOUNCE_MAILBOX_URL=gone))[0]
+    with imap_server(trustme.CA()) as stranger:
+        assert "no trustworthy TLS" in wrong_ones(await patient.examine("bounces", BOUNCE_MAILBOX_URL=stranger.url()))[0]
+
+
+async def test_the_app_that_sends_from_mailboxes(patient: Patient, tmp_path: Path) -> None:
+    with trusted(tmp_path) as context, graph_api(context) as graph:
+        assert wrong_ones(await patient.examine("mailboxes", MAILBOXES_URL=graph.mailboxes_url)) == []
+        assert graph.requested("sendMail") == []
+        graph.revoke_secret()
+        assert "renew the secret" in wrong_ones(await patient.examine("mailboxes", MAILBOXES_URL=graph.mailboxes_url))[0]
+
+
+async def test_without_a_way_back_senders_are_told_less(patient: Patient) -> None:
+    lines = await patient.examine("bounces", BOUNCE_ADDRESS=None, BOUNCE_TOKEN=None)
+    assert [line.finding.level for line in lines if line.name == "bounces"] == [Level.NOTE]
+    lines = await patient.examine("bounces", BOUNCE_ADDRESS=None)
+    assert [line.finding.level for line in lines if line.name == "bounces"] == [Level.NOTE, Level.FINE]
+
+
+async def test_a_relay_has_to_take_the_return_address(patient: Patient, trust: Trust) -> None:
+    async with mail_server(tls=trust.server) as relay:
+        relay.replies["MAIL"] = "550 5.7.60 Client does not have permissions to send as this sender"
+        told = wrong_ones(await patient.examine("mail", SMTP_URL=f"smtps://localhost:{relay.port}"))
+    assert "ZEGELPOST_BOUNCE_ADDRESS" in told[0]
 
 
 async def test_a_secret_that_others_can_read_is_noted(patient: Patient, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def key_record(bits: int) -> str:
     return "TXT " + " ".join(f'"{whole[at : at + 200]}"' for at in range(0, len(whole), 200))
 
 
-async def look(names: NameServer, selectors: str = SELECTORS) -> list[tuple[Level, str]]:
+async def look(names: NameServer, selectors: str = SELECTORS, bounces: str = "") -> list[tuple[Level, str]]:
     environment = {
         "BASE_URL": "https://post.voorbeeld.example",
         "DATA_DIR": "/nonexistent",
@@ -48,6 +48,7 @@ async def look(names: NameServer, selectors: str = SELECTORS) -> list[tuple[Leve
         "SMS_URL": "twilio://SK1:secret@AC1?from=Gemeente",
         "STAFF_DOMAINS": "voorbeeld.example",
         "DKIM_SELECTORS": selectors,
+        "BOUNCE_ADDRESS": bounces,
     }
     examination = Examination(
         settings=Settings.from_environment({f"{PREFIX}{name}": value for name, value in environment.items()}),
@@ -178,6 +179,27 @@ async def test_the_signature_must_be_aligned(names: NameServer, signer: str, ali
 
     assert (found[0] == Level.FINE) == is_aligned
     assert ("not aligned" in found[1]) != is_aligned
+
+
+@pytest.mark.parametrize(
+    ("domain", "alignment", "level"),
+    [
+        (DOMAIN, "; aspf=s", Level.FINE),
+        (f"terug.{DOMAIN}", "", Level.FINE),
+        (f"terug.{DOMAIN}", "; aspf=s", Level.NOTE),
+        ("relay.example", "", Level.NOTE),
+    ],
+)
+async def test_spf_and_mx_are_those_of_the_return_address(names: NameServer, domain: str, alignment: str, level: Level) -> None:
+    names.records[f"_dmarc.{DOMAIN}"] = [f'TXT "v=DMARC1; p=reject{alignment}"']
+    own = names.records.pop(DOMAIN)
+    found = await look(names, bounces=f"bounces@{domain}")
+    assert {told.split(":")[0] for level, told in found if level == Level.WRONG} == {f"{domain} takes no mail (no MX)", "SPF"}
+
+    names.records[domain] = own
+    found = await look(names, bounces=f"bounces@{domain}")
+    assert [level for level, _ in found] == [Level.FINE, Level.FINE, level, Level.FINE], found
+    assert ("not aligned" in found[2][1]) == (level == Level.NOTE)
 
 
 async def test_without_selectors_dkim_is_not_called_fine(names: NameServer) -> None:

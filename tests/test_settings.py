@@ -60,6 +60,18 @@ def test_good_settings_are_complete() -> None:
         ({"DKIM_SELECTORS": "s1, s 2"}, "DKIM_SELECTORS"),
         ({"DKIM_SELECTORS": "s1@relay@example.nl"}, "DKIM_SELECTORS"),
         ({"SMTP_URL": "smtps://mail.example.nl:99999"}, "SMTP_URL"),
+        ({"BOUNCE_ADDRESS": "Post <bounces@example.nl>"}, "BOUNCE_ADDRESS"),
+        ({"BOUNCE_ADDRESS": "bounces+zegelpost@example.nl"}, "BOUNCE_ADDRESS"),
+        ({"BOUNCE_ADDRESS": "the-mailbox-for-bounces@example.nl"}, "BOUNCE_ADDRESS"),
+        ({"BOUNCE_MAILBOX_URL": "imap://user:pass@mail.example.nl"}, "BOUNCE_MAILBOX_URL"),
+        ({"BOUNCE_MAILBOX_URL": "imaps://mail.example.nl/INBOX"}, "BOUNCE_MAILBOX_URL"),
+        ({"BOUNCE_MAILBOX_URL": "pop3://user:pass@mail.example.nl"}, "BOUNCE_MAILBOX_URL"),
+        ({"BOUNCE_MAILBOX_URL": "imaps://user:pass@mail.example.nl/a%0D%0Ab"}, "BOUNCE_MAILBOX_URL"),
+        ({"MAILBOXES_URL": "ews://user:pass@mail.example.nl"}, "MAILBOXES_URL"),
+        ({"MAILBOXES_URL": "graph://client@tenant"}, "MAILBOXES_URL"),
+        ({"MAILBOXES_URL": "graph://client:secret@tenant?api=http://graph.example.nl"}, "MAILBOXES_URL"),
+        ({"BOUNCE_TOKEN": "short"}, "BOUNCE_TOKEN"),
+        ({"BOUNCE_TOKEN": "long enough, but with spaces in it"}, "BOUNCE_TOKEN"),
         ({"SMS_URL": ""}, "SMS_URL"),
         ({"SMS_URL": "demo:"}, "SMS_URL"),
         ({"SMS_URL": "twilio://SK1@AC1?from=x"}, "SMS_URL"),
@@ -175,6 +187,9 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
         "SMS_URL": "twilio://SK1:geheim@AC1?from=x",
         "BLOBS_URL": "s3://geheim/x",
         "ADDRESS_BOOK_URL": "graph://client:geheim@tenant",
+        "BOUNCE_MAILBOX_URL": "imaps://u:geheim@h",
+        "MAILBOXES_URL": "graph://client:geheim@tenant",
+        "BOUNCE_TOKEN": "geheim-en-lang-genoeg",
     }
     file = tmp_path / "secret"
     file.write_text(values.get(name, "geheim") + "\n")

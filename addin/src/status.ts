@@ -4,6 +4,7 @@ import { numberOf } from './compose/pane'
 import { button, element } from './element'
 import { filled, type Words } from './i18n/words'
 import type { Outlook } from './office/outlook'
+import { progressOf } from './progress'
 
 const SHOWN = 5
 const FOUR_WEEKS = 28 // days, from now
@@ -48,7 +49,7 @@ export function statusPart(
       { class: 'zp-row' },
       element('strong', {}, transfer.subject ?? numberOf(transfer)),
       element('p', { class: 'zp-quiet' }, transfer.state === 'revoked' ? words.revoked : filled(words.opened, { opened, all })),
-      element('ul', { class: 'zp-people' }, ...transfer.recipients.map(person)),
+      element('ul', { class: 'zp-people' }, ...transfer.recipients.map((each) => element('li', {}, progressOf(each, words, moments)))),
       element(
         'div',
         { class: 'zp-buttons' },
@@ -63,13 +64,6 @@ export function statusPart(
           : []),
       ),
     )
-  }
-
-  /** How far someone is: fetched counts for more than opened. */
-  function person({ name, email, opened_at, fetched_at }: Transfer['recipients'][number]): HTMLElement {
-    const moment = fetched_at ?? opened_at
-    const text = fetched_at ? words.fetchedAt : opened_at ? words.openedAt : words.notOpened
-    return element('li', {}, filled(text, { name: name || email, moment: moment ? moments.format(new Date(moment)) : '' }))
   }
 
   async function perform(work: () => Promise<unknown>, done: string): Promise<void> {

@@ -32,7 +32,8 @@ from zegelpost.model.contact import TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
-from zegelpost.ports import AddressBook, Blobs, OutageError, PdfPrinter, Scanner
+from zegelpost.model.return_address import ReturnAddress
+from zegelpost.ports import AddressBook, Blobs, BounceMailbox, OutageError, PdfPrinter, Scanner, SenderMailboxes
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -68,6 +69,7 @@ from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import AddressBooks, Syncing
+from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.services.writing_back import WritingBack
@@ -76,6 +78,7 @@ from zegelpost.web import (
     account_pages,
     addin_pages,
     address_book_pages,
+    bounce_webhook,
     contact_import_pages,
     contact_pages,
     demo,
@@ -153,6 +156,7 @@ class Services:
     downloading: Downloading
     keeping_keys: KeepingKeys
     notifying: Notifying
+    taking_bounces: TakingBounces
     erasing: Erasing
     templates: Templates
     translators: dict[Language, Translator]
@@ -164,6 +168,7 @@ def build_services(
     settings: Settings,
     *,
     gateways: Gateways | None = None,
+    bounce_mailbox: BounceMailbox | None = None,
     printers: Printers | None = None,
     address_books: AddressBooks | None = None,
     policy: Policy | None = None,
@@ -172,7 +177,11 @@ def build_services(
     """Wire the use cases to the outside world that the settings name; what is given here replaces what they would give."""
     outbox = DemoOutbox() if settings.is_demo else None
     organisation = Organisation(
-        settings.organisation, settings.base_url, EmailAddress.parse(settings.mail_from), settings.help_phone
+        settings.organisation,
+        settings.base_url,
+        EmailAddress.parse(settings.mail_from),
+        settings.help_phone,
+        ReturnAddress(EmailAddress.parse(settings.bounce_address)) if settings.bounce_address else None,
     )
     policy = policy or Policy(
         staff_domains=settings.staff_domains,
@@ -240,6 +249,9 @@ def build_services(
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
+        taking_bounces=TakingBounces(
+            database, keeping_keys, notifying, organisation, bounce_mailbox or _bounce_mailbox(settings), clock
+        ),
         erasing=Erasing(database, ring, clock),
         templates=create_templates(
             translators=translators,
@@ -326,7 +338,23 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
     account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account))
+    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account), _mailboxes(settings))
+
+
+def _mailboxes(settings: Settings) -> SenderMailboxes | None:
+    if settings.mailboxes_url is None:
+        return None
+    from zegelpost.adapters.mailboxes_graph import GraphMailboxes  # noqa: PLC0415
+
+    return GraphMailboxes(settings.mailboxes_url)
+
+
+def _bounce_mailbox(settings: Settings) -> BounceMailbox | None:
+    if settings.bounce_mailbox_url is None:
+        return None
+    from zegelpost.adapters.bounces_imap import ImapBounceMailbox  # noqa: PLC0415
+
+    return ImapBounceMailbox(settings.bounce_mailbox_url)
 
 
 def build_worker(services: Services) -> Worker:
@@ -341,6 +369,7 @@ def build_worker(services: Services) -> Worker:
         services.handing_over_sign_in,
         services.syncing,
         services.remembering,
+        services.taking_bounces,
     )
 
 
@@ -389,6 +418,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
+            *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *health.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),

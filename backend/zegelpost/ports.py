@@ -51,6 +51,15 @@ class KeyDestroyedError(KeyRingError):
 class MailError(OutageError):
     """`reason` carries the server's reply code and the class of error, not its text (it may quote addresses)."""
 
+    def __init__(self, reason: str, *, is_permanent: bool = False, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason, is_permanent=is_permanent)
+        # What a busy provider asked us to wait.
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BounceMailboxError(OutageError):
+    """`reason` names the setting, and nothing of what is in the mailbox."""
+
 
 class SmsError(OutageError):
     """`kind` groups the provider's codes, because providers advise against logic on exact codes."""
@@ -201,6 +210,47 @@ class MailAcceptance:
 class MailGateway(Protocol):
     async def deliver(self, *, sender: str, recipient: str, message: bytes) -> MailAcceptance:
         """Hand over finished RFC 5322 bytes unchanged, with these envelope addresses. Raises `MailError`."""
+
+
+class SenderMailboxes(Protocol):
+    """The mailboxes of our own people, to send from and to keep copies in.
+
+    Finished RFC 5322 bytes go in; what leaves has their subject, HTML, recipient and Message-ID, and comes from the mailbox. The
+    same bytes always make the same mail.
+    """
+
+    async def deliver(self, *, mailbox: str, recipient: str, message: bytes) -> MailAcceptance:
+        """Send, and leave nothing among what the mailbox sent: the mail holds a link.
+
+        Raises `MailError`, permanent when this mailbox or our right to use it is not there.
+        """
+
+    async def keep(self, *, mailbox: str, message: bytes) -> None:
+        """Put a copy among what the mailbox sent, once for each Message-ID. Raises `MailError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedMail:
+    """Something in the mailbox of bounces: its place there, and its bytes, cut off after the limit that was asked for."""
+
+    position: str
+    content: bytes = field(repr=False)
+
+
+class BounceMailbox(Protocol):
+    """The mailbox that mail comes back to. Nothing else should be in it. Any number of processes may read it at once."""
+
+    async def unread(self, most: int, *, after: str) -> list[ReturnedMail]:
+        """The oldest that nobody has read, behind this position if there is one. Marks nothing.
+
+        Raises `BounceMailboxError`.
+        """
+
+    async def settle(self, *, ours: Sequence[ReturnedMail], others: Sequence[ReturnedMail]) -> None:
+        """Remove ours, which may quote what we sent, and mark others as read. What is gone already is fine.
+
+        Raises `BounceMailboxError`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

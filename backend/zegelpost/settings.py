@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from zegelpost.model.address_book import is_exchange_online
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import EmailAddressInvalid
+from zegelpost.model.return_address import LONGEST_LOCAL
 
 PREFIX: Final = "ZEGELPOST_"
 # Each may also be given as `<name>_FILE`, the path of a file that holds it.
@@ -27,14 +28,20 @@ SECRETS: Final = (
     "BLOBS_URL",
     "METRICS_TOKEN",
     "ADDRESS_BOOK_URL",
+    "BOUNCE_MAILBOX_URL",
+    "BOUNCE_TOKEN",
+    "MAILBOXES_URL",
 )
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
     "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
     "REMEMBERED_DEVICES",
+    "BOUNCE_ADDRESS",
 )  # fmt: skip
 
+# Of secrets that open something by themselves.
+SHORTEST_TOKEN: Final = 20
 # What stands for the organisation where nobody named one.
 NO_ORGANISATION: Final = "Zegelpost"
 
@@ -76,6 +83,10 @@ class Settings:
     has_intake: bool = True
     remembers_devices: bool = True
     dkim_selectors: tuple[str, ...] = ()
+    bounce_address: str | None = None
+    bounce_mailbox_url: str | None = field(repr=False, default=None)
+    bounce_token: str | None = field(repr=False, default=None)
+    mailboxes_url: str | None = field(repr=False, default=None)
     metrics_token: str | None = field(repr=False, default=None)
     address_book_url: str | None = field(repr=False, default=None)
     address_book_csv: Path | None = None
@@ -123,6 +134,10 @@ class Settings:
             has_intake=_is_on(values, "INTAKE"),
             remembers_devices=_is_on(values, "REMEMBERED_DEVICES"),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
+            bounce_address=_bounce_address(values.get("BOUNCE_ADDRESS")),
+            bounce_mailbox_url=_bounce_mailbox_url(values.get("BOUNCE_MAILBOX_URL")),
+            bounce_token=_bounce_token(values.get("BOUNCE_TOKEN")),
+            mailboxes_url=_mailboxes_url(values.get("MAILBOXES_URL")),
             metrics_token=values.get("METRICS_TOKEN") or None,
             address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
             address_book_csv=_address_book_csv(values.get("ADDRESS_BOOK_CSV")),
@@ -254,13 +269,7 @@ def _address_book_url(text: str | None) -> str | None:
     parts = _split("ADDRESS_BOOK_URL", text)
     options = parse_qs(parts.query)
     if parts.scheme == "graph":
-        hosts = [urlsplit(value) for name in ("api", "login") for value in options.get(name, [])]
-        if (
-            not (parts.username and parts.password and parts.hostname)
-            or set(options) - {"api", "login"}
-            or any(host.scheme != "https" or not host.hostname or host.path.strip("/") for host in hosts)
-        ):
-            raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
+        _require_graph("ADDRESS_BOOK_URL", parts)
         return text
     if parts.scheme not in {"ews", "ews+http"} or not (parts.username and parts.password and parts.hostname):
         raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL must be graph://CLIENT_ID:SECRET@TENANT_ID or ews://user:password@host")
@@ -274,6 +283,29 @@ def _address_book_url(text: str | None) -> str | None:
     if set(options) - {"auth"} or options.get("auth", ["ntlm"])[0] not in {"ntlm", "basic"}:
         raise SettingsError(f"{PREFIX}ADDRESS_BOOK_URL: auth must be ntlm or basic")
     return text
+
+
+def _mailboxes_url(text: str | None) -> str | None:
+    """Exchange Online only: on-premises, the relay and the mailboxes are one server."""
+    if not text:
+        return None
+    parts = _split("MAILBOXES_URL", text)
+    if parts.scheme != "graph":
+        raise SettingsError(f"{PREFIX}MAILBOXES_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
+    _require_graph("MAILBOXES_URL", parts)
+    return text
+
+
+def _require_graph(name: str, parts: SplitResult) -> None:
+    """One app registration of one tenant; `api` and `login` name the hosts of another cloud."""
+    options = parse_qs(parts.query)
+    hosts = [urlsplit(value) for option in ("api", "login") for value in options.get(option, [])]
+    if (
+        not (parts.username and parts.password and parts.hostname)
+        or set(options) - {"api", "login"}
+        or any(host.scheme != "https" or not host.hostname or host.path.strip("/") for host in hosts)
+    ):
+        raise SettingsError(f"{PREFIX}{name} must be graph://CLIENT_ID:SECRET@TENANT_ID")
 
 
 def _address_book_csv(text: str | None) -> Path | None:
@@ -298,6 +330,40 @@ def _mail_from(text: str | None) -> str:
         return str(EmailAddress.parse(address))
     except EmailAddressInvalid:
         raise SettingsError(f"{PREFIX}MAIL_FROM must be an address alone, such as post@example.nl, not {address}") from None
+
+
+def _bounce_address(text: str | None) -> str | None:
+    if not text:
+        return None
+    try:
+        address = EmailAddress.parse(text)
+    except EmailAddressInvalid:
+        raise SettingsError(f"{PREFIX}BOUNCE_ADDRESS must be an address alone, such as bounces@example.nl, not {text}") from None
+    if len(address.local) > LONGEST_LOCAL or "+" in address.local:
+        raise SettingsError(
+            f"{PREFIX}BOUNCE_ADDRESS must have at most {LONGEST_LOCAL} characters before the @, and no + among them"
+        )
+    return str(address)
+
+
+def _bounce_mailbox_url(text: str | None) -> str | None:
+    if not text:
+        return None
+    parts = _split("BOUNCE_MAILBOX_URL", text)
+    name = f"{PREFIX}BOUNCE_MAILBOX_URL"
+    if parts.scheme not in {"imap", "imap+starttls", "imaps"} or not (parts.hostname and parts.username and parts.password):
+        raise SettingsError(f"{name} must be imaps://user:password@host/FOLDER or imap+starttls://…")
+    if parts.scheme == "imap" and not is_loopback(parts.hostname):
+        raise SettingsError(f"{name} without TLS is only for a server on this machine: use imaps:// or imap+starttls://")
+    if not unquote(parts.path).isascii() or not unquote(parts.path).isprintable():
+        raise SettingsError(f"{name}: the folder's name must be ASCII")
+    return text
+
+
+def _bounce_token(text: str | None) -> str | None:
+    if text and (len(text) < SHORTEST_TOKEN or not text.isascii() or not text.isprintable() or " " in text):
+        raise SettingsError(f"{PREFIX}BOUNCE_TOKEN must have at least {SHORTEST_TOKEN} random ASCII characters")
+    return text or None
 
 
 def _security_contact(text: str | None) -> str | None:

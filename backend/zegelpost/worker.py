@@ -1,4 +1,7 @@
-"""The worker: delivers what is in the outbox, expires, erases and sweeps. Inside `serve`, or any number of `work` processes."""
+"""The worker: delivers what is in the outbox, reads what comes back, expires, erases and sweeps.
+
+Inside `serve`, or any number of `work` processes.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from zegelpost.services.notifying import Notifying
 from zegelpost.services.remembering import Remembering
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import Syncing
+from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.uploading import Uploading
 
 _LOG: Final = structlog.get_logger()
@@ -35,10 +39,12 @@ class Worker:
     handing_over_sign_in: HandingOverSignIn
     syncing: Syncing
     remembering: Remembering
+    taking_bounces: TakingBounces
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
-        await asyncio.gather(self.notifying.run(stop), self._sweep_again(stop), self.syncing.run(stop))
+        loops = (self.notifying, self.taking_bounces, self.syncing)
+        await asyncio.gather(*(loop.run(stop) for loop in loops), self._sweep_again(stop))
 
     async def sweep(self) -> None:
         """Everything that is due now, once."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 
 import pytest
+import trustme
 from tests.stand_ins.gateways import DeliveredMail, FakeMail
 from tests.stand_ins.mail_server import MailServer, mail_server
 from tests.stand_ins.raw_server import Conversation, raw_server
@@ -295,6 +298,32 @@ async def test_a_goodbye_that_never_comes_does_not_unsend_the_mail() -> None:
     assert acceptance.reply_code == 250
 
 
+@pytest.mark.parametrize("has_dsn", [True, False])
+async def test_where_the_server_can_a_notice_brings_back_the_headers_alone(*, has_dsn: bool) -> None:
+    said: list[bytes] = []
+
+    async def server(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            said.append(line.strip())
+            if line.startswith(b"EHLO"):
+                writer.write(b"250-mail.example\r\n250-DSN\r\n250 8BITMIME\r\n" if has_dsn else b"250 mail.example\r\n")
+                continue
+            if line == b"DATA\r\n":
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+            writer.write(b"250 fine\r\n")
+            if line == b"QUIT\r\n":
+                return
+
+    async with raw_server(server) as port:
+        await SmtpMailGateway(f"smtp://127.0.0.1:{port}").deliver(sender=US, recipient=ROSA, message=MAIL)
+
+    options = (b" RET=HDRS", b" NOTIFY=FAILURE,DELAY") if has_dsn else (b"", b"")
+    assert f"MAIL FROM:<{US}>".encode() + options[0] in said
+    assert f"RCPT TO:<{ROSA}>".encode() + options[1] in said
+
+
 # Many mails
 
 
@@ -433,6 +462,44 @@ async def test_an_unknown_authority_is_refused(scheme: str, trust: Trust) -> Non
     assert "ZEGELPOST_SMTP_URL" in error.reason
     assert "certificate" in error.reason
     assert server.seen == []
+
+
+@pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
+async def test_a_certificate_that_ran_out_is_refused(scheme: str) -> None:
+    authority = trustme.CA()
+    client, stale = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(client)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    authority.issue_cert("localhost", not_after=yesterday).configure_cert(stale)
+    async with server_for(scheme, Trust(stale, stale, client)) as server:
+        error = await refusal(SmtpMailGateway(f"{scheme}://localhost:{server.port}", ssl_context=client))
+
+    assert not error.is_permanent
+    assert "expired" in error.reason
+    assert server.seen == []
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # that these are too old is the point
+@pytest.mark.parametrize("scheme", ["smtp+starttls", "smtps"])
+async def test_a_server_that_only_knows_old_tls_gets_nothing(scheme: str, trust: Trust) -> None:
+    """Not even from a machine that would still allow it: TLS 1.2 at least, whatever OpenSSL's own settings say."""
+    authority = trustme.CA()
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(old)
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    client.set_ciphers("ALL:@SECLEVEL=0")
+    async with server_for(scheme, Trust(old, old, client)) as server:
+        error = await refusal(SmtpMailGateway(f"{scheme}://localhost:{server.port}", ssl_context=client))
+        assert not error.is_permanent
+        assert server.seen == []
+        # The other end is not just broken: who asks for old TLS gets it.
+        client.minimum_version = ssl.TLSVersion.TLSv1
+        await SmtpMailGateway(f"{scheme}://localhost:{server.port}", ssl_context=client).deliver(
+            sender=US, recipient=ROSA, message=MAIL
+        )
 
 
 async def test_tls_to_a_server_without_it_names_the_setting(trust: Trust) -> None:

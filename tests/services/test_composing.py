@@ -61,6 +61,7 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
             "link": "https://post.example.nl/o/device/aaaaaaaaaaaaaaaaaaaaaaaaaa",
         },
     ),
+    (Purpose.SENT_COPY, TO_SENDER),
     *((purpose, TO_RECIPIENT | WAY_IN | {"due_on": due_on}) for purpose in ASKING for due_on in (None, date(2026, 12, 31))),
     (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
     (

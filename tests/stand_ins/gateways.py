@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 
 from zegelpost.ports import MailAcceptance, MailError, SmsAcceptance, SmsError
 
@@ -34,6 +36,57 @@ class FakeMail:
             raise self.failures.popleft()
         self.delivered.append(DeliveredMail(sender, recipient, message))
         return MailAcceptance("mail.example", 250, "TLSv1.3")
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxMail:
+    """What left from a mailbox, or was kept in it."""
+
+    mailbox: str
+    recipient: str
+    subject: str
+    html: str
+    message_id: str
+
+
+@dataclass(slots=True)
+class FakeMailboxes:
+    """Only `known` ones are there. `failures` are raised one by one by what sends, `keeping_failures` by what keeps.
+
+    So many `losses` times a mail leaves and nobody hears of it.
+    """
+
+    known: set[str] = field(default_factory=set)
+    sent: list[MailboxMail] = field(default_factory=list)
+    kept: list[MailboxMail] = field(default_factory=list)
+    failures: deque[MailError] = field(default_factory=deque)
+    keeping_failures: deque[MailError] = field(default_factory=deque)
+    losses: int = 0
+
+    async def deliver(self, *, mailbox: str, recipient: str, message: bytes) -> MailAcceptance:
+        if self.failures:
+            raise self.failures.popleft()
+        self.sent.append(self._mail(mailbox, recipient, message))
+        if self.losses:
+            self.losses -= 1
+            raise MailError("no answer")
+        return MailAcceptance("graph", 202, "TLS")
+
+    async def keep(self, *, mailbox: str, message: bytes) -> None:
+        if self.keeping_failures:
+            raise self.keeping_failures.popleft()
+        mail = self._mail(mailbox, str(message_from_bytes(message, policy=default)["To"]), message)
+        if mail.message_id not in {each.message_id for each in self.kept}:
+            self.kept.append(mail)
+
+    def _mail(self, mailbox: str, recipient: str, message: bytes) -> MailboxMail:
+        if mailbox not in self.known:
+            raise MailError("no such mailbox", is_permanent=True)
+        parsed = message_from_bytes(message, policy=default)
+        html = parsed.get_body(("html",))
+        assert html is not None
+        text = html.get_content().replace("\r\n", "\n")
+        return MailboxMail(mailbox, recipient, str(parsed["Subject"]), text, str(parsed["Message-ID"]))
 
 
 @dataclass(slots=True)

@@ -61,6 +61,8 @@ class Collection:
 class Mailbox:
     user_id: str
     folders: Collection = field(default_factory=Collection)
+    sent: list[dict[str, Any]] = field(default_factory=list)  # bodies of `sendMail`
+    sent_items: list[dict[str, Any]] = field(default_factory=list)
     contacts: dict[str, Collection] = field(default_factory=dict)  # by folder
 
     def folder(self, folder_id: str, name: str = "") -> Collection:
@@ -89,11 +91,17 @@ class GraphApi:
     tells_twice: bool = False
     tells_only_changes: bool = False
     may_write: bool = True
+    may_send: bool = True
     upcoming: deque[Misbehaviour] = field(default_factory=deque)
     requests: list[tuple[str, str]] = field(default_factory=list)
     token: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def mailboxes_url(self) -> str:
+        """Goes into `ZEGELPOST_MAILBOXES_URL`."""
+        return self.address_book_url
 
     @property
     def address_book_url(self) -> str:
@@ -238,6 +246,11 @@ class _Handler(BaseHTTPRequestHandler):
             return self._delta(self.api.organisation_contacts, path, query, is_directory=True)
         if path in {"/users", "/contacts"}:
             return 200, {"value": self._filtered(path, query["$filter"])}
+        return self._get_of_mailbox(path, query)
+
+    def _get_of_mailbox(self, path: str, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        if sent_items := re.fullmatch(r"/users/([^/]+)/mailFolders/sentitems/messages", path):
+            return self._sent_items(self._box(unquote(sent_items[1])), query)
         found = re.fullmatch(r"/users/([^/]+)(/contactFolders(?:/([^/]+)(/contacts)?)?(/delta)?)?", path)
         if found is None:
             return 404, _error("BadRequest")
@@ -291,7 +304,31 @@ class _Handler(BaseHTTPRequestHandler):
             name, token = "deltaLink", f"{epoch}.{until}.0.-1"
         return 200, {f"@odata.{name}": f"{self.api.url}/v1.0{path}?{urlencode({'$token': token})}", "value": values}
 
+    def _box(self, name: str) -> Mailbox | None:
+        return next((box for email, box in self.api.mailboxes.items() if name in {email, box.user_id}), None)
+
+    def _sent_items(self, box: Mailbox | None, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        wanted = re.fullmatch(r"internetMessageId eq '([^']+)'", query.get("$filter", ""))
+        if box is None or wanted is None:
+            return 404, _error("ErrorItemNotFound")
+        return 200, {"value": [{"id": "x"} for each in box.sent_items if each["internetMessageId"] == wanted[1]]}
+
+    def _post_mail(self, mailbox: Mailbox | None, what: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if mailbox is None:
+            return 404, _error("ErrorInvalidUser", "The requested user is invalid.")
+        if not self.api.may_send:
+            return 403, _error("ErrorAccessDenied")
+        if what == "/sendMail":
+            mailbox.sent.append(body)
+            if body.get("saveToSentItems", True):
+                mailbox.sent_items.append(body["message"])
+            return 202, {}
+        mailbox.sent_items.append(body)
+        return 201, body
+
     def _post(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        if mail := re.fullmatch(r"/v1.0/users/([^/]+)(/sendMail|/mailFolders/sentitems/messages)", urlsplit(self.path).path):
+            return self._post_mail(self._box(unquote(mail[1])), mail[2], json.loads(body))
         found = re.fullmatch(r"/v1.0/users/([^/]+)/contacts", urlsplit(self.path).path)
         mailbox = next((box for box in self.api.mailboxes.values() if found and box.user_id == unquote(found[1])), None)
         if mailbox is None:

@@ -73,6 +73,7 @@ export interface Transfer {
   readonly recipients: readonly {
     readonly name: string
     readonly email: string
+    readonly state: string
     readonly opened_at: string | null
     readonly fetched_at: string | null
   }[]

@@ -8,6 +8,7 @@ import { filled, LANGUAGES, wordsOf } from '../../../addin/src/i18n/words'
 import { Calls, OfficeProblem } from '../../../addin/src/office/calls'
 import { type Attachment, connect } from '../../../addin/src/office/outlook'
 import { noticeLink } from '../../../addin/src/read/pane'
+import { progressOf } from '../../../addin/src/progress'
 import { type Mailbox, officeOver } from '../../../addin/src/stand-in/outlook'
 
 const POLICY = { staff_domains: ['zegelpost.example'] }
@@ -229,4 +230,17 @@ test('Outlook’s language decides, and English is the other', () => {
   assert.equal(wordsOf('fr-FR').tag, 'en')
   assert.deepEqual(Object.keys(LANGUAGES.nl).sort(), Object.keys(LANGUAGES.en).sort())
   assert.equal(filled('{a} en {b}', { a: 1 }), '1 en {b}')
+})
+
+test('how far someone is, and whether the mail arrived as long as they did not open it', () => {
+  const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
+  const at = '2026-11-23T12:00:00Z'
+  const told = (state: string, opened_at: string | null = null, fetched_at: string | null = null, name = 'Rosa'): string =>
+    progressOf({ name, email: 'rosa@zorg.example', state, opened_at, fetched_at }, wordsOf('en').words, moments)
+  assert.equal(told('waiting'), 'Rosa: not opened yet')
+  assert.equal(told('undelivered', null, null, ''), 'rosa@zorg.example: e-mail not delivered, check the address')
+  assert.equal(told('delayed'), 'Rosa: e-mail delayed, not there yet')
+  assert.equal(told('a state of later'), 'Rosa: not opened yet')
+  assert.equal(told('opened', at), 'Rosa: opened, 23 Nov 2026')
+  assert.equal(told('fetched', at, at), 'Rosa: fetched, 23 Nov 2026')
 })

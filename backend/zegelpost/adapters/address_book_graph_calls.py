@@ -44,19 +44,19 @@ class NotInGraph(AddressBookError):
 class GraphCalls:
     """One tenant, as one app registration. `timeout_seconds` bounds each wait for bytes, and doubled one whole answer."""
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    def __init__(self, url: str, timeout_seconds: float, *, setting: str = _SETTING) -> None:
         # Not `parts.username`: what is encoded there stays so.
         parts = urlsplit(url)
         credentials, _, tenant = parts.netloc.rpartition("@")
         client_id, _, secret = credentials.partition(":")
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.scheme != "graph" or not (client_id and secret and tenant) or set(options) - {"api", "login"}:
-            raise ValueError(f"{_SETTING} must be {_FORM}")
+            raise ValueError(f"{setting} must be {_FORM}")
         self._client_id, self._secret, self._tenant = unquote(client_id), unquote(secret), unquote(tenant)
         self.api = options.get("api", API).rstrip("/")
         self._login = options.get("login", LOGIN).rstrip("/")
         if not (self.api.startswith("https://") and self._login.startswith("https://")):
-            raise ValueError(f"{_SETTING}: api and login must be https://host")
+            raise ValueError(f"{setting}: api and login must be https://host")
         self._timeout_seconds = timeout_seconds
         self._app: Any = None
         self._session: Session | None = None
@@ -71,6 +71,10 @@ class GraphCalls:
     def post(self, url: str, body: Mapping[str, Any]) -> None:
         self.require_graph(url)
         self._exchange("POST", url, body)
+
+    def sign_in(self) -> None:
+        """Get a token, and ask nothing with it. Raises `AddressBookError`."""
+        self._token()
 
     def require_graph(self, link: str) -> None:
         """A link in an answer, or in a cursor, goes where our token goes: only to Graph."""

@@ -21,6 +21,7 @@ from aiosmtplib import (
     SMTPConnectResponseError,
     SMTPDataError,
     SMTPException,
+    SMTPHeloError,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
@@ -146,6 +147,7 @@ class SmtpMailGateway:
         try:
             await self._connect(client)
             await self._log_in(client)
+            await self._greet(client)
         except BaseException:
             client.close()
             raise
@@ -179,6 +181,14 @@ class SmtpMailGateway:
         except SMTPException:
             raise MailError(f"{_SETTING}: the mail server offers no way to log in that we know") from None
 
+    async def _greet(self, client: SMTP) -> None:
+        """So that we know what the server can do, before the first mail."""
+        if client.is_ehlo_or_helo_needed:
+            try:
+                await client.ehlo()
+            except SMTPHeloError:
+                await client.helo()
+
     async def _name_sender(self, client: SMTP, sender: str) -> None:
         try:
             await client.mail(sender)
@@ -187,8 +197,16 @@ class SmtpMailGateway:
             raise _refusal("sender", error) from None
 
     async def _hand_over(self, client: SMTP, sender: str, recipient: str, message: bytes) -> None:
+        # RFC 3461: tell of failure and delay, and return only the headers. The rest of the mail holds its link.
+        has_dsn = client.supports_extension("dsn")
         try:
-            await client.sendmail(sender, [recipient], message)
+            await client.sendmail(
+                sender,
+                [recipient],
+                message,
+                mail_options=["RET=HDRS"] if has_dsn else [],
+                rcpt_options=["NOTIFY=FAILURE,DELAY"] if has_dsn else [],
+            )
         except SMTPSenderRefused as error:
             raise _refusal("sender", error) from None
         except SMTPRecipientsRefused as error:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
 
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
-from zegelpost.settings import NO_ORGANISATION, PREFIX, SECRETS
-
-_SHORTEST_TOKEN: Final = 20
+from zegelpost.settings import NO_ORGANISATION, PREFIX, SECRETS, SHORTEST_TOKEN
 
 
 async def names(examination: Examination) -> AsyncIterator[Finding]:
@@ -50,8 +47,8 @@ async def secrets(examination: Examination) -> AsyncIterator[Finding]:
     settings = examination.settings
     if settings.is_demo:
         yield note("this is a demonstration: every mail and code is shown to anyone", "unset ZEGELPOST_DEMO for real use")
-    if settings.metrics_token is not None and len(settings.metrics_token) < _SHORTEST_TOKEN:
-        yield wrong("ZEGELPOST_METRICS_TOKEN can be guessed", f"use at least {_SHORTEST_TOKEN} random characters")
+    if settings.metrics_token is not None and len(settings.metrics_token) < SHORTEST_TOKEN:
+        yield wrong("ZEGELPOST_METRICS_TOKEN can be guessed", f"use at least {SHORTEST_TOKEN} random characters")
     files = {name: examination.environment.get(f"{PREFIX}{name}_FILE") for name in SECRETS}
     open_ones = [path for path in files.values() if path and _is_open(path)]
     plain = [f"{PREFIX}{name}" for name in SECRETS if examination.environment.get(f"{PREFIX}{name}")]

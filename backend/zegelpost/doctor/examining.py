@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from zegelpost.doctor import choices, listing, naming, reaching, storing
+from zegelpost.doctor import choices, listing, naming, reaching, returning, storing
 from zegelpost.doctor.findings import Check, Examination, Finding, Level, wrong
 from zegelpost.settings import PREFIX, SECRETS
 
@@ -30,6 +30,8 @@ CHECKS: Final = (
     Check("proxies", ("TRUSTED_PROXIES",), reaching.proxies),
     Check("mail", ("SMTP_URL",), reaching.relay),
     Check("mail domain", ("MAIL_FROM", "DKIM_SELECTORS"), naming.mail_domain),
+    Check("bounces", ("BOUNCE_ADDRESS", "BOUNCE_MAILBOX_URL", "BOUNCE_TOKEN"), returning.bounces),
+    Check("mailboxes", ("MAILBOXES_URL",), returning.mailboxes),
     Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN"), reaching.text_messages),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
     Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"), reaching.sign_in),
@@ -112,6 +114,7 @@ class _Mask:
         given = examination.settings
         values += [given.database_url, given.smtp_url or "", given.sms_url or "", given.blobs_url]
         values += [given.twilio_auth_token or "", given.metrics_token or "", given.address_book_url or ""]
+        values += [given.bounce_mailbox_url or "", given.bounce_token or "", given.mailboxes_url or ""]
         for value in filter(None, values):
             if "://" not in value:
                 self._secrets.add(value)

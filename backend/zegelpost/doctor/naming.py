@@ -38,11 +38,13 @@ async def mail_domain(examination: Examination) -> AsyncIterator[Finding]:
         yield note(f"{domain} is not looked up in a demonstration")
         return
     names = _Names(examination.resolver)
+    # What receivers check SPF of (RFC 7208, section 2.4), and where notices go.
+    envelope = (settings.bounce_address or settings.mail_from).rpartition("@")[2]
     relay = urlsplit(settings.smtp_url or "").hostname or ""
     for look in (
-        _bounces(names, domain),
-        _spf(names, domain, relay),
-        _dmarc(names, domain),
+        _bounces(names, envelope),
+        _spf(names, envelope, relay),
+        _dmarc(names, domain, envelope),
         _dkim(names, domain, settings.dkim_selectors),
     ):
         try:
@@ -183,7 +185,7 @@ class _SpfWalk:
         self.is_covered |= bool(found) and is_pass
 
 
-async def _dmarc(names: _Names, domain: str) -> AsyncIterator[Finding]:
+async def _dmarc(names: _Names, domain: str, envelope: str) -> AsyncIterator[Finding]:
     where, tags = await _dmarc_record(names, domain)
     if tags is None:
         yield wrong(f"DMARC: {domain} has no record", f"publish TXT _dmarc.{domain}, `v=DMARC1; p=reject`")
@@ -193,9 +195,18 @@ async def _dmarc(names: _Names, domain: str) -> AsyncIterator[Finding]:
         yield wrong(f"DMARC: the record at {where} has no policy", "give it `p=quarantine` or `p=reject`")
     elif policy == "none":
         yield note(f"DMARC: the policy of {where} is none: others may send as you", "make it `p=quarantine` or `p=reject`")
-    else:
-        # What bounces goes to the sender's own address, so From and envelope have one domain: SPF is aligned.
+    elif _is_aligned(envelope, domain, where, is_strict=tags.get("aspf") == "s"):
         yield fine(f"DMARC: {policy}, by {where}; SPF is aligned")
+    else:
+        yield note(
+            f"DMARC: {policy}, by {where}; SPF of {envelope} is not aligned with {domain}, so DKIM alone counts",
+            "take an address of the same domain for ZEGELPOST_BOUNCE_ADDRESS",
+        )
+
+
+def _is_aligned(other: str, domain: str, where: str, *, is_strict: bool) -> bool:
+    """Whether what SPF or DKIM says of another domain counts for ours (RFC 7489, section 3.1)."""
+    return other == domain or (not is_strict and (other == where or other.endswith(f".{where}")))
 
 
 async def _dmarc_record(names: _Names, domain: str) -> tuple[str, dict[str, str] | None]:
@@ -226,7 +237,7 @@ async def _dkim(names: _Names, domain: str, selectors: tuple[str, ...]) -> Async
             continue
         yield _key(selector, signer, _tags(key))
         is_strict = (tags or {}).get("adkim") == "s"
-        if signer != domain and (is_strict or not (signer == where or signer.endswith(f".{where}"))):
+        if not _is_aligned(signer, domain, where, is_strict=is_strict):
             yield wrong(
                 f"DKIM: {signer} is not aligned with {domain}",
                 f"let the relay sign as {domain}, or DMARC does not count its signature",

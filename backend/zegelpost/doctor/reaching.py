@@ -38,24 +38,28 @@ async def relay(examination: Examination) -> AsyncIterator[Finding]:
         yield note("no relay: mail is shown on the demonstration's outbox page")
         return
     gateway = SmtpMailGateway(settings.smtp_url, timeout_seconds=_SECONDS, ssl_context=examination.trust)
+    # What a mail really comes from; a relay that knows only the bare address refuses it.
+    local, _, domain = (settings.bounce_address or "").partition("@")
     try:
-        facts = await gateway.probe(sender=settings.mail_from)
+        facts = await gateway.probe(sender=f"{local}+{'a' * 42}@{domain}" if local else settings.mail_from)
     except MailError as error:
         yield wrong(error.reason, _mail_remedy(error.reason))
         return
     yield fine(
         f"{facts.address}, {facts.tls_version or 'no TLS, on this machine'}, "
-        f"{'logged in' if facts.is_logged_in else 'no login'}, takes mail from {settings.mail_from}"
+        f"{'logged in' if facts.is_logged_in else 'no login'}, takes mail from {settings.bounce_address or settings.mail_from}"
     )
     if facts.certificate_until is not None:
-        yield _certificate(facts.address, facts.certificate_until, examination.clock())
+        yield certificate(facts.address, facts.certificate_until, examination.clock())
 
 
 def _mail_remedy(reason: str) -> str:
     if "TLS" in reason:
         return "correct the host name, or trust the relay's authority with SSL_CERT_FILE; without TLS nothing is sent"
     if "sender" in reason:
-        return "allow this server to send as ZEGELPOST_MAIL_FROM, or correct that setting"
+        return (
+            "allow this server to send as ZEGELPOST_MAIL_FROM or, where that is set, as ZEGELPOST_BOUNCE_ADDRESS with +anything"
+        )
     return "correct ZEGELPOST_SMTP_URL, or ask whoever runs the relay"
 
 
@@ -172,7 +176,7 @@ async def address(examination: Examination) -> AsyncIterator[Finding]:
         return
     yield fine(f"{settings.base_url} answers")
     if answer.certificate_until is not None:
-        yield _certificate(settings.host, answer.certificate_until, examination.clock())
+        yield certificate(settings.host, answer.certificate_until, examination.clock())
     if settings.has_tls and "Strict-Transport-Security" not in answer.headers:
         yield wrong("the proxy takes away Strict-Transport-Security", "let it pass on our headers")
 
@@ -263,6 +267,7 @@ def _get(url: str, trust: ssl.SSLContext | None) -> _Answer:
         connection.close()
 
 
-def _certificate(whose: str, until: datetime, now: datetime) -> Finding:
+def certificate(whose: str, until: datetime, now: datetime) -> Finding:
+    """How long a certificate still counts."""
     said = f"{whose}: certificate until {until:%Y-%m-%d}"
     return note(said, "renew it") if until - now < _RENEW_WITHIN else fine(said)

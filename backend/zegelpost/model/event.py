@@ -58,6 +58,8 @@ class EventTag(StrEnum):
     DEVICE_REMOVED = "device:removed"
     MAIL_ACCEPTED = "mail:accepted"
     MAIL_FAILED = "mail:failed"
+    MAIL_DELAYED = "mail:delayed"
+    MAIL_BOUNCED = "mail:bounced"
     SMS_ACCEPTED = "sms:accepted"
     SMS_FAILED = "sms:failed"
     DEPARTMENT_OPENED = "department:opened"

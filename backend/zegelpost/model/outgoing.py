@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -16,7 +17,13 @@ from zegelpost.model.identifiers import ChallengeId, OutgoingId, RecipientId, Tr
 RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (10, 30, 60, 120, 300, 600, 900, 1800))
 GIVE_UP_AFTER: Final = timedelta(days=3)
 LEASE: Final = timedelta(minutes=5)  # longer than every time-out of the gateways together
+# From someone's own mailbox so many times; then by the relay, as people wait for the link.
+MOST_MAILBOX_TRIES: Final = 4
+LONGEST_MAILBOX_PAUSE: Final = timedelta(minutes=5)
 OUTBOX_KEYS_KEPT: Final = timedelta(days=4)
+# Servers give up after four or five days (RFC 5321, section 4.5.4.1) and say so. After that, silence means that it arrived.
+DELAY_LASTS: Final = timedelta(days=5)
+_STATUS_IN_REPLY: Final = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?![\d.])")
 
 
 class OutgoingKind(StrEnum):
@@ -29,7 +36,28 @@ class OutgoingState(StrEnum):
     SENDING = "sending"
     ACCEPTED = "accepted"
     FAILED = "failed"  # permanently, or given up
+    BOUNCED = "bounced"  # a mail server took it, and could not deliver it
     UNKNOWN = "unknown"  # an SMS that may have left; never tried again
+
+
+class MailFault(StrEnum):
+    """Why a mail does not arrive, as far as its sender can do something about it; each has its own sentence."""
+
+    ADDRESS = "address"
+    FULL = "full"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+
+    @classmethod
+    def of(cls, failure: str | None) -> MailFault:
+        """From the enhanced status code (RFC 3463, section 3) in what we keep of a failure. In doubt it is the address."""
+        found = _STATUS_IN_REPLY.search(failure or "")
+        if found is None:
+            return cls.ADDRESS
+        if found.groups() in {("2", "2"), ("2", "3")}:
+            # 5.2.3: longer than the mailbox takes, and ours are a few thousand bytes.
+            return cls.FULL
+        return {"4": cls.UNREACHABLE, "7": cls.REFUSED}.get(found[1], cls.ADDRESS)
 
 
 class Purpose(StrEnum):
@@ -47,6 +75,7 @@ class Purpose(StrEnum):
     ANSWER_RECEIVED = "answer_received"
     ANSWER_RECEIPT = "answer_receipt"
     REMINDER = "reminder"
+    SENT_COPY = "sent_copy"
     REVOKED = "revoked"
     DEVICE_REMEMBERED = "device_remembered"
     CODE = "code"
@@ -87,3 +116,5 @@ class Outgoing(Base):
     accepted_at: Mapped[datetime | None]
     acceptance: Mapped[str | None] = mapped_column(String(200))
     failure: Mapped[str | None] = mapped_column(String(200))
+    # When a server told that it took the mail and could not deliver it yet.
+    delayed_at: Mapped[datetime | None]

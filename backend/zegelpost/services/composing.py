@@ -26,6 +26,7 @@ from markupsafe import Markup, escape
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
+from zegelpost.model.return_address import ReturnAddress
 
 _MAILS: Final = Path(__file__).parent / "mails"
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
@@ -45,10 +46,17 @@ class Organisation:
     base_url: str
     mail_from: EmailAddress
     help_phone: str | None
+    # Where what cannot be delivered comes back to; without one, to the sender address of notices.
+    return_address: ReturnAddress | None = None
 
     @property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def message_id_host(self) -> str:
+        """The right-hand side of every Message-ID of ours."""
+        return self.host or "zegelpost"
 
 
 class Composing:
@@ -79,7 +87,7 @@ class Composing:
             f"To: {to}",
             f"Subject: {_subject(subject)}",
             f"Date: {format_datetime(now)}",
-            f"Message-ID: <{outgoing_id}@{self.organisation.host or 'zegelpost'}>",
+            f"Message-ID: <{outgoing_id}@{self.organisation.message_id_host}>",
             # RFC 3834, section 5: keeps holiday answers from coming back.
             "Auto-Submitted: auto-generated",
             "MIME-Version: 1.0",

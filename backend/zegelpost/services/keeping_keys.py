@@ -5,6 +5,7 @@ The procedures follow `backend/docs/sealed-format.md`. No key leaves this module
 
 from __future__ import annotations
 
+import base64
 import hmac
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -33,6 +34,7 @@ from zegelpost.model.intake import Intake, Introduction
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
+from zegelpost.model.return_address import MARK_LENGTH, ReturnMark
 from zegelpost.model.second_factor import AuthenticatorApp
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import Template, TemplateText
@@ -373,6 +375,11 @@ class KeepingKeys:
     def intake_colleague(self, intake: Intake) -> str:
         assert intake.sealed_colleague is not None
         return open_text(self._ring.installation("people"), f"intake/{intake.transfer_id}/colleague", intake.sealed_colleague)
+
+    def return_mark(self, outgoing_id: OutgoingId) -> ReturnMark:
+        """What makes the return address of a mail one that nobody can make up, not even whoever read our database or log."""
+        digest = blind_index(self._ring.installation("codes"), "return", outgoing_id)
+        return ReturnMark(outgoing_id, base64.b32encode(digest).decode().lower()[:MARK_LENGTH])
 
     def proof_secret(self) -> bytes:
         """Signs the puzzles of the public page, so that none is made easier or older than it is."""

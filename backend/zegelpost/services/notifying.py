@@ -7,7 +7,6 @@ at the worst moment, be handed over again, but only as exactly the same bytes. A
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from zegelpost.model.outgoing import (
     LEASE,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
+    MailFault,
     Outgoing,
     OutgoingKind,
     OutgoingState,
@@ -35,10 +35,21 @@ from zegelpost.model.outgoing import (
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
 from zegelpost.model.transfer import Transfer, TransferKind
-from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
+from zegelpost.ports import (
+    KeyDestroyedError,
+    KeyRing,
+    MailError,
+    MailGateway,
+    OutageError,
+    SenderMailboxes,
+    SmsError,
+    SmsErrorKind,
+    SmsGateway,
+)
 from zegelpost.sealing.text import open_bytes
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.mailing import Mailing
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
 
@@ -50,6 +61,7 @@ _BATCH: Final = 20
 class Gateways:
     mail: MailGateway
     sms: SmsGateway
+    mailboxes: SenderMailboxes | None = None
 
 
 class Notifying:
@@ -69,6 +81,7 @@ class Notifying:
         self._composing = composing
         self._presenting = presenting
         self._gateways = gateways
+        self._mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
         self._clock = clock
         # Set by whoever put something in the outbox of this process, so that a code leaves at once.
         self.wake = asyncio.Event()
@@ -90,8 +103,7 @@ class Notifying:
         """Render a notice to its final bytes and seal it in the outbox. After `lifetime` it is of no use to anyone."""
         now = self._clock()
         outgoing_id = OutgoingId(new_identifier())
-        message = self._composing.mail(purpose, language, to, outgoing_id, now, **facts)
-        envelope = {"to": str(to), "message": base64.b64encode(message).decode()}
+        envelope = self._mailing.envelope(purpose, language, to, outgoing_id, now, transfer, facts)
         self._queue(
             session,
             Outgoing(
@@ -254,11 +266,7 @@ class Notifying:
         try:
             envelope = self._envelope(outgoing)
             if outgoing.kind == OutgoingKind.MAIL:
-                mail = await self._gateways.mail.deliver(
-                    sender=str(self._composing.organisation.mail_from),
-                    recipient=envelope["to"],
-                    message=base64.b64decode(envelope["message"]),
-                )
+                mail = await self._mailing.deliver(outgoing, envelope)
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
                 seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
@@ -277,7 +285,8 @@ class Notifying:
             if error.is_permanent:
                 await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.reason)
             else:
-                await self._postpone(outgoing, worker, error.reason)
+                pause = error.retry_after_seconds if isinstance(error, MailError) else None
+                await self._postpone(outgoing, worker, error.reason, wait_seconds=pause)
         else:
             await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
 
@@ -287,11 +296,13 @@ class Notifying:
         envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
         return envelope
 
-    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str) -> None:
+    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, wait_seconds: float | None = None) -> None:
+        """`wait_seconds` is what the other side asked for; sooner would make it worse, and too late is told at once."""
         delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
         if outgoing.kind == OutgoingKind.SMS:
             # Someone is waiting for it; minutes later it is of no use.
             delay = min(delay, timedelta(seconds=20))
+        delay = max(delay, timedelta(seconds=wait_seconds or 0))
         now = self._clock()
         _LOG.warning(
             "outgoing_postponed", outgoing=outgoing.id, kind=outgoing.kind.value, reason=reason, attempt=outgoing.attempt_count
@@ -337,9 +348,10 @@ class Notifying:
                 tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
             record(session, tag, _subject(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
             if state == OutgoingState.FAILED:
-                await self._tell_sender(session, outgoing, failure or "")
+                await self.tell_sender(session, outgoing, failure or "")
 
-    async def _tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+    async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+        """Mail the sender that something for a recipient of theirs did not arrive, and what they can do about it."""
         if outgoing.transfer_id is None or outgoing.recipient_id is None or outgoing.purpose in _TO_SENDER:
             return
         transfer = await session.get_one(Transfer, outgoing.transfer_id)
@@ -349,7 +361,7 @@ class Notifying:
             return
         is_sms = outgoing.kind == OutgoingKind.SMS
         kind = SmsErrorKind(failure) if is_sms and failure in set(SmsErrorKind) else SmsErrorKind.OTHER
-        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASON[sender.language]
+        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASONS[sender.language][MailFault.of(failure)]
         await self.queue_to_sender(
             session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
         )
@@ -389,9 +401,20 @@ _TO_SENDER: Final = {
     Purpose.LINK_LOCKED,
     Purpose.NOTICE_DOWNLOADED,
 }
-MAIL_REASON: Final = {
-    "nl": "Controleer het e-mailadres en stuur een nieuwe link.",
-    "en": "Please check the e-mail address and send a new link.",
+MAIL_REASONS: Final = {
+    "nl": {
+        MailFault.ADDRESS: "Controleer het e-mailadres en stuur een nieuwe link.",
+        MailFault.FULL: "De mailbox van de ontvanger is vol. Bel de ontvanger, en stuur daarna een nieuwe link.",
+        MailFault.REFUSED: "De mailserver van de ontvanger weigert onze e-mail. Controleer het e-mailadres of vraag uw beheerder"
+        " om hulp.",
+        MailFault.UNREACHABLE: "De mailserver van de ontvanger is niet te bereiken. Controleer het e-mailadres.",
+    },
+    "en": {
+        MailFault.ADDRESS: "Please check the e-mail address and send a new link.",
+        MailFault.FULL: "The recipient's mailbox is full. Call the recipient, and then send a new link.",
+        MailFault.REFUSED: "The recipient's mail server refuses our e-mail. Check the e-mail address or ask your administrator.",
+        MailFault.UNREACHABLE: "The recipient's mail server cannot be reached. Please check the e-mail address.",
+    },
 }
 SMS_REASONS: Final = {
     "nl": {

@@ -16,7 +16,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Upload
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, DocumentId, RecipientId, StaffUserId, TransferId, UploadId
-from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
+from zegelpost.model.outgoing import DELAY_LASTS, MailFault, Outgoing, OutgoingState, Purpose
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
 from zegelpost.model.staff_user import StaffUser
@@ -37,6 +37,7 @@ class Progress(StrEnum):
     LOCKED = "locked"
     BLOCKED = "blocked"
     UNDELIVERED = "undelivered"
+    DELAYED = "delayed"
     FETCHED = "fetched"
     OPENED = "opened"
     WAITING = "waiting"
@@ -49,6 +50,7 @@ class RecipientOverview:
     method: VerificationMethod
     hint: str = field(default="", repr=False)  # empty too when we cannot read it
     progress: Progress
+    mail_fault: MailFault | None  # why the mail with the link did not arrive
     opened_at: datetime | None
     fetched_at: datetime | None
     history: Sequence[Event] = field(default=())
@@ -157,12 +159,12 @@ class Overseeing:
         # A link-only reminder brings no link, so nothing is lost with it.
         bringing = _BRINGS_THE_LINK | {Purpose.REMINDER} if transfer.has_sender_copy else _BRINGS_THE_LINK
         notices = await session.execute(
-            select(Outgoing.recipient_id, Outgoing.state)
+            select(Outgoing.recipient_id, Outgoing.state, Outgoing.failure, Outgoing.delayed_at)
             .where(Outgoing.transfer_id == transfer.id, Outgoing.purpose.in_(bringing))
             .order_by(Outgoing.created_at)
         )
         # The latest one counts: a new link that arrived makes up for the first that did not.
-        latest = dict(notices.all())
+        latest = {row.recipient_id: _Mailed(row.state, row.failure, row.delayed_at) for row in notices}
         return TransferOverview(
             id=transfer.id,
             kind=transfer.kind,
@@ -183,7 +185,8 @@ class Overseeing:
                     person=self._keys.person(recipient),
                     method=recipient.method,
                     hint=self._keys.hint(key, recipient) if key else "",
-                    progress=_progress(recipient, is_undelivered=latest.get(recipient.id) == OutgoingState.FAILED),
+                    progress=(progress := _progress(recipient, latest.get(recipient.id), self._clock())),
+                    mail_fault=MailFault.of(latest[recipient.id].failure) if progress == Progress.UNDELIVERED else None,
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,
                     history=[event for event in events if event.recipient_id == recipient.id],
@@ -219,7 +222,22 @@ def _state(transfer: Transfer, now: datetime) -> TransferState:
     return transfer.state
 
 
-def _progress(recipient: Recipient, *, is_undelivered: bool) -> Progress:
+@dataclass(frozen=True, slots=True)
+class _Mailed:
+    """How the latest mail with the link fared."""
+
+    state: OutgoingState
+    failure: str | None
+    delayed_at: datetime | None
+
+    def progress(self, now: datetime) -> Progress:
+        if self.state in {OutgoingState.FAILED, OutgoingState.BOUNCED}:
+            return Progress.UNDELIVERED
+        is_delayed = self.delayed_at is not None and now < self.delayed_at + DELAY_LASTS
+        return Progress.DELAYED if is_delayed else Progress.WAITING
+
+
+def _progress(recipient: Recipient, mail: _Mailed | None, now: datetime) -> Progress:
     if recipient.locked_at is not None:
         return Progress.LOCKED
     if recipient.blocked_at is not None:
@@ -228,4 +246,4 @@ def _progress(recipient: Recipient, *, is_undelivered: bool) -> Progress:
         return Progress.FETCHED
     if recipient.opened_at is not None:
         return Progress.OPENED
-    return Progress.UNDELIVERED if is_undelivered else Progress.WAITING
+    return Progress.WAITING if mail is None else mail.progress(now)

@@ -11,19 +11,13 @@ from zegelpost.model.transfer import Transfer, TransferText
 
 
 async def require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
-<<<<<<< HEAD
     """Documents that have all arrived, or a note. What is held back has arrived too.
 
     Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`.
     """
-    documents = list(await session.scalars(select(Document).where(Document.transfer_id == transfer.id)))
-    unfinished = sum(document.state == DocumentState.ARRIVING for document in documents)
-=======
-    """Documents that have all arrived, or a note. Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`."""
     rows = await session.execute(select(Document.state, Document.scan_verdict).where(Document.transfer_id == transfer.id))
     documents = rows.all()
-    unfinished = sum(document.state != DocumentState.COMPLETE for document in documents)
->>>>>>> origin/tmp-channel
+    unfinished = sum(document.state == DocumentState.ARRIVING for document in documents)
     if unfinished:
         raise UploadsUnfinished(count=unfinished)
     if any(each.scan_verdict == ScanVerdict.INFECTED and each.state != DocumentState.HELD for each in documents):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from zegelpost.model.department import DepartmentRole
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.outgoing import MailFault
 from zegelpost.model.policy import GuardMode, Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
@@ -237,6 +238,7 @@ class RecipientView(View):
     method: VerificationMethod
     hint: Annotated[str | None, Field(description="About the access code; null when there is none, or only the link opens it.")]
     state: Progress
+    mail_fault: Annotated[MailFault | None, Field(description="Why the e-mail did not arrive, when `state` is `undelivered`.")]
     opened_at: datetime | None
     fetched_at: datetime | None
     history: list[EventView]
@@ -252,6 +254,7 @@ class RecipientView(View):
             method=recipient.method,
             hint=recipient.hint or None,
             state=recipient.progress,
+            mail_fault=recipient.mail_fault,
             opened_at=recipient.opened_at,
             fetched_at=recipient.fetched_at,
             history=[EventView.of(event) for event in recipient.history],

@@ -24,7 +24,12 @@ PAGE_POLICY: Final = (
 )
 _GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
 # A file with a full address book; the same again when it is confirmed.
-_WIDER_LIMITS: Final = {"/contacts/import": 11 * 1024 * 1024, "/contacts/import/confirm": 11 * 1024 * 1024}
+_WIDER_LIMITS: Final = {
+    "/contacts/import": 11 * 1024 * 1024,
+    "/contacts/import/confirm": 11 * 1024 * 1024,
+    # Servers may return a mail whole; all but its beginning is dropped.
+    "/webhooks/bounces": 64 * 1024 * 1024,
+}
 # What Outlook's dialog shows on the way to being signed in: cut off from the window that opened it, it could hand nothing over.
 _IN_DIALOG: Final = ("/sign-in", "/account/second-factor", "/addin/sign-in")
 # These say in their address which language Outlook speaks; it is no choice of the person's, and they set no cookies.
