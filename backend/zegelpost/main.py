@@ -64,6 +64,7 @@ from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import AddressBooks, Syncing
+from zegelpost.services.tracking_codes import TrackingCodes
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.services.writing_back import WritingBack
@@ -86,6 +87,7 @@ from zegelpost.web import (
     sign_in_pages,
     staff_pages,
     template_pages,
+    webhooks,
 )
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
@@ -144,6 +146,7 @@ class Services:
     keeping_keys: KeepingKeys
     notifying: Notifying
     erasing: Erasing
+    tracking_codes: TrackingCodes
     templates: Templates
     translators: dict[Language, Translator]
     handbook: Handbook
@@ -169,6 +172,8 @@ def build_services(
         has_intake=settings.has_intake,
         is_scanning=settings.clamd_url is not None,
         requires_second_factor=not settings.is_demo,
+        country_prefixes=settings.sms_countries or Policy().country_prefixes,
+        codes_per_day=settings.sms_per_day or Policy().codes_per_day,
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -178,7 +183,8 @@ def build_services(
     keeping_keys = KeepingKeys(ring)
     composing = Composing(organisation)
     presenting = Presenting(keeping_keys, organisation)
-    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
+    gateways = gateways or _gateways(settings, outbox)
+    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways, clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
     noticing = Noticing(database, notifying, presenting, settings.base_url, clock)
@@ -224,11 +230,12 @@ def build_services(
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
-        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, clock),
+        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, policy, clock),
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
+        tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         erasing=Erasing(database, ring, clock),
         templates=create_templates(
             translators=translators,
@@ -316,11 +323,17 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
     from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
     from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
+    from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
 
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
     account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account))
+    token = settings.twilio_auth_token
+    return Gateways(
+        SmtpMailGateway(settings.smtp_url),
+        TwilioSmsGateway(account, has_reports=token is not None),
+        TwilioSmsReports(TwilioSignatures(token)) if token else None,
+    )
 
 
 def build_worker(services: Services) -> Worker:
@@ -379,6 +392,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/api/v1/uploads", api_actor),
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
+            *webhooks.routes(),
             *health.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),

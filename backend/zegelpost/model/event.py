@@ -54,6 +54,8 @@ class EventTag(StrEnum):
     MAIL_FAILED = "mail:failed"
     SMS_ACCEPTED = "sms:accepted"
     SMS_FAILED = "sms:failed"
+    SMS_DELIVERED = "sms:delivered"
+    SMS_UNDELIVERED = "sms:undelivered"
     DEPARTMENT_OPENED = "department:opened"
     DEPARTMENT_CHANGED = "department:changed"
     DEPARTMENT_CLOSED = "department:closed"

@@ -59,6 +59,9 @@ class Policy:
         "+43", "+44", "+45", "+46", "+47", "+48", "+49", "+356", "+357", "+358", "+359", "+370", "+371", "+372", "+385", "+386",
         "+1", "+597", "+599", "+297", "+61", "+90", "+212", "+380",
     )  # fmt: skip
+    # Of codes by text message or call; beyond them nobody gets one, and administrators are told.
+    codes_per_sender_and_day: int = 300
+    codes_per_day: int = 2000
     # Whether outsiders may start unasked, on the public page.
     has_intake: bool = True
     guard_mode: GuardMode = GuardMode.SOFT_BLOCK

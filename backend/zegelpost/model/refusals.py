@@ -338,6 +338,10 @@ class VerificationRequired(Refusal):
     """No grant, or it has run out: the code has to be entered again."""
 
 
+class ReportForged(Refusal):
+    """A status report that our provider did not sign."""
+
+
 class CodeNotSent(Refusal):
     """No code is waiting: none was asked for, it has been used, or it has been replaced."""
 

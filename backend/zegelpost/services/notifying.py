@@ -35,8 +35,9 @@ from zegelpost.model.outgoing import (
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.recipient import Person, Recipient
 from zegelpost.model.transfer import Transfer, TransferKind
-from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway
+from zegelpost.ports import KeyDestroyedError, KeyRing, MailGateway, OutageError, SmsError, SmsErrorKind, SmsGateway, SmsReports
 from zegelpost.sealing.text import open_bytes, seal_bytes
+from zegelpost.services.alarming import Alarm, raise_alarm
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Correspondent, Presenting
@@ -44,12 +45,14 @@ from zegelpost.services.recording import Subject, record
 
 _LOG: Final = structlog.get_logger()
 _BATCH: Final = 20
+WITHDRAWN: Final = "withdrawn"  # by us, because something newer took its place
 
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
     mail: MailGateway
     sms: SmsGateway
+    sms_reports: SmsReports | None = None  # nothing: nobody tells us what became of a message
 
 
 class Notifying:
@@ -172,7 +175,7 @@ class Notifying:
                 Outgoing.purpose.in_(purposes),
                 Outgoing.state == OutgoingState.WAITING,
             )
-            .values(state=OutgoingState.FAILED, sealed_payload=None, failure="withdrawn")
+            .values(state=OutgoingState.FAILED, sealed_payload=None, failure=WITHDRAWN)
             .execution_options(synchronize_session=False)
         )
 
@@ -230,7 +233,7 @@ class Notifying:
             )
             for outgoing in lost:
                 record(
-                    session, EventTag.SMS_FAILED, _subject(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
+                    session, EventTag.SMS_FAILED, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
                 )
             due = (
                 select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
@@ -262,7 +265,12 @@ class Notifying:
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
                 seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
-                sms = await self._gateways.sms.deliver(recipient=envelope["to"], text=envelope["text"], valid_seconds=seconds)
+                sms = await self._gateways.sms.deliver(
+                    recipient=envelope["to"],
+                    text=envelope["text"],
+                    valid_seconds=seconds,
+                    report_to=self._composing.organisation.base_url + report_path(outgoing.id),
+                )
                 acceptance = sms.provider_reference
         except SmsError as error:
             if error.may_have_been_sent:
@@ -270,7 +278,7 @@ class Notifying:
             elif error.is_permanent:
                 await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.kind.value)
             else:
-                await self._postpone(outgoing, worker, error.kind.value)
+                await self._postpone(outgoing, worker, error.kind.value, wait_seconds=error.retry_after_seconds)
         except KeyDestroyedError:
             await self._finish(outgoing, worker, OutgoingState.FAILED, failure="too late")
         except OutageError as error:
@@ -287,11 +295,13 @@ class Notifying:
         envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
         return envelope
 
-    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str) -> None:
+    async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, wait_seconds: float | None = None) -> None:
+        """`wait_seconds` is what the other side asked for; sooner would make it worse, and too late is told at once."""
         delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
         if outgoing.kind == OutgoingKind.SMS:
             # Someone is waiting for it; minutes later it is of no use.
             delay = min(delay, timedelta(seconds=20))
+        delay = max(delay, timedelta(seconds=wait_seconds or 0))
         now = self._clock()
         _LOG.warning(
             "outgoing_postponed", outgoing=outgoing.id, kind=outgoing.kind.value, reason=reason, attempt=outgoing.attempt_count
@@ -335,11 +345,16 @@ class Notifying:
                 tag = EventTag.MAIL_ACCEPTED if is_mail else EventTag.SMS_ACCEPTED
             else:
                 tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
-            record(session, tag, _subject(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
+            record(
+                session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure
+            )
             if state == OutgoingState.FAILED:
-                await self._tell_sender(session, outgoing, failure or "")
+                await self.tell_sender(session, outgoing, failure or "")
+            if not is_mail and failure in _ALARMS:
+                await raise_alarm(session, self, _ALARMS[failure], now)
 
-    async def _tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+    async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
+        """Mail the sender that something for a recipient of theirs did not arrive, and what they can do about it."""
         if outgoing.transfer_id is None or outgoing.recipient_id is None or outgoing.purpose in _TO_SENDER:
             return
         transfer = await session.get_one(Transfer, outgoing.transfer_id)
@@ -367,7 +382,12 @@ def _is_due(now: datetime) -> Any:
     )
 
 
-def _subject(outgoing: Outgoing) -> Subject:
+def report_path(outgoing_id: OutgoingId) -> str:
+    """Where a provider tells what became of a message; nobody guesses it, and what it says there is signed besides."""
+    return f"/webhooks/sms/{outgoing_id}"
+
+
+def subject_of(outgoing: Outgoing) -> Subject:
     return Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
 
 
@@ -388,6 +408,11 @@ _TO_SENDER: Final = {
     Purpose.HELP_ASKED,
     Purpose.LINK_LOCKED,
     Purpose.NOTICE_DOWNLOADED,
+}
+# What no sender can mend.
+_ALARMS: Final[dict[str | None, Alarm]] = {
+    SmsErrorKind.OUR_SETUP.value: Alarm.SMS_SETUP,
+    SmsErrorKind.SUSPICIOUS.value: Alarm.SMS_SUSPICIOUS,
 }
 MAIL_REASON: Final = {
     "nl": "Controleer het e-mailadres en stuur een nieuwe link.",

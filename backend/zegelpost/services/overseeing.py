@@ -16,7 +16,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Upload
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, DocumentId, RecipientId, StaffUserId, TransferId, UploadId
-from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
+from zegelpost.model.outgoing import CodeState, Outgoing, OutgoingKind, OutgoingState, Purpose
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
 from zegelpost.model.staff_user import StaffUser
@@ -24,6 +24,7 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState, Tran
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import WITHDRAWN
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
@@ -42,6 +43,15 @@ class Progress(StrEnum):
     WAITING = "waiting"
 
 
+@dataclass(frozen=True, slots=True)
+class CodeOverview:
+    """The latest code of one recipient; `failure` is a class of `SmsErrorKind`, or `interrupted`."""
+
+    state: CodeState
+    at: datetime
+    failure: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientOverview:
     id: RecipientId
@@ -50,6 +60,7 @@ class RecipientOverview:
     progress: Progress
     opened_at: datetime | None
     fetched_at: datetime | None
+    code: CodeOverview | None = None
     history: Sequence[Event] = field(default=())
 
 
@@ -162,6 +173,7 @@ class Overseeing:
         )
         # The latest one counts: a new link that arrived makes up for the first that did not.
         latest = dict(notices.all())
+        codes = await _latest_codes(session, transfer)
         return TransferOverview(
             id=transfer.id,
             kind=transfer.kind,
@@ -184,6 +196,7 @@ class Overseeing:
                     progress=_progress(recipient, is_undelivered=latest.get(recipient.id) == OutgoingState.FAILED),
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,
+                    code=codes.get(recipient.id),
                     history=[event for event in events if event.recipient_id == recipient.id],
                 )
                 for recipient in recipients
@@ -198,6 +211,21 @@ class Overseeing:
             return self._keys.message_key(transfer, actor.token)
         except (LinkNotReissuable, TransferExpired, NotFound):
             return None
+
+
+async def _latest_codes(session: AsyncSession, transfer: Transfer) -> dict[RecipientId | None, CodeOverview]:
+    rows = await session.scalars(
+        select(Outgoing)
+        .where(Outgoing.transfer_id == transfer.id, Outgoing.kind == OutgoingKind.SMS)
+        .order_by(Outgoing.created_at, Outgoing.id)
+    )
+    return {
+        row.recipient_id: CodeOverview(
+            row.code_state, row.carrier_told_at or row.accepted_at or row.created_at, row.carrier_failure or row.failure
+        )
+        for row in rows
+        if row.failure != WITHDRAWN
+    }
 
 
 async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[StaffUserId, str]:

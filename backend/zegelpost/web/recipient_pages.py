@@ -20,6 +20,7 @@ from zegelpost.model.secret import SecretToken
 from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
+from zegelpost.web.network import client_network
 from zegelpost.web.sessions import end_recipient, recipient_cookie, start_recipient
 
 
@@ -124,7 +125,9 @@ async def send_code(request: Request) -> Response:
     link_id = link_id_of(request)
     verifying = request.app.state.services.verifying
     try:
-        await verifying.send_code(link_id, recipient_cookie(request, link_id), request.state.language.value)
+        await verifying.send_code(
+            link_id, recipient_cookie(request, link_id), request.state.language.value, network=client_network(request)
+        )
     except Refusal as refusal:
         if isinstance(refusal, VerificationRequired) or ANSWERS[type(refusal)].status != 429:  # noqa: PLR2004 - too many
             raise
