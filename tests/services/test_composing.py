@@ -64,6 +64,10 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.NOTICE_DOWNLOADED, TO_SENDER),
     *((purpose, FOR_SENDER | {"waiting_count": count}) for purpose in NOTICING for count in (1, 2)),
     (Purpose.HELP_ASKED, TO_SENDER),
+    *(
+        (Purpose.PARKED, {"sender_name": HOSTILE, "names": "R", "count": count, "expires_at": NOW, "link": TO_SENDER["link"]})
+        for count in (1, 2)
+    ),
     *((Purpose.ALARM, {"name": HOSTILE, "what": alarm.value, "limit": 2000}) for alarm in Alarm),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),

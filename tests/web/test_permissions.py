@@ -72,6 +72,7 @@ FORM = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "/extend": {"days": 30},
+    "/complete": {"mobile": "06-12 34 56 78"},
     "/send-back": {"reason": "X"},
     "/transfers/{transfer_id}": {"subject": "X"},
     "/contacts/{contact_id}": {"name": "X", "email": "x@zorg.example"},

@@ -34,6 +34,8 @@ class EventTag(StrEnum):
     ARCHIVE_CONSULTED = "archive:consulted"
     ARCHIVE_DOWNLOADED = "archive:downloaded"
     RECIPIENT_BLOCKED = "recipient:blocked"
+    RECIPIENT_PARKED = "recipient:parked"
+    RECIPIENT_COMPLETED = "recipient:completed"
     RECIPIENT_REMINDED = "recipient:reminded"
     RECIPIENT_HELP_ASKED = "recipient:help_asked"
     ANSWER_RECEIVED = "answer:received"

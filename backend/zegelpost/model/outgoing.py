@@ -78,6 +78,7 @@ class Purpose(StrEnum):
     NOTICE_DOWNLOADED = "notice_downloaded"
     NOTICE_UNOPENED = "notice_unopened"
     NOTICE_EXPIRING = "notice_expiring"
+    PARKED = "parked"
     DELIVERY_FAILED = "delivery_failed"
     ALARM = "alarm"
     ACCOUNT_CONFIRM = "account_confirm"

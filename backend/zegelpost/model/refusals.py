@@ -203,6 +203,10 @@ class RemindedRecently(Refusal):
     """Fact: `retry_after_seconds`."""
 
 
+class RecipientNotParked(Refusal):
+    """The recipient waits for no number: they have been sent their link."""
+
+
 class LinkNotReissuable(Refusal):
     """The transfer was sent link-only: without the link nobody can open it, so no new one can be made."""
 

@@ -408,6 +408,7 @@ _TO_SENDER: Final = {
     Purpose.HELP_ASKED,
     Purpose.LINK_LOCKED,
     Purpose.NOTICE_DOWNLOADED,
+    Purpose.PARKED,
 }
 # What no sender can mend.
 _ALARMS: Final[dict[str | None, Alarm]] = {

@@ -38,6 +38,7 @@ class Progress(StrEnum):
     LOCKED = "locked"
     BLOCKED = "blocked"
     UNDELIVERED = "undelivered"
+    PARKED = "parked"  # waits for a number, and has got nothing
     FETCHED = "fetched"
     OPENED = "opened"
     WAITING = "waiting"
@@ -250,6 +251,8 @@ def _progress(recipient: Recipient, *, is_undelivered: bool) -> Progress:
         return Progress.LOCKED
     if recipient.blocked_at is not None:
         return Progress.BLOCKED
+    if recipient.parked_at is not None:
+        return Progress.PARKED
     if recipient.fetched_at is not None:
         return Progress.FETCHED
     if recipient.opened_at is not None:

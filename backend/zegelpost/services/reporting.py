@@ -70,6 +70,7 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.DOCUMENT_DOWNLOADED: Nta7516.RECEIVED,
     EventTag.ARCHIVE_CONSULTED: Nta7516.CONSULTED,
     EventTag.ARCHIVE_DOWNLOADED: Nta7516.RECEIVED,
+    EventTag.RECIPIENT_COMPLETED: Nta7516.SENT,
     EventTag.RECIPIENT_BLOCKED: Nta7516.RIGHTS_CHANGED,
     EventTag.LINK_REISSUED: Nta7516.RIGHTS_CHANGED,
     EventTag.LINK_LOCKED: Nta7516.RIGHTS_CHANGED,
@@ -96,6 +97,7 @@ class ReportedRecipient:
     method: VerificationMethod
     proved_at: datetime | None
     fetched_at: datetime | None
+    parked_at: datetime | None  # since then they wait for a number, and have got nothing
     blocked_at: datetime | None
     locked_at: datetime | None
 
@@ -254,6 +256,7 @@ class Reporting:
             method=recipient.method,
             proved_at=verified_at,
             fetched_at=recipient.fetched_at,
+            parked_at=recipient.parked_at,
             blocked_at=recipient.blocked_at,
             locked_at=recipient.locked_at,
         )

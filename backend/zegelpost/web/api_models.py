@@ -72,6 +72,10 @@ class RecipientInput(Input):
         VerificationMethod | None, Field(description="Left out: `sign_in` for colleagues, `sms` for everyone else.")
     ] = None
     access_code: Annotated[str | None, Field(max_length=200, description="Needed for `access_code`.")] = None
+    is_parked: Annotated[
+        bool,
+        Field(description="Send without a usable `mobile` too: they get nothing until it is given by `complete`."),
+    ] = False
 
 
 class TransferInput(Input):
@@ -101,6 +105,10 @@ class TransferChange(Input):
 
 class RevokeInput(Input):
     tell_recipients: bool = True
+
+
+class CompleteInput(Input):
+    mobile: Annotated[str, Field(description="In any notation.")]
 
 
 class ExtendInput(Input):

@@ -82,6 +82,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.RecipientBlocked: _a(410, translatable("The sender has ended your access to these documents.")),
     r.NothingToRemind: _a(409, translatable("There is nobody to remind: everyone has fetched the documents.")),
     r.RemindedRecently: _a(429, translatable("The recipients got a reminder a short while ago.")),
+    r.RecipientNotParked: _a(409, translatable("This recipient has been sent a link already.")),
     r.LinkNotReissuable: _a(409, translatable("No new link can be made: only the recipient's link opens this transfer.")),
     r.RequestClosed: _a(410, translatable("This request has been closed. You do not have to send anything any more.")),
     r.DepartmentClosed: _a(

@@ -67,6 +67,7 @@ class ReportedRecipientView(View):
     method: VerificationMethod
     proved: Annotated[MomentView | None, Field(description="When they first showed who they are, in the way of `method`.")]
     fetched: Annotated[MomentView | None, Field(description="When the first document was handed over whole.")]
+    parked: Annotated[MomentView | None, Field(description="Since when they wait for a number, and have got nothing.")]
     blocked: MomentView | None
     locked: MomentView | None
 
@@ -81,6 +82,7 @@ class ReportedRecipientView(View):
             method=recipient.method,
             proved=MomentView.maybe(recipient.proved_at),
             fetched=MomentView.maybe(recipient.fetched_at),
+            parked=MomentView.maybe(recipient.parked_at),
             blocked=MomentView.maybe(recipient.blocked_at),
             locked=MomentView.maybe(recipient.locked_at),
         )
