@@ -57,6 +57,10 @@ def test_good_settings_are_complete() -> None:
         ({"SMTP_URL": "smtp://mail.example.nl:25"}, "SMTP_URL"),
         ({"SMTP_URL": "mail.example.nl"}, "SMTP_URL"),
         ({"SMTP_URL": "smtps://"}, "SMTP_URL"),
+        ({"SMS_COUNTRIES": "31"}, "SMS_COUNTRIES"),
+        ({"SMS_COUNTRIES": "+31, NL"}, "SMS_COUNTRIES"),
+        ({"SMS_PER_DAY": "many"}, "SMS_PER_DAY"),
+        ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
         ({"DKIM_SELECTORS": "s1, s 2"}, "DKIM_SELECTORS"),
         ({"DKIM_SELECTORS": "s1@relay@example.nl"}, "DKIM_SELECTORS"),
         ({"SMTP_URL": "smtps://mail.example.nl:99999"}, "SMTP_URL"),
@@ -199,3 +203,11 @@ def test_every_secret_may_come_from_a_file(name: str, tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=f"{PREFIX}{name}_FILE: cannot read"):
         read({key: value for key, value in GOOD.items() if key != name} | {f"{name}_FILE": str(tmp_path / "absent")})
+
+
+def test_codes_go_where_and_as_often_as_the_operator_says() -> None:
+    assert (read(GOOD).sms_countries, read(GOOD).sms_per_day) == (None, None)
+
+    settings = read(GOOD | {"SMS_COUNTRIES": "+31, +32,", "SMS_PER_DAY": "50"})
+
+    assert (settings.sms_countries, settings.sms_per_day) == (("+31", "+32"), 50)

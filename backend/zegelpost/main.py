@@ -70,6 +70,7 @@ from zegelpost.services.sending import Sending
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.taking_bounces import TakingBounces
+from zegelpost.services.tracking_codes import TrackingCodes
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
 from zegelpost.services.writing_back import WritingBack
@@ -95,6 +96,7 @@ from zegelpost.web import (
     sign_in_pages,
     staff_pages,
     template_pages,
+    webhooks,
 )
 from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
@@ -158,6 +160,7 @@ class Services:
     notifying: Notifying
     taking_bounces: TakingBounces
     erasing: Erasing
+    tracking_codes: TrackingCodes
     templates: Templates
     translators: dict[Language, Translator]
     handbook: Handbook
@@ -189,6 +192,8 @@ def build_services(
         remembers_devices=settings.remembers_devices,
         is_scanning=settings.clamd_url is not None,
         requires_second_factor=not settings.is_demo,
+        country_prefixes=settings.sms_countries or Policy().country_prefixes,
+        codes_per_day=settings.sms_per_day or Policy().codes_per_day,
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -198,7 +203,8 @@ def build_services(
     keeping_keys = KeepingKeys(ring)
     composing = Composing(organisation)
     presenting = Presenting(keeping_keys, organisation)
-    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways or _gateways(settings, outbox), clock)
+    gateways = gateways or _gateways(settings, outbox)
+    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways, clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
     following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, remembering, policy, clock)
@@ -243,7 +249,7 @@ def build_services(
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
-        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, remembering, clock),
+        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, remembering, policy, clock),
         remembering=remembering,
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
@@ -252,6 +258,7 @@ def build_services(
         taking_bounces=TakingBounces(
             database, keeping_keys, notifying, organisation, bounce_mailbox or _bounce_mailbox(settings), clock
         ),
+        tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         erasing=Erasing(database, ring, clock),
         templates=create_templates(
             translators=translators,
@@ -334,11 +341,18 @@ def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
     from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
     from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
+    from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
 
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
     account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    return Gateways(SmtpMailGateway(settings.smtp_url), TwilioSmsGateway(account), _mailboxes(settings))
+    token = settings.twilio_auth_token
+    return Gateways(
+        SmtpMailGateway(settings.smtp_url),
+        TwilioSmsGateway(account, has_reports=token is not None),
+        _mailboxes(settings),
+        TwilioSmsReports(TwilioSignatures(token)) if token else None,
+    )
 
 
 def _mailboxes(settings: Settings) -> SenderMailboxes | None:
@@ -419,6 +433,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
+            *webhooks.routes(),
             *health.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),

@@ -9,7 +9,7 @@ help; retrying and giving up live in one loop, `services/notifying.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -20,6 +20,7 @@ from zegelpost.model.contact import Card
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import BlobName
+from zegelpost.model.outgoing import CarrierState
 
 
 class OutageError(Exception):
@@ -259,8 +260,33 @@ class SmsAcceptance:
 
 
 class SmsGateway(Protocol):
-    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:
-        """Send one message to an E.164 number, not later than `valid_seconds` from now. Raises `SmsError`."""
+    """Another provider is another adapter with these methods, chosen by the scheme of `ZEGELPOST_SMS_URL`.
+
+    It passes `tests/contracts/test_sms.py`: one message per call, unchanged, nobody named in an error, and doubt said as doubt.
+    """
+
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int, report_to: str) -> SmsAcceptance:
+        """Send one message to an E.164 number, not later than `valid_seconds` from now. Raises `SmsError`.
+
+        `report_to` is the address at which we hear what became of it; a gateway whose reports could not be checked leaves
+        it out. The caller never repeats a call after an error with `may_have_been_sent`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SmsReport:
+    """What a provider says about a message that it took. `state` is nothing where that is no news."""
+
+    provider_reference: str
+    state: CarrierState | None
+    kind: SmsErrorKind | None = None  # why it was not delivered
+
+
+class SmsReports(Protocol):
+    """Reads what a gateway's provider posts to `report_to`."""
+
+    def read(self, *, address: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> SmsReport:
+        """`address` is the public one, as it was given to the gateway. Raises `ReportForged` for what did not come from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,9 +35,8 @@ SECRETS: Final = (
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
-    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
-    "REMEMBERED_DEVICES",
-    "BOUNCE_ADDRESS",
+    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY",
+    "REMEMBERED_DEVICES", "BOUNCE_ADDRESS",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -47,6 +46,8 @@ NO_ORGANISATION: Final = "Zegelpost"
 
 # It goes into a header that says who may frame us: nothing that could end it there.
 _ORIGIN: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
+_COUNTRY: Final = re.compile(r"\+[1-9][0-9]{0,2}")
+_MOST_PER_DAY: Final = 1_000_000
 _SELECTOR: Final = re.compile(r"[a-z0-9._-]{1,63}(@[a-z0-9.-]{1,253})?")
 # Directory cursors of Graph live seven days.
 _FEWEST_MINUTES, _MOST_MINUTES = 5, 24 * 60
@@ -76,6 +77,8 @@ class Settings:
     sms_url: str | None = field(repr=False, default=None)
     twilio_api_url: str | None = None
     twilio_auth_token: str | None = field(repr=False, default=None)
+    sms_countries: tuple[str, ...] | None = None  # nothing: the policy's own
+    sms_per_day: int | None = None
     clamd_url: str | None = None
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -127,6 +130,8 @@ class Settings:
             sms_url=_sms_url(values.get("SMS_URL"), is_demo=is_demo),
             twilio_api_url=values.get("TWILIO_API_URL") or None,
             twilio_auth_token=values.get("TWILIO_AUTH_TOKEN") or None,
+            sms_countries=_countries(values.get("SMS_COUNTRIES")),
+            sms_per_day=_per_day(values.get("SMS_PER_DAY")),
             clamd_url=values.get("CLAMD_URL") or None,
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
@@ -388,6 +393,23 @@ def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     if not domains and not is_demo:
         _missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
     return domains or ("zegelpost.example",)
+
+
+def _countries(text: str | None) -> tuple[str, ...] | None:
+    """Prefixes of countries, as in front of international numbers."""
+    prefixes = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    for prefix in prefixes:
+        if not _COUNTRY.fullmatch(prefix):
+            raise SettingsError(f"{PREFIX}SMS_COUNTRIES: {prefix} is no country's prefix; list them, such as +31, +32")
+    return prefixes or None
+
+
+def _per_day(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MOST_PER_DAY):
+        raise SettingsError(f"{PREFIX}SMS_PER_DAY must be a number of codes from 1 to {_MOST_PER_DAY}, not {text!r}")
+    return int(text)
 
 
 def _is_on(values: Mapping[str, str], name: str) -> bool:

@@ -23,6 +23,7 @@ from zegelpost.ports import SmsError, SmsErrorKind, SmsGateway
 
 ROSA = "+31612345678"
 TEXT = "Uw code voor het document van Gemeente Voorbeeld: 482913. Geef deze nooit door (€ 0 & 100% + ü).\n@post.example #482913"
+REPORT_TO = "https://post.example/webhooks/sms/a"
 SERVICE = "MG0123456789abcdef0123456789abcdef"
 
 
@@ -110,7 +111,7 @@ def said(error: BaseException) -> str:
 
 
 async def test_a_message_arrives_once_and_unchanged(stage: Stage) -> None:
-    acceptance = await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    acceptance = await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     assert stage.delivered() == [DeliveredSms(ROSA, TEXT, 600)]
     assert acceptance.provider_reference
@@ -118,7 +119,8 @@ async def test_a_message_arrives_once_and_unchanged(stage: Stage) -> None:
 
 async def test_every_message_has_its_own_reference(stage: Stage) -> None:
     references = {
-        (await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)).provider_reference for _ in range(3)
+        (await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)).provider_reference
+        for _ in range(3)
     }
 
     assert len(references) == 3
@@ -130,7 +132,7 @@ async def test_trouble_is_classified_and_names_nobody(stage: Stage, trouble: Tro
     stage.fail_next(trouble)
 
     with pytest.raises(SmsError) as caught:
-        await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     error = caught.value
     assert (error.kind, error.is_permanent, error.may_have_been_sent) == (
@@ -146,9 +148,9 @@ async def test_trouble_is_classified_and_names_nobody(stage: Stage, trouble: Tro
 async def test_after_trouble_the_next_message_leaves(stage: Stage) -> None:
     stage.fail_next(Trouble(429, 20429, SmsErrorKind.BUSY, is_permanent=False))
     with pytest.raises(SmsError):
-        await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
-    await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await stage.gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     assert len(stage.delivered()) == 1
 
@@ -156,7 +158,7 @@ async def test_after_trouble_the_next_message_leaves(stage: Stage) -> None:
 async def test_the_demo_shows_what_would_have_left() -> None:
     outbox = DemoOutbox()
 
-    await outbox.sms.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await outbox.sms.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     entry = outbox.entries()[0]
     assert (entry["kind"], entry["to"], entry["text"]) == ("sms", ROSA, TEXT)
@@ -173,20 +175,24 @@ async def test_the_demo_shows_what_would_have_left() -> None:
     ],
 )
 async def test_the_sender_is_a_name_a_number_or_a_service(api: TwilioApi, sender: str, written: str, is_service: bool) -> None:
-    await gateway_of(api.sms_url(sender), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(api.sms_url(sender), api_url=api.url).deliver(
+        recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+    )
 
     assert [(message.sender, message.is_messaging_service) for message in api.messages] == [(written, is_service)]
 
 
 @pytest.mark.parametrize(("asked", "given"), [(600, 600), (1, 1), (0, 1), (-5, 1), (36_000, 36_000), (99_999, 36_000)])
 async def test_validity_stays_within_what_twilio_takes(api: TwilioApi, asked: int, given: int) -> None:
-    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=asked)
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=asked, report_to=REPORT_TO)
 
     assert [message.validity_seconds for message in api.messages] == [given]
 
 
 async def test_the_reference_is_twilios(api: TwilioApi) -> None:
-    acceptance = await gateway_of(api.sms_url(), api_url=f"{api.url}/").deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    acceptance = await gateway_of(api.sms_url(), api_url=f"{api.url}/").deliver(
+        recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+    )
 
     assert acceptance.provider_reference == api.messages[0].sid
 
@@ -196,7 +202,7 @@ async def test_an_answer_that_comes_too_late_leaves_doubt(api: TwilioApi) -> Non
 
     with pytest.raises(SmsError) as caught:
         await gateway_of(api.sms_url(), api_url=api.url, timeout_seconds=0.3).deliver(
-            recipient=ROSA, text=TEXT, valid_seconds=600
+            recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
         )
 
     assert caught.value.may_have_been_sent
@@ -209,7 +215,9 @@ async def test_a_connection_cut_after_sending_leaves_doubt(api: TwilioApi, is_ac
     api.cut_next(is_accepted=is_accepted)
 
     with pytest.raises(SmsError) as caught:
-        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(
+            recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+        )
 
     assert caught.value.may_have_been_sent
     assert len(api.messages) == int(is_accepted)
@@ -220,7 +228,9 @@ async def test_an_answer_without_reference_leaves_doubt(api: TwilioApi, body: by
     api.garble_next(body)
 
     with pytest.raises(SmsError) as caught:
-        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(
+            recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+        )
 
     assert caught.value.may_have_been_sent
 
@@ -237,7 +247,9 @@ async def test_a_refusal_that_cannot_be_read_is_one_all_the_same(api: TwilioApi,
     api.garble_next(body, status=400)
 
     with pytest.raises(SmsError) as caught:
-        await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway_of(api.sms_url(), api_url=api.url).deliver(
+            recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+        )
 
     assert (caught.value.kind, caught.value.may_have_been_sent) == (SmsErrorKind.OTHER, False)
     assert ROSA not in said(caught.value)
@@ -248,7 +260,7 @@ async def test_a_refused_connection_leaves_no_doubt() -> None:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         gateway = gateway_of(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url=f"http://127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(SmsError) as caught:
-            await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+            await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     assert not caught.value.may_have_been_sent
     assert not caught.value.is_permanent
@@ -276,7 +288,7 @@ async def test_an_untrusted_certificate_gets_nothing() -> None:
             f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url=f"https://localhost:{server.getsockname()[1]}", timeout_seconds=5
         )
         with pytest.raises(SmsError, match="TLS") as caught:
-            await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+            await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
         thread.join()
 
     assert received == b""
@@ -290,15 +302,17 @@ async def test_wrong_credentials_name_the_setting(api: TwilioApi, credentials: s
     gateway = gateway_of(f"twilio://{credentials}?from=Zegelpost", api_url=api.url)
 
     with pytest.raises(SmsError, match="ZEGELPOST_SMS_URL") as caught:
-        await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+        await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     assert caught.value.kind == SmsErrorKind.OUR_SETUP
     assert "s3cr" not in said(caught.value)
 
 
 async def test_twilio_is_asked_to_forget_where_the_operator_says_so(api: TwilioApi) -> None:
-    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
-    await gateway_of(f"{api.sms_url()}&retention=discard", api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
+    await gateway_of(f"{api.sms_url()}&retention=discard", api_url=api.url).deliver(
+        recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+    )
 
     assert [message.is_forgotten for message in api.messages] == [False, True]
 
@@ -309,7 +323,9 @@ async def test_how_long_to_wait_is_passed_on(api: TwilioApi) -> None:
 
     for expected in (7, None):
         with pytest.raises(SmsError) as caught:
-            await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+            await gateway_of(api.sms_url(), api_url=api.url).deliver(
+                recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
+            )
         assert caught.value.retry_after_seconds == expected
 
 
@@ -325,7 +341,7 @@ async def test_a_look_sends_nothing(api: TwilioApi, token: str | None, has_token
 async def test_nothing_of_a_message_is_logged(api: TwilioApi, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600)
+    await gateway_of(api.sms_url(), api_url=api.url).deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
 
     assert caplog.text == ""
 
@@ -349,3 +365,12 @@ def test_an_incomplete_url_is_refused_without_repeating_it(url: str) -> None:
 def test_an_api_url_must_be_one() -> None:
     with pytest.raises(ValueError, match="TWILIO_API_URL"):
         gateway_of(f"twilio://{KEY}:x@{ACCOUNT}?from=Z", api_url="127.0.0.1:8080")
+
+
+async def test_reports_are_asked_for_only_where_they_can_be_checked(api: TwilioApi) -> None:
+    account = TwilioAccount(api.sms_url(), api_url=api.url)
+    for has_reports in (False, True):
+        gateway = TwilioSmsGateway(account, has_reports=has_reports)
+        await gateway.deliver(recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO)
+
+    assert [message.report_to for message in api.messages] == ["", REPORT_TO]

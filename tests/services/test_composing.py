@@ -20,6 +20,7 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
 from zegelpost.services import composing as composing_module
+from zegelpost.services.alarming import Alarm
 from zegelpost.services.composing import Composing, Organisation, is_gsm_7
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -75,6 +76,11 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.NOTICE_DOWNLOADED, TO_SENDER),
     *((purpose, FOR_SENDER | {"waiting_count": count}) for purpose in NOTICING for count in (1, 2)),
     (Purpose.HELP_ASKED, TO_SENDER),
+    *(
+        (Purpose.PARKED, {"sender_name": HOSTILE, "names": "R", "count": count, "expires_at": NOW, "link": TO_SENDER["link"]})
+        for count in (1, 2)
+    ),
+    *((Purpose.ALARM, {"name": HOSTILE, "what": alarm.value, "limit": 2000}) for alarm in Alarm),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),
     (Purpose.ACCOUNT_CONFIRM, TO_STAFF | {"hours": 24}),

@@ -96,7 +96,7 @@ class FakeSms:
     delivered: list[DeliveredSms] = field(default_factory=list)
     failures: deque[SmsError] = field(default_factory=deque)
 
-    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int, report_to: str) -> SmsAcceptance:  # noqa: ARG002 - it never reports
         failure = self.failures.popleft() if self.failures else None
         if failure is None or failure.may_have_been_sent:
             self.delivered.append(DeliveredSms(recipient, text, valid_seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import re
 import secrets
@@ -35,6 +36,21 @@ class SentMessage:
     sid: str
     is_messaging_service: bool
     is_forgotten: bool = False
+    report_to: str = ""
+
+    def report(self, status: str, code: int | None = None) -> dict[str, str]:
+        """What Twilio posts about it: https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks."""
+        fields = {
+            "AccountSid": ACCOUNT,
+            "ApiVersion": "2010-04-01",
+            "From": self.sender,
+            "MessageSid": self.sid,
+            "MessageStatus": status,
+            "SmsSid": self.sid,
+            "SmsStatus": status,
+            "To": self.to,
+        }
+        return fields if code is None else fields | {"ErrorCode": str(code)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,12 @@ class TwilioApi:
     def garble_next(self, body: bytes, *, status: int = 201) -> None:
         """Answer with this body, having accepted the message if the status says so."""
         self.upcoming.append(Misbehaviour(status, is_accepted=status == 201, body=body))
+
+
+def signature_of(address: str, fields: dict[str, str], token: str = TOKEN) -> str:
+    """As documented at https://www.twilio.com/docs/usage/security, apart from the library that checks it."""
+    signed = address + "".join(name + fields[name] for name in sorted(fields))
+    return base64.b64encode(hmac.digest(token.encode(), signed.encode(), "sha1")).decode()
 
 
 @contextmanager
@@ -201,6 +223,7 @@ def _accept(api: TwilioApi, form: dict[str, list[str]]) -> SentMessage:
         sid=f"SM{secrets.token_hex(16)}",
         is_messaging_service=is_service,
         is_forgotten=(form.get("ContentRetention"), form.get("AddressRetention")) == (["discard"], ["obfuscate"]),
+        report_to=form.get("StatusCallback", [""])[0],
     )
     api.messages.append(message)
     return message

@@ -54,8 +54,8 @@ class CrashingMail(FakeMail):
 class CrashingSms(FakeSms):
     crashes: int = 0
 
-    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:
-        acceptance = await super().deliver(recipient=recipient, text=text, valid_seconds=valid_seconds)
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int, report_to: str) -> SmsAcceptance:
+        acceptance = await super().deliver(recipient=recipient, text=text, valid_seconds=valid_seconds, report_to=report_to)
         if self.crashes:
             self.crashes -= 1
             raise PowerCut

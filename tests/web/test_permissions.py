@@ -36,6 +36,8 @@ OPEN = {
     *("/addin/pane", "/addin/launchevent.html", "/addin/launchevent.js", "/addin/manifest.xml", "/addin/manifest-onprem.xml"),
     *("/addin/icons/icon-{size:int}.png", "/addin/support", "/.well-known/microsoft-officeaddins-allowed.json"),
     *("/demo/outlook", "/api/v1/sign-in/code"),
+    # Whoever reports there has to sign.
+    "/webhooks/sms/{outgoing_id}",
     *("/.well-known/security.txt", "/security.txt", "/healthz", "/favicon.ico", "/demo/outbox", "/demo/outbox.json"),
     *("/api/v1/openapi.json", "/api/v1/sign-in"),
 }
@@ -72,6 +74,7 @@ FORM = {
 }
 BODIES: dict[str, dict[str, Any]] = {
     "/extend": {"days": 30},
+    "/complete": {"mobile": "06-12 34 56 78"},
     "/send-back": {"reason": "X"},
     "/transfers/{transfer_id}": {"subject": "X"},
     "/contacts/{contact_id}": {"name": "X", "email": "x@zorg.example"},

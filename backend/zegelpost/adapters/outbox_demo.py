@@ -50,7 +50,7 @@ class _DemoSms:
     def __init__(self, entries: deque[dict[str, Any]]) -> None:
         self._entries = entries
 
-    async def deliver(self, *, recipient: str, text: str, valid_seconds: int) -> SmsAcceptance:  # noqa: ARG002 - the port's signature
+    async def deliver(self, *, recipient: str, text: str, valid_seconds: int, report_to: str) -> SmsAcceptance:  # noqa: ARG002 - the port's signature
         self._entries.append(
             {
                 "kind": "sms",

@@ -32,7 +32,7 @@ CHECKS: Final = (
     Check("mail domain", ("MAIL_FROM", "DKIM_SELECTORS"), naming.mail_domain),
     Check("bounces", ("BOUNCE_ADDRESS", "BOUNCE_MAILBOX_URL", "BOUNCE_TOKEN"), returning.bounces),
     Check("mailboxes", ("MAILBOXES_URL",), returning.mailboxes),
-    Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN"), reaching.text_messages),
+    Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY"), reaching.text_messages),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
     Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"), reaching.sign_in),
     Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),

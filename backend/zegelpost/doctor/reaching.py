@@ -20,6 +20,7 @@ from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.adapters.scanner_clamd import ClamdScanner
 from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
+from zegelpost.model.policy import Policy
 from zegelpost.ports import MailError, OutageError, PdfPrinter, PrintableDocument, ScannerError, SmsError, SmsErrorKind
 from zegelpost.settings import is_loopback
 
@@ -97,6 +98,8 @@ async def text_messages(examination: Examination) -> AsyncIterator[Finding]:
         yield fine("status reports can be checked: the auth token is this account's")
     else:
         yield wrong("ZEGELPOST_TWILIO_AUTH_TOKEN is not this account's: every status report is refused", "correct it")
+    prefixes = settings.sms_countries or Policy().country_prefixes
+    yield fine(f"at most {settings.sms_per_day or Policy().codes_per_day} codes a day, to {len(prefixes)} countries")
 
 
 async def scanner(examination: Examination) -> AsyncIterator[Finding]:

@@ -60,6 +60,30 @@ class MailFault(StrEnum):
         return {"4": cls.UNREACHABLE, "7": cls.REFUSED}.get(found[1], cls.ADDRESS)
 
 
+class CarrierState(StrEnum):
+    """What the provider said afterwards about a code that it took. `DELIVERED` is the telephone company's word, no proof."""
+
+    SENT = "sent"  # left the provider
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+
+    @property
+    def earlier(self) -> tuple[CarrierState, ...]:
+        """What this may follow, besides nothing: reports come twice and in any order, and a later state never goes back."""
+        return () if self == CarrierState.SENT else (CarrierState.SENT,)
+
+
+class CodeState(StrEnum):
+    """How far a code has come on its way to a telephone."""
+
+    WAITING = "waiting"
+    UNKNOWN = "unknown"  # it may have left
+    HANDED_OVER = "handed_over"  # to the provider
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"  # the telephone company could not
+    FAILED = "failed"  # it never left
+
+
 class Purpose(StrEnum):
     """Which notice it is; one function in `services/composing.py` writes each."""
 
@@ -84,7 +108,9 @@ class Purpose(StrEnum):
     NOTICE_DOWNLOADED = "notice_downloaded"
     NOTICE_UNOPENED = "notice_unopened"
     NOTICE_EXPIRING = "notice_expiring"
+    PARKED = "parked"
     DELIVERY_FAILED = "delivery_failed"
+    ALARM = "alarm"
     ACCOUNT_CONFIRM = "account_confirm"
     ACCOUNT_EXISTS = "account_exists"
     ACCOUNT_MISSING = "account_missing"
@@ -118,3 +144,26 @@ class Outgoing(Base):
     failure: Mapped[str | None] = mapped_column(String(200))
     # When a server told that it took the mail and could not deliver it yet.
     delayed_at: Mapped[datetime | None]
+    carrier_state: Mapped[CarrierState | None] = mapped_column(text_of(CarrierState))
+    carrier_told_at: Mapped[datetime | None]
+    carrier_failure: Mapped[str | None] = mapped_column(String(32))  # a class of `SmsErrorKind`
+
+    @property
+    def code_state(self) -> CodeState:
+        """Of a code: what the telephone company says counts for more than what we saw when it was handed over."""
+        if self.carrier_state == CarrierState.DELIVERED:
+            return CodeState.DELIVERED
+        if self.carrier_state == CarrierState.UNDELIVERED:
+            return CodeState.UNDELIVERED
+        if self.carrier_state == CarrierState.SENT:
+            return CodeState.HANDED_OVER
+        return _CODE_STATES[self.state]
+
+
+_CODE_STATES: Final = {
+    OutgoingState.WAITING: CodeState.WAITING,
+    OutgoingState.SENDING: CodeState.WAITING,
+    OutgoingState.ACCEPTED: CodeState.HANDED_OVER,
+    OutgoingState.UNKNOWN: CodeState.UNKNOWN,
+    OutgoingState.FAILED: CodeState.FAILED,
+}

@@ -61,6 +61,9 @@ class Policy:
     )  # fmt: skip
     # Whether recipients may have a device remembered, so that it needs no code for thirty days.
     remembers_devices: bool = True
+    # Of codes by text message or call; beyond them nobody gets one, and administrators are told.
+    codes_per_sender_and_day: int = 300
+    codes_per_day: int = 2000
     # Whether outsiders may start unasked, on the public page.
     has_intake: bool = True
     guard_mode: GuardMode = GuardMode.SOFT_BLOCK

@@ -84,6 +84,8 @@ class Recipient(Base):
     sealed_hint: Mapped[bytes | None] = mapped_column(LargeBinary)
     # A colleague opens with an account, so the message key is kept for them under the week's sender key.
     staff_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Without a usable number: the sender adds it later, and nothing reaches them before that.
+    parked_at: Mapped[datetime | None]
     wrong_code_count: Mapped[int] = mapped_column(default=0)
     locked_at: Mapped[datetime | None]
     blocked_at: Mapped[datetime | None]

@@ -211,6 +211,10 @@ class RemindedRecently(Refusal):
     """Fact: `retry_after_seconds`."""
 
 
+class RecipientNotParked(Refusal):
+    """The recipient waits for no number: they have been sent their link."""
+
+
 class LinkNotReissuable(Refusal):
     """The transfer was sent link-only: without the link nobody can open it, so no new one can be made."""
 
@@ -344,6 +348,10 @@ class LinkLocked(Refusal):
 
 class VerificationRequired(Refusal):
     """No grant, or it has run out: the code has to be entered again."""
+
+
+class ReportForged(Refusal):
+    """A status report that our provider did not sign."""
 
 
 class CodeNotSent(Refusal):

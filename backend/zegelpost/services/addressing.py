@@ -43,6 +43,8 @@ class TypedRecipient:
     book: str = ""
     # The draft has their access code already, as a hash; typing it again is not needed.
     has_access_code: bool = False
+    # Without a usable number: the others get it now, and this one when there is a number.
+    is_parked: bool = False
 
     @property
     def is_empty(self) -> bool:
@@ -57,6 +59,7 @@ class Addressee:
     method: VerificationMethod
     access_code: str | None = field(default=None, repr=False)
     hint: str = field(default="", repr=False)
+    is_parked: bool = False
 
 
 def address(typed: Sequence[TypedRecipient], policy: Policy, *, is_guest: bool = False) -> list[Addressee]:
@@ -125,7 +128,9 @@ def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addr
     try:
         mobile = _mobile(typed.mobile, method, policy)
     except Refusal as refusal:
-        refused["mobile"] = refusal
+        # Only with a sender copy is there a key when the number comes.
+        if not (typed.is_parked and method == VerificationMethod.SMS and policy.has_sender_copy):
+            refused["mobile"] = refusal
     access_code = typed.access_code.strip()
     is_kept = typed.has_access_code and not access_code
     if method == VerificationMethod.ACCESS_CODE and len(access_code) < SHORTEST_ACCESS_CODE and not is_kept:
@@ -138,9 +143,13 @@ def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addr
     if refused:
         raise FormRefused(refused)
     assert email is not None
-    if method != VerificationMethod.ACCESS_CODE:
-        return Addressee(Person(name, email, mobile), method)
-    return Addressee(Person(name, email, mobile), method, access_code or None, hint)
+    return Addressee(
+        Person(name, email, mobile),
+        method,
+        access_code or None if method == VerificationMethod.ACCESS_CODE else None,
+        hint if method == VerificationMethod.ACCESS_CODE else "",
+        is_parked=method == VerificationMethod.SMS and mobile is None,
+    )
 
 
 def _hint(typed: str, access_code: str) -> str:
@@ -158,15 +167,20 @@ def _holds(access_code: str, hint: str) -> bool:
     return code != "" and code in text
 
 
-def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:
+def usable_number(typed: str, policy: Policy) -> PhoneNumber:
+    """A number that codes can go to. Raises `PhoneNumberMissing`, `PhoneNumberInvalid` and its sisters."""
     if not typed.strip():
-        if method == VerificationMethod.SMS:
-            raise PhoneNumberMissing
-        return None
+        raise PhoneNumberMissing
     mobile = PhoneNumber.parse(typed)
     if mobile.country_prefix not in policy.country_prefixes:
         raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
     return mobile
+
+
+def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:
+    if not typed.strip() and method != VerificationMethod.SMS:
+        return None
+    return usable_number(typed, policy)
 
 
 def _method(typed: TypedRecipient, email: EmailAddress | None, policy: Policy) -> VerificationMethod:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,10 +15,21 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Challenge, Grant, Link, Recipient, VerificationMethod
-from zegelpost.model.refusals import ExpiryOutOfRange, NothingToRemind, RemindedRecently, TransferExpired, TransferNotSent
+from zegelpost.model.refusals import (
+    ExpiryOutOfRange,
+    FormRefused,
+    NothingToRemind,
+    PhoneNumberMissing,
+    RecipientNotParked,
+    Refusal,
+    RemindedRecently,
+    TransferExpired,
+    TransferNotSent,
+)
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
+from zegelpost.services.addressing import usable_number
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
@@ -74,7 +86,8 @@ class FollowingUp:
                 await self._shut(session, recipient)
                 subject = actor.subject(transfer, recipient_id=recipient.id)
                 await self._remembering.forget(session, recipient, subject, now, reason="revoked")
-                if tell_recipients and recipient.blocked_at is None:
+                # Who was parked never heard of it.
+                if tell_recipients and recipient.blocked_at is None and recipient.parked_at is None:
                     person = self._keys.person(recipient)
                     self._notifying.queue_mail(
                         session,
@@ -129,6 +142,8 @@ class FollowingUp:
             if transfer.state == TransferState.EXPIRED or (transfer.expires_at and now >= transfer.expires_at):
                 raise TransferExpired
             recipient = await own_recipient(session, transfer, recipient_id)
+            if recipient.parked_at is not None:
+                raise PhoneNumberMissing
             key = self._keys.sender_key(transfer)
             recipient.blocked_at = recipient.locked_at = None
             recipient.wrong_code_count = 0
@@ -137,6 +152,35 @@ class FollowingUp:
             subject = actor.subject(transfer, recipient_id=recipient.id)
             await self._remembering.forget(session, recipient, subject, now, reason="reissued")
             record(session, EventTag.LINK_REISSUED, subject, now, reason="asked")
+
+    async def complete(self, actor: StaffActor, transfer_id: str, recipient_id: str, typed_mobile: str) -> None:
+        """Give the number of a parked recipient, and send it to them as it was sent to the others.
+
+        Raises `FormRefused` about `mobile`, `RecipientNotParked` (also for the second of two clicks), `RecipientBlocked`, and
+        what stands in the way of opening the transfer.
+        """
+        now = self._clock()
+        async with self._database.work() as session:
+            transfer = await own_transfer(session, actor, transfer_id, lock=True)
+            _require_sending(transfer)
+            transfer.require_sent()
+            transfer.require_open(now)
+            recipient = await own_recipient(session, transfer, recipient_id)
+            recipient.require_open()
+            if recipient.parked_at is None:
+                raise RecipientNotParked
+            try:
+                mobile = usable_number(typed_mobile, self._policy)
+            except Refusal as refusal:
+                raise FormRefused({"mobile": refusal}) from None
+            person = replace(self._keys.person(recipient), mobile=mobile)
+            recipient.sealed_person = self._keys.seal_person(person, recipient.id)
+            recipient.number_index = self._keys.index("number", mobile.e164)
+            recipient.parked_at = None
+            key = self._keys.sender_key(transfer)
+            sender = await self._presenting.sender_of(session, transfer)
+            self._sending.invite(session, Purpose.INVITATION, sender, transfer, recipient, key)
+            record(session, EventTag.RECIPIENT_COMPLETED, actor.subject(transfer, recipient_id=recipient.id), now)
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> int:
         """Mail who has not fetched it; returns how many. Raises `NothingToRemind`, `RemindedRecently`.
@@ -152,7 +196,10 @@ class FollowingUp:
             waiting = [
                 recipient
                 for recipient in await _recipients(session, transfer)
-                if recipient.fetched_at is None and recipient.blocked_at is None and recipient.locked_at is None
+                if recipient.fetched_at is None
+                and recipient.blocked_at is None
+                and recipient.locked_at is None
+                and recipient.parked_at is None
             ]
             if not waiting:
                 raise NothingToRemind

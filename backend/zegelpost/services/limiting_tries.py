@@ -41,14 +41,19 @@ async def count_try(session: AsyncSession, limits: Sequence[Limit], now: datetim
     """
     await _take_turns(session, limits)
     for limit in limits:
-        count = await session.scalar(
-            select(func.count()).where(SignInAttempt.key == limit.key, SignInAttempt.at > now - limit.within)
-        )
-        if (count or 0) >= limit.most:
+        if await tries_of(session, limit, now) >= limit.most:
             raise TooManyAttempts(retry_after_seconds=int(limit.within.total_seconds()))
     tries = [SignInAttempt(key=key, at=now) for key in dict.fromkeys(limit.key for limit in limits)]
     session.add_all(tries)
     return tries
+
+
+async def tries_of(session: AsyncSession, limit: Limit, now: datetime) -> int:
+    """How many count now."""
+    found = await session.scalar(
+        select(func.count()).where(SignInAttempt.key == limit.key, SignInAttempt.at > now - limit.within)
+    )
+    return found or 0
 
 
 async def _take_turns(session: AsyncSession, limits: Sequence[Limit]) -> None:

@@ -45,8 +45,10 @@ from zegelpost.ports import (
     SmsError,
     SmsErrorKind,
     SmsGateway,
+    SmsReports,
 )
 from zegelpost.sealing.text import open_bytes
+from zegelpost.services.alarming import Alarm, raise_alarm
 from zegelpost.services.composing import Composing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.mailing import Mailing
@@ -55,6 +57,7 @@ from zegelpost.services.recording import Subject, record
 
 _LOG: Final = structlog.get_logger()
 _BATCH: Final = 20
+WITHDRAWN: Final = "withdrawn"  # by us, because something newer took its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Gateways:
     mail: MailGateway
     sms: SmsGateway
     mailboxes: SenderMailboxes | None = None
+    sms_reports: SmsReports | None = None  # nothing: nobody tells us what became of a message
 
 
 class Notifying:
@@ -184,7 +188,7 @@ class Notifying:
                 Outgoing.purpose.in_(purposes),
                 Outgoing.state == OutgoingState.WAITING,
             )
-            .values(state=OutgoingState.FAILED, sealed_payload=None, failure="withdrawn")
+            .values(state=OutgoingState.FAILED, sealed_payload=None, failure=WITHDRAWN)
             .execution_options(synchronize_session=False)
         )
 
@@ -242,7 +246,7 @@ class Notifying:
             )
             for outgoing in lost:
                 record(
-                    session, EventTag.SMS_FAILED, _subject(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
+                    session, EventTag.SMS_FAILED, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
                 )
             due = (
                 select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
@@ -270,7 +274,12 @@ class Notifying:
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
                 seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
-                sms = await self._gateways.sms.deliver(recipient=envelope["to"], text=envelope["text"], valid_seconds=seconds)
+                sms = await self._gateways.sms.deliver(
+                    recipient=envelope["to"],
+                    text=envelope["text"],
+                    valid_seconds=seconds,
+                    report_to=self._composing.organisation.base_url + report_path(outgoing.id),
+                )
                 acceptance = sms.provider_reference
         except SmsError as error:
             if error.may_have_been_sent:
@@ -278,7 +287,7 @@ class Notifying:
             elif error.is_permanent:
                 await self._finish(outgoing, worker, OutgoingState.FAILED, failure=error.kind.value)
             else:
-                await self._postpone(outgoing, worker, error.kind.value)
+                await self._postpone(outgoing, worker, error.kind.value, wait_seconds=error.retry_after_seconds)
         except KeyDestroyedError:
             await self._finish(outgoing, worker, OutgoingState.FAILED, failure="too late")
         except OutageError as error:
@@ -346,9 +355,13 @@ class Notifying:
                 tag = EventTag.MAIL_ACCEPTED if is_mail else EventTag.SMS_ACCEPTED
             else:
                 tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
-            record(session, tag, _subject(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure)
+            record(
+                session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure
+            )
             if state == OutgoingState.FAILED:
                 await self.tell_sender(session, outgoing, failure or "")
+            if not is_mail and failure in _ALARMS:
+                await raise_alarm(session, self, _ALARMS[failure], now)
 
     async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
         """Mail the sender that something for a recipient of theirs did not arrive, and what they can do about it."""
@@ -379,7 +392,12 @@ def _is_due(now: datetime) -> Any:
     )
 
 
-def _subject(outgoing: Outgoing) -> Subject:
+def report_path(outgoing_id: OutgoingId) -> str:
+    """Where a provider tells what became of a message; nobody guesses it, and what it says there is signed besides."""
+    return f"/webhooks/sms/{outgoing_id}"
+
+
+def subject_of(outgoing: Outgoing) -> Subject:
     return Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
 
 
@@ -400,6 +418,12 @@ _TO_SENDER: Final = {
     Purpose.HELP_ASKED,
     Purpose.LINK_LOCKED,
     Purpose.NOTICE_DOWNLOADED,
+    Purpose.PARKED,
+}
+# What no sender can mend.
+_ALARMS: Final[dict[str | None, Alarm]] = {
+    SmsErrorKind.OUR_SETUP.value: Alarm.SMS_SETUP,
+    SmsErrorKind.SUSPICIOUS.value: Alarm.SMS_SUSPICIOUS,
 }
 MAIL_REASONS: Final = {
     "nl": {

@@ -16,7 +16,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Upload
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, DocumentId, RecipientId, StaffUserId, TransferId, UploadId
-from zegelpost.model.outgoing import DELAY_LASTS, MailFault, Outgoing, OutgoingState, Purpose
+from zegelpost.model.outgoing import DELAY_LASTS, CodeState, MailFault, Outgoing, OutgoingKind, OutgoingState, Purpose
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
 from zegelpost.model.staff_user import StaffUser
@@ -24,6 +24,7 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState, Tran
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.notifying import WITHDRAWN
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable_documents
 
@@ -38,9 +39,19 @@ class Progress(StrEnum):
     BLOCKED = "blocked"
     UNDELIVERED = "undelivered"
     DELAYED = "delayed"
+    PARKED = "parked"  # waits for a number, and has got nothing
     FETCHED = "fetched"
     OPENED = "opened"
     WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOverview:
+    """The latest code of one recipient; `failure` is a class of `SmsErrorKind`, or `interrupted`."""
+
+    state: CodeState
+    at: datetime
+    failure: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,7 @@ class RecipientOverview:
     mail_fault: MailFault | None  # why the mail with the link did not arrive
     opened_at: datetime | None
     fetched_at: datetime | None
+    code: CodeOverview | None = None
     history: Sequence[Event] = field(default=())
 
 
@@ -165,6 +177,7 @@ class Overseeing:
         )
         # The latest one counts: a new link that arrived makes up for the first that did not.
         latest = {row.recipient_id: _Mailed(row.state, row.failure, row.delayed_at) for row in notices}
+        codes = await _latest_codes(session, transfer)
         return TransferOverview(
             id=transfer.id,
             kind=transfer.kind,
@@ -189,6 +202,7 @@ class Overseeing:
                     mail_fault=MailFault.of(latest[recipient.id].failure) if progress == Progress.UNDELIVERED else None,
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,
+                    code=codes.get(recipient.id),
                     history=[event for event in events if event.recipient_id == recipient.id],
                 )
                 for recipient in recipients
@@ -203,6 +217,21 @@ class Overseeing:
             return self._keys.message_key(transfer, actor.token)
         except (LinkNotReissuable, TransferExpired, NotFound):
             return None
+
+
+async def _latest_codes(session: AsyncSession, transfer: Transfer) -> dict[RecipientId | None, CodeOverview]:
+    rows = await session.scalars(
+        select(Outgoing)
+        .where(Outgoing.transfer_id == transfer.id, Outgoing.kind == OutgoingKind.SMS)
+        .order_by(Outgoing.created_at, Outgoing.id)
+    )
+    return {
+        row.recipient_id: CodeOverview(
+            row.code_state, row.carrier_told_at or row.accepted_at or row.created_at, row.carrier_failure or row.failure
+        )
+        for row in rows
+        if row.failure != WITHDRAWN
+    }
 
 
 async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[StaffUserId, str]:
@@ -242,6 +271,8 @@ def _progress(recipient: Recipient, mail: _Mailed | None, now: datetime) -> Prog
         return Progress.LOCKED
     if recipient.blocked_at is not None:
         return Progress.BLOCKED
+    if recipient.parked_at is not None:
+        return Progress.PARKED
     if recipient.fetched_at is not None:
         return Progress.FETCHED
     if recipient.opened_at is not None:

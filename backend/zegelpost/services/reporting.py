@@ -71,6 +71,7 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.DOCUMENT_DOWNLOADED: Nta7516.RECEIVED,
     EventTag.ARCHIVE_CONSULTED: Nta7516.CONSULTED,
     EventTag.ARCHIVE_DOWNLOADED: Nta7516.RECEIVED,
+    EventTag.RECIPIENT_COMPLETED: Nta7516.SENT,
     EventTag.RECIPIENT_BLOCKED: Nta7516.RIGHTS_CHANGED,
     EventTag.LINK_REISSUED: Nta7516.RIGHTS_CHANGED,
     EventTag.LINK_LOCKED: Nta7516.RIGHTS_CHANGED,
@@ -83,6 +84,7 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.MAIL_BOUNCED: Nta7516.SENT_FAILED,
     EventTag.SMS_ACCEPTED: Nta7516.SENT,
     EventTag.SMS_FAILED: Nta7516.SENT_FAILED,
+    EventTag.SMS_UNDELIVERED: Nta7516.SENT_FAILED,
 }
 # Named one by one, so that a fact that is added to an event some day is not in reports before someone thought about it.
 _TOLD_FACTS: Final = ("method", "purpose", "acceptance", "failure", "reason", "days", "recipient_count", "answer")
@@ -104,6 +106,7 @@ class ReportedRecipient:
     proved_at: datetime | None
     by_device: bool
     fetched_at: datetime | None
+    parked_at: datetime | None  # since then they wait for a number, and have got nothing
     blocked_at: datetime | None
     locked_at: datetime | None
 
@@ -264,6 +267,7 @@ class Reporting:
             proved_at=verified_at,
             by_device=proof is not None and proof.tag == EventTag.DEVICE_RECOGNISED,
             fetched_at=recipient.fetched_at,
+            parked_at=recipient.parked_at,
             blocked_at=recipient.blocked_at,
             locked_at=recipient.locked_at,
         )

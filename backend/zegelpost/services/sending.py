@@ -23,6 +23,7 @@ from zegelpost.model.refusals import (
     AccessCodeTooShort,
     DepartmentNotFound,
     FormRefused,
+    PhoneNumberMissing,
     RecipientsMissing,
     Refusal,
 )
@@ -119,7 +120,7 @@ class Sending:
         1. The transfer is this sender's and still a draft; two clicks have one winner.
         2. It is complete: recipients, and documents that have fully arrived or a note.
         3. The message key is wrapped for the week in which the transfer expires.
-        4. Each recipient gets a way in (link or account) and a notice.
+        4. Each recipient gets a way in (link or account) and a notice; who is parked gets nothing, and the sender a reminder.
         """
         now = self._clock()
         async with self._database.work() as session:
@@ -141,12 +142,18 @@ class Sending:
             keys.seal_for_sending(key, transfer, transfer.expires_at)
             transfer.state = TransferState.SENT
             # 4.
+            parked = [recipient for recipient in recipients if recipient.parked_at is not None]
             for recipient in recipients:
-                if recipient.method == VerificationMethod.SIGN_IN:
+                if recipient.parked_at is not None:
+                    recipient.parked_at = now
+                    record(session, EventTag.RECIPIENT_PARKED, actor.subject(transfer, recipient_id=recipient.id), now)
+                elif recipient.method == VerificationMethod.SIGN_IN:
                     self.invite_colleague(session, sender, transfer, recipient, key)
                 else:
                     self.invite(session, Purpose.INVITATION, sender, transfer, recipient, key)
-            record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=len(recipients))
+            if parked:
+                await self._tell_of_parked(session, transfer, parked)
+            record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=len(recipients) - len(parked))
 
     def invite(
         self,
@@ -205,6 +212,24 @@ class Sending:
             **recipient_facts(person, sender, transfer),
         )
 
+    async def _tell_of_parked(self, session: AsyncSession, transfer: Transfer, parked: Sequence[Recipient]) -> None:
+        """One mail to the sender or their department, with the page where the rest is done."""
+        follower = await self._presenting.follower_of(session, transfer)
+        if follower is None:
+            return
+        self._notifying.queue_mail(
+            session,
+            Purpose.PARKED,
+            follower.address,
+            follower.language,
+            transfer=transfer,
+            sender_name=follower.name,
+            names=", ".join(self._keys.person(recipient).name for recipient in parked),
+            count=len(parked),
+            expires_at=transfer.expires_at,
+            link=f"{self._base_url}/transfers/{transfer.id}",
+        )
+
     def _write(self, transfer: Transfer, key: MessageKey, content: DraftContent, actor: StaffActor) -> None:
         if content.department_id is not None and content.department_id not in actor.departments:
             raise DepartmentNotFound
@@ -242,6 +267,9 @@ class Sending:
             if is_kept and recipient.access_code_hash is None:
                 raise FormRefused({f"recipients.{position}.access_code": AccessCodeTooShort(limit=SHORTEST_ACCESS_CODE)})
             recipient.access_code_hash = recipient.access_code_hash if is_kept else access_code_hash
+            if addressee.is_parked and not transfer.has_sender_copy:
+                raise FormRefused({f"recipients.{position}.mobile": PhoneNumberMissing()})
+            recipient.parked_at = (recipient.parked_at or self._clock()) if addressee.is_parked else None
             recipient.method = addressee.method
             recipient.sealed_hint = self._keys.seal_hint(key, recipient.id, addressee.hint) if addressee.hint else None
         for recipient in known.values():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -17,12 +17,10 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import ChallengeId, new_identifier
 from zegelpost.model.link import LinkSecret
-from zegelpost.model.outgoing import Outgoing, OutgoingState, Purpose
+from zegelpost.model.outgoing import CodeState, Outgoing, Purpose
+from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import (
-    CODE_COOL_DOWN,
     CODE_LIFETIME,
-    CODES_PER_DAY,
-    CODES_PER_HOUR,
     TRIES_PER_CODE,
     WRONG_CODES_PER_LINK,
     Challenge,
@@ -32,10 +30,8 @@ from zegelpost.model.recipient import (
 )
 from zegelpost.model.refusals import (
     AccessCodeIncorrect,
-    CodeAskedTooSoon,
     CodeExpired,
     CodeIncorrect,
-    CodeLimitReached,
     CodeNotSent,
     CodeTriesExhausted,
     LinkLocked,
@@ -51,6 +47,7 @@ from zegelpost.services.composing import Composing
 from zegelpost.services.hashing_passwords import is_password
 from zegelpost.services.keeping_contacts import number_worked
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.limiting_codes import count_code
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.recording import Subject, record
@@ -70,7 +67,7 @@ class Door:
     sender_email: str
     language: str
     is_code_waiting: bool
-    has_sending_failed: bool
+    code_state: CodeState | None
     may_remember: bool
     code_expires_at: datetime | None
 
@@ -93,6 +90,7 @@ class Verifying:
         composing: Composing,
         presenting: Presenting,
         remembering: Remembering,
+        policy: Policy,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -101,6 +99,7 @@ class Verifying:
         self._composing = composing
         self._presenting = presenting
         self._remembering = remembering
+        self._policy = policy
         self._clock = clock
 
     async def recognise(self, link_id: str, typed_secret: str, devices: Sequence[SecretToken] = ()) -> Recognised:
@@ -167,15 +166,15 @@ class Verifying:
                 sender_email=sender.email,
                 language=actor.transfer.language,
                 is_code_waiting=challenge is not None,
-                has_sending_failed=outgoing is not None and outgoing.state == OutgoingState.FAILED,
+                code_state=outgoing.code_state if outgoing else None,
                 code_expires_at=challenge.expires_at if challenge else None,
                 may_remember=self._remembering.may_remember(actor.recipient),
             )
 
-    async def send_code(self, link_id: str, cookie: SecretToken | None, language: str) -> None:
+    async def send_code(self, link_id: str, cookie: SecretToken | None, language: str, *, network: str) -> None:
         """Make a code and put its SMS in the outbox. Earlier codes of this recipient stop working.
 
-        Raises `CodeAskedTooSoon` and `CodeLimitReached`, counted in the database for the link and for the number.
+        Raises `CodeAskedTooSoon` and `CodeLimitReached`, see `limiting_codes.py`; `network` is where the asker is.
         """
         now = self._clock()
         async with self._database.work() as session:
@@ -184,7 +183,7 @@ class Verifying:
             person = self._keys.person(recipient)
             if recipient.method != VerificationMethod.SMS or person.mobile is None or recipient.number_index is None:
                 raise VerificationMethodNotAllowed
-            await _require_code_budget(session, recipient, now)
+            await count_code(session, self._notifying, self._policy, actor.transfer, recipient, network, now)
             await session.execute(
                 update(Challenge)
                 .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))
@@ -416,14 +415,3 @@ async def _current_challenge(session: AsyncSession, recipient: Recipient, now: d
             Challenge.try_count < TRIES_PER_CODE,
         )
     )
-
-
-async def _require_code_budget(session: AsyncSession, recipient: Recipient, now: datetime) -> None:
-    latest = await session.scalar(select(func.max(Challenge.created_at)).where(Challenge.recipient_id == recipient.id))
-    if latest is not None and now - latest < CODE_COOL_DOWN:
-        raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWN - (now - latest)).total_seconds()) + 1)
-    for window, limit in ((timedelta(hours=1), CODES_PER_HOUR), (timedelta(days=1), CODES_PER_DAY)):
-        for mine in (Challenge.recipient_id == recipient.id, Challenge.number_index == recipient.number_index):
-            count = await session.scalar(select(func.count()).where(mine, Challenge.created_at > now - window))
-            if (count or 0) >= limit:
-                raise CodeLimitReached(retry_after_seconds=int(window.total_seconds()))

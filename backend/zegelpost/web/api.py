@@ -20,6 +20,7 @@ from zegelpost.web.api_handlers import Handler, signed_in
 from zegelpost.web.api_models import (
     BoxQuery,
     BoxView,
+    CompleteInput,
     ExtendInput,
     MeView,
     PolicyView,
@@ -218,7 +219,24 @@ def _operations() -> list[Operation]:
             summary="Mail a new link; the old one stops working. Lets a blocked or locked recipient in again.",
             handler=signed_in(handlers.reissue),
             answers=transfer,
-            refusals=[*sent_refusals, r.TransferExpired, r.LinkNotReissuable],
+            refusals=[*sent_refusals, r.TransferExpired, r.LinkNotReissuable, r.PhoneNumberMissing],
+        ),
+        Operation(
+            method="POST",
+            path=f"{recipient}/complete",
+            name="complete",
+            summary="Give the number of a parked recipient, who then gets a link as the others did.",
+            handler=signed_in(handlers.complete),
+            body=CompleteInput,
+            answers=transfer,
+            refusals=[
+                *sent_refusals,
+                r.TransferRevoked,
+                r.TransferExpired,
+                r.RecipientBlocked,
+                r.RecipientNotParked,
+                r.FormRefused,
+            ],
         ),
         Operation(
             method="POST",

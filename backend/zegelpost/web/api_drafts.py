@@ -14,7 +14,7 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.transfer import TransferState, TransferText
 from zegelpost.services.addressing import Addressee, TypedRecipient, address
-from zegelpost.services.overseeing import RecipientOverview, TransferOverview
+from zegelpost.services.overseeing import Progress, RecipientOverview, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.api_models import RecipientInput, TransferChange, TransferInput
 
@@ -99,6 +99,7 @@ def _typed(recipient: RecipientInput) -> TypedRecipient:
         recipient.method or "",
         recipient.access_code or "",
         recipient.hint or "",
+        is_parked=recipient.is_parked,
     )
 
 
@@ -106,4 +107,13 @@ def _retyped(recipient: RecipientOverview) -> TypedRecipient:
     """A recipient as they stand, their access code included, which is only there as a hash."""
     person = recipient.person
     mobile = person.mobile.e164 if person.mobile else ""
-    return TypedRecipient(person.name, str(person.email), mobile, recipient.method, hint=recipient.hint, has_access_code=True)
+    is_parked = recipient.progress == Progress.PARKED
+    return TypedRecipient(
+        person.name,
+        str(person.email),
+        mobile,
+        recipient.method,
+        hint=recipient.hint,
+        has_access_code=True,
+        is_parked=is_parked,
+    )

@@ -20,6 +20,7 @@ from zegelpost.web.api_drafts import changed_content, new_content
 from zegelpost.web.api_models import (
     BoxQuery,
     BoxView,
+    CompleteInput,
     ExtendInput,
     MeView,
     PolicyView,
@@ -207,6 +208,13 @@ async def revoke(request: Request, actor: StaffActor) -> Response:
 async def extend(request: Request, actor: StaffActor) -> Response:
     wanted = await parsed(request, ExtendInput)
     await _services(request).following_up.extend(actor, _transfer_id(request), wanted.days)
+    return as_json(await _transfer(request, actor, _transfer_id(request)))
+
+
+async def complete(request: Request, actor: StaffActor) -> Response:
+    wanted = await parsed(request, CompleteInput)
+    recipient_id = request.path_params["recipient_id"]
+    await _services(request).following_up.complete(actor, _transfer_id(request), recipient_id, wanted.mobile)
     return as_json(await _transfer(request, actor, _transfer_id(request)))
 
 

@@ -11,13 +11,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from zegelpost.model.department import DepartmentRole
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.event import Event, EventTag
-from zegelpost.model.outgoing import MailFault
+from zegelpost.model.outgoing import CodeState, MailFault
 from zegelpost.model.policy import GuardMode, Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.transfer import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_SUBJECT, TransferState
 from zegelpost.services.access import StaffActor
 from zegelpost.services.handling import ReceivedOverview, ReceivedPage
 from zegelpost.services.overseeing import (
+    CodeOverview,
     Page,
     Progress,
     RecipientOverview,
@@ -74,6 +75,10 @@ class RecipientInput(Input):
     hint: Annotated[
         str | None, Field(description="Helps the recipient to think of the access code; shown behind the link, above the box.")
     ] = None
+    is_parked: Annotated[
+        bool,
+        Field(description="Send without a usable `mobile` too: they get nothing until it is given by `complete`."),
+    ] = False
 
 
 class TransferInput(Input):
@@ -103,6 +108,10 @@ class TransferChange(Input):
 
 class RevokeInput(Input):
     tell_recipients: bool = True
+
+
+class CompleteInput(Input):
+    mobile: Annotated[str, Field(description="In any notation.")]
 
 
 class ExtendInput(Input):
@@ -230,6 +239,21 @@ class EventView(View):
         return cls(at=event.at, event=event.tag, facts=event.facts)
 
 
+class CodeView(View):
+    """The latest code of one recipient. That it was delivered is the telephone company's word."""
+
+    state: CodeState
+    at: datetime
+    failure: Annotated[str | None, Field(description="Why it did not arrive: a class such as `number_wrong` or `unreachable`.")]
+
+    @classmethod
+    def maybe(cls, code: CodeOverview | None) -> CodeView | None:
+        if code is None:
+            return None
+        is_failure = code.state in {CodeState.FAILED, CodeState.UNDELIVERED, CodeState.UNKNOWN}
+        return cls(state=code.state, at=code.at, failure=code.failure if is_failure else None)
+
+
 class RecipientView(View):
     id: str
     name: str
@@ -241,6 +265,7 @@ class RecipientView(View):
     mail_fault: Annotated[MailFault | None, Field(description="Why the e-mail did not arrive, when `state` is `undelivered`.")]
     opened_at: datetime | None
     fetched_at: datetime | None
+    code: CodeView | None
     history: list[EventView]
 
     @classmethod
@@ -257,6 +282,7 @@ class RecipientView(View):
             mail_fault=recipient.mail_fault,
             opened_at=recipient.opened_at,
             fetched_at=recipient.fetched_at,
+            code=CodeView.maybe(recipient.code),
             history=[EventView.of(event) for event in recipient.history],
         )
 

@@ -84,6 +84,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.RecipientBlocked: _a(410, translatable("The sender has ended your access to these documents.")),
     r.NothingToRemind: _a(409, translatable("There is nobody to remind: everyone has fetched the documents.")),
     r.RemindedRecently: _a(429, translatable("The recipients got a reminder a short while ago.")),
+    r.RecipientNotParked: _a(409, translatable("This recipient has been sent a link already.")),
     r.LinkNotReissuable: _a(409, translatable("No new link can be made: only the recipient's link opens this transfer.")),
     r.RequestClosed: _a(410, translatable("This request has been closed. You do not have to send anything any more.")),
     r.DepartmentClosed: _a(
@@ -127,6 +128,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.LinkReplaced: _a(410, translatable("There is a newer link. Look for our latest e-mail.")),
     r.LinkLocked: _a(423, translatable("This link has been locked because a wrong code was entered too often.")),
     r.VerificationRequired: _a(401, translatable("Your time has run out. Open the link from the e-mail again.")),
+    r.ReportForged: _a(403, translatable("This report does not come from our provider.")),
     r.CodeNotSent: _a(409, translatable("Ask for a code first.")),
     r.CodeIncorrect: _a(422, translatable("This code is not right. You have %(tries_left)s more tries with this code.")),
     r.CodeExpired: _a(410, translatable("This code is too old. Ask for a new one.")),

@@ -17,7 +17,7 @@ from zegelpost.web.errors import sentence
 # What date fields send, and what people type where there are none.
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
 _DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
-_ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|hint|save|book)\Z")
+_ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|hint|save|book|park)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ def _recipients(form: Mapping[str, str]) -> list[TypedRecipient]:
             row.get("hint", ""),
             is_kept="save" in row,
             book=row.get("book", ""),
+            is_parked="park" in row,
         )
         for _, row in sorted(rows.items())
     ]

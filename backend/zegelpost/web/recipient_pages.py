@@ -21,6 +21,7 @@ from zegelpost.services.remembering import DeviceCookie
 from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, spoken
+from zegelpost.web.network import client_network
 from zegelpost.web.sessions import device_cookies, end_recipient, recipient_cookie, start_device, start_recipient
 
 
@@ -128,7 +129,9 @@ async def send_code(request: Request) -> Response:
     link_id = link_id_of(request)
     verifying = request.app.state.services.verifying
     try:
-        await verifying.send_code(link_id, recipient_cookie(request, link_id), request.state.language.value)
+        await verifying.send_code(
+            link_id, recipient_cookie(request, link_id), request.state.language.value, network=client_network(request)
+        )
     except Refusal as refusal:
         if isinstance(refusal, VerificationRequired) or ANSWERS[type(refusal)].status != 429:  # noqa: PLR2004 - too many
             raise

@@ -70,6 +70,7 @@ class ReportedRecipientView(View):
         bool, Field(description="They did so on a device that was remembered after a code by text message for another transfer.")
     ]
     fetched: Annotated[MomentView | None, Field(description="When the first document was handed over whole.")]
+    parked: Annotated[MomentView | None, Field(description="Since when they wait for a number, and have got nothing.")]
     blocked: MomentView | None
     locked: MomentView | None
 
@@ -85,6 +86,7 @@ class ReportedRecipientView(View):
             proved=MomentView.maybe(recipient.proved_at),
             by_device=recipient.by_device,
             fetched=MomentView.maybe(recipient.fetched_at),
+            parked=MomentView.maybe(recipient.parked_at),
             blocked=MomentView.maybe(recipient.blocked_at),
             locked=MomentView.maybe(recipient.locked_at),
         )

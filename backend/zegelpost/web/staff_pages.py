@@ -18,7 +18,7 @@ from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
 from zegelpost.services.handling import Wanted
-from zegelpost.services.overseeing import MINE, PAGE, TransferOverview
+from zegelpost.services.overseeing import MINE, PAGE, Progress, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.contact_pages import to_keep, typed_recipients
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
@@ -29,7 +29,7 @@ from zegelpost.web.plain_upload import rows_of, take_documents
 from zegelpost.web.translation import Language
 
 _ON_HOME: Final = 5
-_DONE: Final = frozenset({"sent", "revoked", "extended", "reissued", "reminded", "blocked"})
+_DONE: Final = frozenset({"sent", "revoked", "extended", "reissued", "reminded", "blocked", "completed"})
 
 
 # Overviews
@@ -207,6 +207,7 @@ def _as_typed(overview: TransferOverview) -> TypedTransfer:
                 VerificationMethod.ACCESS_CODE if r.method == VerificationMethod.ACCESS_CODE else "",
                 hint=r.hint,
                 has_access_code=r.method == VerificationMethod.ACCESS_CODE,
+                is_parked=r.progress == Progress.PARKED,
             )
             for r in overview.recipients
         ],
@@ -296,7 +297,8 @@ async def transfer_page(request: Request, actor: StaffActor) -> Response:
     return await _transfer(request, actor, "")
 
 
-async def _transfer(request: Request, actor: StaffActor, error: str) -> Response:
+async def _transfer(request: Request, actor: StaffActor, error: str, *, missing: Mapping[str, str] | None = None) -> Response:
+    """`missing`: a number that was typed for one recipient, and what is wrong with it."""
     services = request.app.state.services
     overview = await services.overseeing.transfer(actor, request.path_params["transfer_id"])
     if overview.state == TransferState.DRAFT:
@@ -308,9 +310,10 @@ async def _transfer(request: Request, actor: StaffActor, error: str) -> Response
         request,
         "transfer.html",
         actor,
-        422 if error else 200,
+        422 if error or missing else 200,
         current_page="sent",
         transfer=overview,
+        missing=missing or {},
         done=done if done in _DONE else "",
         error=error,
         policy=services.policy,
@@ -334,6 +337,20 @@ def _action(done: str, act: Callable[[Any, Request, StaffActor, Mapping[str, str
 def _days(form: Mapping[str, str]) -> int:
     text = form.get("days", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0  # noqa: PLR2004 - digits
+
+
+async def complete_recipient(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    """The number of a recipient who waits for one."""
+    transfer_id, recipient_id = request.path_params["transfer_id"], request.path_params["recipient_id"]
+    typed = form.get("mobile", "")
+    try:
+        await request.app.state.services.following_up.complete(actor, transfer_id, recipient_id, typed)
+    except FormRefused as refused:
+        missing = {"recipient_id": recipient_id, "mobile": typed, "error": sentences(request, refused)["mobile"]}
+        return await _transfer(request, actor, "", missing=missing)
+    except Refusal as refusal:
+        return await _transfer(request, actor, spoken(request, refusal))
+    return RedirectResponse(f"/transfers/{transfer_id}?done=completed", 303)
 
 
 async def confirm_revoke(request: Request, actor: StaffActor) -> Response:
@@ -386,6 +403,7 @@ def routes() -> list[Route]:
             _action("reminded", lambda following, request, actor, _: following.remind(actor, request.path_params["transfer_id"])),
             methods=post,
         ),
+        Route(f"{recipient}/complete", _form(complete_recipient), methods=post),
         Route(
             f"{recipient}/reissue",
             _action("reissued", lambda following, request, actor, _: following.reissue(actor, *ids(request))),
