@@ -42,7 +42,9 @@ def api() -> Iterator[TwilioApi]:
 
 def gateways_of(api: TwilioApi, mails: DemoOutbox) -> Gateways:
     account = TwilioAccount(api.sms_url(), api_url=api.url)
-    return Gateways(mails.mail, TwilioSmsGateway(account, has_reports=True), sms_reports=TwilioSmsReports(TwilioSignatures(TOKEN)))
+    return Gateways(
+        mails.mail, TwilioSmsGateway(account, has_reports=True), sms_reports=TwilioSmsReports(TwilioSignatures(TOKEN))
+    )
 
 
 @pytest.fixture
