@@ -40,7 +40,7 @@ TO_RECIPIENT = {
 TO_SENDER = {"sender_name": HOSTILE, "name": HOSTILE, "email": "rosa@zorg.example", "link": "https://post.example.nl/transfers/a"}
 TO_STAFF = {"name": HOSTILE, "link": "https://post.example.nl/account/confirm/" + "s" * 43}
 CHANGES = ("password_changed", "passkey_added", "app_added", "factor_removed", "codes_renewed")
-FROM_GUEST = {"number": "ABCD-EFGH", "document_count": 2}
+FROM_GUEST = {"number": "ABCD-EFGH", "document_count": 2, "held_count": 0}
 FOR_SENDER = {"sender_name": HOSTILE, "sent_at": NOW, "expires_at": NOW, "link": "https://post.example.nl/transfers/a"}
 NOTICING = (Purpose.NOTICE_UNOPENED, Purpose.NOTICE_EXPIRING)
 ASKING = (Purpose.REQUEST, Purpose.REQUEST_REMINDER, Purpose.REQUEST_NEW_LINK, Purpose.ITEM_SENT_BACK)
@@ -67,11 +67,14 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
     (
         Purpose.ANSWER_RECEIVED,
-        TO_RECIPIENT | {"link": "https://post.example.nl/received/a", "number": "ABCD-EFGH", "document_count": 2},
+        TO_RECIPIENT | FROM_GUEST | {"link": "https://post.example.nl/received/a"},
     ),
     (Purpose.INTAKE_CODE, {"code": "123456", "minutes": 30}),
     (Purpose.INTAKE_OPENED, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),
-    (Purpose.ANSWER_RECEIPT, {"name": HOSTILE, "sender_name": HOSTILE, "sent_at": NOW} | FROM_GUEST),
+    *(
+        (Purpose.ANSWER_RECEIPT, {"name": HOSTILE, "sender_name": HOSTILE, "sent_at": NOW} | FROM_GUEST | {"held_count": count})
+        for count in (0, 1, 2)
+    ),
     (Purpose.LINK_LOCKED, TO_SENDER),
     (Purpose.NOTICE_DOWNLOADED, TO_SENDER),
     *((purpose, FOR_SENDER | {"waiting_count": count}) for purpose in NOTICING for count in (1, 2)),
