@@ -66,6 +66,7 @@ SENSIBLE_BODIES: dict[str, dict[str, Any]] = {
     "create_transfer": {"subject": "Rapport", "recipients": [ROSA]},
     "change_transfer": {"subject": "Ander rapport"},
     "extend": {"days": 300},
+    "complete": {"mobile": ROSA["mobile"]},
     "create_file_request": REQUEST,
     "create_contact": {"name": "Rosa Visser", "email": "rosa-gemaakt@zorg.example"},
     "create_template": TEMPLATE,
@@ -157,7 +158,8 @@ class Stage:
     def ids(self, kind: str) -> dict[str, str]:
         """Path parameters of a fresh transfer, as Anna would know it."""
         sender = self.bram if kind == "received" else self.anna
-        draft = {"subject": "Rapport", "recipients": [ROSA, ANNA]}
+        first = {"name": ROSA["name"], "email": ROSA["email"], "is_parked": True} if kind == "parked" else ROSA
+        draft = {"subject": "Rapport", "recipients": [first, ANNA]}
         transfer_id = self.post("/transfers", json=draft, headers=sender).json()["id"]
         upload_id = self.upload(transfer_id, sender, b"" if kind == "arriving" else b"hallo")
         for action in {"draft": [], "arriving": [], "revoked": ["send", "revoke"]}.get(kind, ["send"]):
@@ -260,7 +262,8 @@ def test_the_api_does_what_the_document_says(stage: Stage, method: str, path: st
                 case.headers[header] = text.format(transfer_id=_base64(ids["transfer_id"]))
         as_generated(case)
 
-    for kind in KINDS if "{" in path or name in SENSIBLE_HEADERS else ["absent"]:
+    kinds = [*KINDS, "parked"] if name == "complete" else KINDS
+    for kind in kinds if "{" in path or name in SENSIBLE_HEADERS else ["absent"]:
         if body := SENSIBLE_BODIES.get(name):
             case = operation.as_strategy(body=body, media_type="application/json")
             examples(1)(given(case=case, kind=st.just(kind))(with_ids))()
