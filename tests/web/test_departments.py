@@ -252,8 +252,8 @@ async def test_programs_send_as_a_department(cast: Cast, app: Starlette) -> None
         )
         program.headers["Authorization"] = f"Bearer {signed.json()['access_token']}"
         me = (await program.get("/api/v1/me")).json()
-        own = {"id": cast.department, "name": "Klachtenafdeling", "email": "klachten@zegelpost.example", "role": "manager"}
-        assert me["departments"] == [own]
+        shown = {"id": cast.department, "name": "Klachtenafdeling", "email": "klachten@zegelpost.example", "role": "manager"}
+        assert me["departments"] == [shown]
         recipients = [{"name": ROSA.name, "email": ROSA.email, "mobile": ROSA.mobile}]
         made = await program.post(
             "/api/v1/transfers",
