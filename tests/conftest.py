@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from sqlalchemy import update
 from starlette.applications import Starlette
 from tests.databases import database_urls
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
 from zegelpost.model.policy import Policy
+from zegelpost.model.staff_user import StaffUser
 from zegelpost.settings import Settings
 
 BASE_URL = "http://127.0.0.1:8000"
@@ -190,6 +192,22 @@ async def anna_portal(app: Starlette) -> AsyncIterator[Portal]:
     async with browser(app) as client:
         portal = Portal(client)
         await portal.sign_in("anna@zegelpost.example")
+        yield portal
+
+
+async def make_administrator(services: Services, email: str = "chris@zegelpost.example") -> None:
+    """Pages show it from the next request on."""
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == email).values(is_administrator=True))
+
+
+@pytest.fixture
+async def chris_portal(app: Starlette, services: Services) -> AsyncIterator[Portal]:
+    """An administrator, who works for no department."""
+    await make_administrator(services)
+    async with browser(app) as client:
+        portal = Portal(client)
+        await portal.sign_in("chris@zegelpost.example")
         yield portal
 
 

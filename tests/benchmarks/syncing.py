@@ -64,8 +64,8 @@ class Crowd:
             numbers=[f"06-{10_000_000 + number + self.generation}"],
         )
 
-    async def look_up(self, letters: str) -> Sequence[BookEntry]:
-        raise NotImplementedError
+    async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the port's signature
+        return []  # the whole list is read, so it is here already
 
     async def add(self, mailbox: EmailAddress, card: Card) -> None:  # noqa: ARG002 - the port's signature
         raise AddressBookError("nobody's own book", trouble=FeedTrouble.OTHER)

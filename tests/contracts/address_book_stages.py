@@ -47,10 +47,15 @@ class Stage(Protocol):
 
     def put(self, person: Person, folder: str = "contacts") -> None: ...
     def remove(self, key: str, folder: str = "contacts") -> None: ...
+    def tell_twice(self) -> None: ...
+
+
+class ServiceStage(Stage, Protocol):
+    """One with a server at the other end, which can be in trouble and keeps state of its own."""
+
     def remove_folder(self, folder: str) -> None: ...
     def fail(self, outage: str, *, skip: int = 0) -> None: ...
     def lose_cursors(self) -> None: ...
-    def tell_twice(self) -> None: ...
 
 
 @dataclass
@@ -188,16 +193,6 @@ class CsvStage:
     def remove(self, key: str, folder: str = "contacts") -> None:  # noqa: ARG002
         del self.people[key]
         self._write()
-
-    def remove_folder(self, folder: str) -> None:
-        raise NotImplementedError
-
-    def fail(self, outage: str, *, skip: int = 0) -> None:
-        """Files are there or not."""
-        raise NotImplementedError
-
-    def lose_cursors(self) -> None:
-        """It has no state of its own to lose."""
 
     def tell_twice(self) -> None:
         """A file tells each row once."""

@@ -12,10 +12,12 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Final
 from xml.etree.ElementTree import Element, fromstring  # what comes in is our own adapter's
 from xml.sax.saxutils import escape, quoteattr
+
+from tests.stand_ins.http_server import Handler, served
 
 USER = r"EXAMPLE\zegelpost"
 PASSWORD = "s3cr:t/with@signs"
@@ -121,40 +123,26 @@ class EwsServer:
 @contextmanager
 def ews_server() -> Iterator[EwsServer]:
     """A running stand-in."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    port = server.server_address[1]
-    ews = EwsServer(f"http://127.0.0.1:{port}")
-    _Handler.servers[port] = ews
-    thread = threading.Thread(target=server.serve_forever, args=[0.02])
-    thread.start()
-    try:
-        yield ews
-    finally:
-        ews.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        del _Handler.servers[port]
+    with served(_Handler, EwsServer) as running:
+        yield running
 
 
 class _Refused(Exception):
     """An answer with one of Exchange's own error codes."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    servers: dict[int, EwsServer] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
+class _Handler(Handler, BaseHTTPRequestHandler):
+    content_type = "text/xml; charset=utf-8"
 
     @property
     def ews(self) -> EwsServer:
-        return self.servers[self.server.server_address[1]]  # type: ignore[index]
+        return self.stand_in(EwsServer)
 
     def do_POST(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
         expected = base64.b64encode(f"{USER}:{self.ews.password}".encode()).decode()
         if self.headers.get("Authorization") != f"Basic {expected}":
-            return self._answer(401, b"", {"WWW-Authenticate": 'Basic realm="mail"'})
+            return self.answer(401, b"", {"WWW-Authenticate": 'Basic realm="mail"'})
         envelope = fromstring(content)
         operation = envelope.find(f"{{{_SOAP}}}Body")[0]  # type: ignore[index]
         name = operation.tag.removeprefix(f"{{{_M}}}")
@@ -173,10 +161,10 @@ class _Handler(BaseHTTPRequestHandler):
                 inside = _refusal(name, str(refused))
         answer = _envelope(name, inside)
         if how is not None and how.is_half:
-            return self._cut(answer)
+            return self.cut(200, answer)
         if how is not None and how.is_accepted:
             return self._misbehave(name, replace(how, is_accepted=False))
-        return self._answer(200, answer)
+        return self.answer(200, answer)
 
     def _trouble(self) -> EwsTrouble | None:
         if not self.ews.upcoming:
@@ -189,11 +177,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, name: str, how: EwsTrouble) -> None:
         if how.body is not None or how.status:
-            self._answer(how.status or 200, how.body or b"rosa@zorg.example is in the way", how.headers)
+            self.answer(how.status or 200, how.body or b"rosa@zorg.example is in the way", how.headers)
         elif how.is_fault:
-            self._answer(500, _fault(how))
+            self.answer(500, _fault(how))
         elif how.code:
-            self._answer(200, _envelope(name, _refusal(name, how.code)))
+            self.answer(200, _envelope(name, _refusal(name, how.code)))
         else:
             self.close_connection = True
             self.connection.close()
@@ -312,30 +300,6 @@ class _Handler(BaseHTTPRequestHandler):
         if len(found) == 1:
             return _message("ResolveNames", inside)
         return _message("ResolveNames", inside, "Warning", "ErrorNameResolutionMultipleResults")
-
-    def _cut(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/xml; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2])
-        self.close_connection = True
-
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        try:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/xml; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            # Whoever asked has stopped waiting.
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        pass
 
 
 def _contact(card: Card, item_id: str) -> str:

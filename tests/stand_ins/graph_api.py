@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+
+from tests.stand_ins.http_server import Handler, served
 
 TENANT = "11111111-2222-3333-4444-555555555555"
 CLIENT = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -132,31 +134,14 @@ class GraphApi:
 @contextmanager
 def graph_api(context: ssl.SSLContext) -> Iterator[GraphApi]:
     """A running stand-in, on TLS: msal talks to nothing else."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads = True
-    port = server.server_address[1]
-    api = GraphApi(f"https://127.0.0.1:{port}")
-    _Handler.apis[port] = api
-    thread = threading.Thread(target=server.serve_forever, args=[0.02])
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        del _Handler.apis[port]
+    with served(_Handler, GraphApi, context) as running:
+        yield running
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    apis: dict[int, GraphApi] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
-
+class _Handler(Handler, BaseHTTPRequestHandler):
     @property
     def api(self) -> GraphApi:
-        return self.apis[self.server.server_address[1]]  # type: ignore[index]
+        return self.stand_in(GraphApi)
 
     def do_GET(self) -> None:
         with self.api.lock:
@@ -213,10 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = self._post(body) if method == "POST" else self._get()
         content = json.dumps(answer).encode()
         if how is not None and how.is_half:
-            return self._cut(status, content)
+            return self.cut(status, content)
         if how is not None and how.is_accepted:
             return self._misbehave(how)
-        return self._answer(status, content)
+        return self.answer(status, content)
 
     def _trouble(self) -> Misbehaviour | None:
         if not self.api.upcoming:
@@ -229,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _misbehave(self, how: Misbehaviour) -> None:
         if how.body is not None:
-            self._answer(how.status or 200, how.body, how.headers)
+            self.answer(how.status or 200, how.body, how.headers)
         elif how.status is None:
             self.close_connection = True
             self.connection.close()
@@ -341,33 +326,10 @@ class _Handler(BaseHTTPRequestHandler):
         return 201, contacts.items[item_id]
 
     def _error(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
-        self._answer(status, json.dumps(_error(code, "rosa@zorg.example is in the way")).encode(), headers)
+        self.answer(status, json.dumps(_error(code, "rosa@zorg.example is in the way")).encode(), headers)
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
-        self._answer(status, json.dumps(content).encode())
-
-    def _cut(self, status: int, content: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2])
-        self.close_connection = True
-
-    def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        try:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            # Whoever asked has stopped waiting.
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        pass
+        self.answer(status, json.dumps(content).encode())
 
 
 def _told(collection: Collection, item_id: str, between: list[tuple[str, frozenset[str]]] | None) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.stand_ins.http_server import Handler, served
 
 ACCOUNT = "ACdDeEfF0123456789aAbBcCdDeEfF0123"
 KEY = "SK0123456789abcdef0123456789abcdef"
@@ -103,29 +105,14 @@ def signature_of(address: str, fields: dict[str, str], token: str = TOKEN) -> st
 @contextmanager
 def twilio_api() -> Iterator[TwilioApi]:
     """A running stand-in."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = False
-    api = TwilioApi(f"http://127.0.0.1:{server.server_address[1]}")
-    _Handler.apis[server.server_address[1]] = api
-    thread = threading.Thread(target=server.serve_forever, args=[0.02])
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        del _Handler.apis[server.server_address[1]]
+    with served(_Handler, TwilioApi) as running:
+        yield running
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    apis: dict[int, TwilioApi] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
-
+class _Handler(Handler, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The list of messages, of which only the question is of use: nobody has any from the next century."""
-        api = self.apis[self.server.server_address[1]]  # type: ignore[index]
+        api = self.stand_in(TwilioApi)
         address = urlsplit(self.path)
         path = _MESSAGES.fullmatch(address.path)
         if self._credentials() not in {(KEY, SECRET), (ACCOUNT, TOKEN)}:
@@ -139,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"messages": [], "page": 0, "page_size": 1, "uri": self.path, "next_page_uri": None})
 
     def do_POST(self) -> None:
-        api = self.apis[self.server.server_address[1]]  # type: ignore[index]
+        api = self.stand_in(TwilioApi)
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         path = _MESSAGES.fullmatch(urlsplit(self.path).path)
         if self._credentials() != (KEY, SECRET):
@@ -161,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif how.body is not None:
-            self._answer(how.status, how.body)
+            self.answer(how.status, how.body)
         elif how.status >= 400:
             # Real ones quote the number.
             self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us", how)
@@ -176,26 +163,10 @@ class _Handler(BaseHTTPRequestHandler):
         more = f"https://www.twilio.com/docs/errors/{code}"
         headers = {"Retry-After": str(how.retry_after_seconds)} if how and how.retry_after_seconds is not None else {}
         body = json.dumps({"code": code, "message": message, "more_info": more, "status": status}).encode()
-        self._answer(status, body, headers)
+        self.answer(status, body, headers)
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
-        self._answer(status, json.dumps(content).encode())
-
-    def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
-        try:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-        except OSError:
-            # Whoever asked has stopped waiting.
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        pass
+        self.answer(status, json.dumps(content).encode())
 
 
 def _refusal(form: dict[str, list[str]]) -> tuple[int, str] | None:

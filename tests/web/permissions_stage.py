@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select, update
 from starlette.applications import Starlette
-from tests.conftest import PASSWORD, Outbox, Portal, browser
+from tests.conftest import PASSWORD, Outbox, Portal, browser, make_administrator
 from tests.web.acts import DOCUMENT, Row, draft, enter, recognise, send, sentences
 from tests.web.tus import announced
 
@@ -63,8 +63,7 @@ async def set_stage(app: Starlette, services: Services, outbox: Outbox) -> Stage
     """Everyone signs in first, so that whoever left or was switched off still holds what they got then."""
     for name in ("left", "off"):
         await _account(services, name)
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
+    await make_administrator(services)
     actors = {name: Actor(name, Portal(browser(app)), browser(app)) for name in (*STAFF, "nobody")}
     for name in STAFF:
         actor, email = actors[name], f"{name}@zegelpost.example"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import httpx2
@@ -204,16 +203,6 @@ async def test_known_numbers_are_told_to_who_may_see_them(anna: httpx2.AsyncClie
 
 
 # For administrators
-
-
-@pytest.fixture
-async def chris_portal(app: Starlette, services: Services) -> AsyncIterator[Portal]:
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
-    async with browser(app) as client:
-        portal = Portal(client)
-        await portal.sign_in("chris@zegelpost.example")
-        yield portal
 
 
 async def test_the_deployment_page_is_the_administrators(chris_portal: Portal, anna_portal: Portal) -> None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 from starlette.applications import Starlette
-from tests.conftest import CAST, MovableClock, Portal, _open_accounts, browser, signed_in
+from tests.conftest import CAST, MovableClock, Portal, _open_accounts, browser, make_administrator, signed_in
 from tests.contracts.address_book_stages import Person
 from tests.services.test_syncing import EVERY, World
 from tests.stand_ins.ews_server import Card as EwsCard
@@ -60,8 +60,7 @@ async def world(
     books = books_of(GraphAddressBook(api.address_book_url, timeout_seconds=2))
     built = build_services(settings, clock=clock, policy=policy, address_books=books)
     await _open_accounts(built)
-    async with built.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == CHRIS).values(is_administrator=True))
+    await make_administrator(built)
     yield World(built, api, clock)
     await built.database.close()
     await services.database.close()
@@ -385,8 +384,7 @@ async def test_without_exchange_there_is_nothing_to_switch(
     settings: Settings, services: Services, clock: MovableClock, policy: Policy
 ) -> None:
     await _open_accounts(services)
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == CHRIS).values(is_administrator=True))
+    await make_administrator(services)
     async with browser(build_app(services, has_worker=False)) as client:
         portal = Portal(client)
         await portal.sign_in(CHRIS)

@@ -7,16 +7,14 @@ from dataclasses import replace
 
 import httpx2
 import pytest
-from sqlalchemy import update
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
-from tests.conftest import BASE_URL, MovableClock, Outbox, Portal, browser
+from tests.conftest import BASE_URL, MovableClock, Outbox, Portal, browser, make_administrator
 from tests.stand_ins.gateways import FakeMail, FakeSms
 from tests.web.acts import Row, form_of, recognise, send, sentences, words
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.model.policy import Policy
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.ports import SmsError, SmsErrorKind
 from zegelpost.services import limiting_codes
 from zegelpost.services.notifying import Gateways
@@ -33,8 +31,7 @@ def policy(policy: Policy) -> Policy:
 
 @pytest.fixture
 async def chris(services: Services, app: Starlette) -> str:
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == CHRIS).values(is_administrator=True))
+    await make_administrator(services)
     return CHRIS
 
 

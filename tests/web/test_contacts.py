@@ -9,9 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 from starlette.applications import Starlette
-from tests.conftest import MovableClock, Outbox, Portal, browser
+from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
 from tests.web.acts import (
     DOCUMENT,
     ROSA,
@@ -29,7 +29,6 @@ from tests.web.acts import (
 )
 
 from zegelpost.main import Services
-from zegelpost.model.staff_user import StaffUser
 
 pytestmark = pytest.mark.anyio
 
@@ -49,8 +48,7 @@ class Cast:
 
 @pytest.fixture
 async def cast(app: Starlette, services: Services) -> AsyncIterator[Cast]:
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
+    await make_administrator(services)
     async with browser(app) as anna, browser(app) as bram, browser(app) as chris, browser(app) as mallory:
         portals = [Portal(client) for client in (anna, bram, chris, mallory)]
         for portal, name in zip(portals, ("anna", "bram", "chris", "mallory"), strict=True):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import update
 from starlette.applications import Starlette
-from tests.conftest import Outbox, Portal, browser
+from tests.conftest import Outbox, Portal, browser, make_administrator
 from tests.web.acts import DOCUMENT, ROSA, Row, draft, form_of, open_link, send, sentences, words
 from tests.web.tus import VERSION, metadata
 
@@ -38,8 +38,7 @@ class Cast:
 
 @pytest.fixture
 async def cast(app: Starlette, services: Services) -> AsyncIterator[Cast]:
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
+    await make_administrator(services)
     async with browser(app) as anna, browser(app) as bram, browser(app) as chris, browser(app) as mallory:
         portals = [Portal(client) for client in (anna, bram, chris, mallory)]
         for portal, name in zip(portals, ("anna", "bram", "chris", "mallory"), strict=True):

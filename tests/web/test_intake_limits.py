@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 import httpx2
@@ -26,17 +25,6 @@ from zegelpost.settings import Settings
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def chris(app: Starlette, services: Services) -> AsyncIterator[Portal]:
-    """An administrator."""
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
-    async with browser(app) as client:
-        portal = Portal(client)
-        await portal.sign_in("chris@zegelpost.example")
-        yield portal
-
-
 async def close(portal: Portal, department: str) -> None:
     closed = await portal.press(f"/departments/{department}/close")
     assert closed.status_code == 200, words(closed)
@@ -54,12 +42,12 @@ async def sent_at(services: Services) -> list[datetime | None]:
 
 
 async def test_what_nobody_would_read_is_not_taken_in_and_not_lost(
-    app: Starlette, services: Services, chris: Portal, outbox: Outbox, database_kind: str
+    app: Starlette, services: Services, chris_portal: Portal, outbox: Outbox, database_kind: str
 ) -> None:
     department = await open_department(services)
     async with browser(app) as guest:
         base = await come_in(guest, outbox, to=department, colleague="")
-        await close(chris, department)
+        await close(chris_portal, department)
         refused = await hand_in(guest, base, note="Dit blijft staan.")
         assert refused.status_code == 409
         assert "does not take documents any more" in words(refused)
@@ -76,7 +64,7 @@ async def test_what_nobody_would_read_is_not_taken_in_and_not_lost(
 async def test_a_department_that_closes_while_the_code_is_out_leads_back_to_the_form(
     app: Starlette,
     services: Services,
-    chris: Portal,
+    chris_portal: Portal,
     outbox: Outbox,
     step: str,
     others: tuple[str, ...],
@@ -89,7 +77,7 @@ async def test_a_department_that_closes_while_the_code_is_out_leads_back_to_the_
     async with browser(app) as guest:
         await introduce(guest, to=department, colleague="")
         code = await mailed_code(outbox)
-        await close(chris, department)
+        await close(chris_portal, department)
         back = await guest.post(step, data={"code": code})
         assert back.status_code == 422
         assert sentences(back) == {field: "Choose for whom it is."}

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import httpx2
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from starlette.applications import Starlette
 from tests.conftest import Outbox, Portal, browser
 from tests.web.acts import DOCUMENT, words
@@ -22,7 +22,6 @@ from zegelpost.model.document import Document, DocumentState, Part, ScanVerdict
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.held_back import HeldBack
 from zegelpost.model.policy import Policy
-from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
 
 pytestmark = pytest.mark.anyio
@@ -58,17 +57,6 @@ def scanner() -> _Scanner:
 def scanning_app(app: Starlette, services: Services, scanner: _Scanner) -> Starlette:
     scanning = replace(services, policy=replace(services.policy, is_scanning=True))
     return build_app(rewired(scanning, scanner=scanner), has_worker=False)
-
-
-@pytest.fixture
-async def chris(app: Starlette, services: Services) -> AsyncIterator[Portal]:
-    """An administrator who works for no department."""
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
-    async with browser(app) as client:
-        portal = Portal(client)
-        await portal.sign_in("chris@zegelpost.example")
-        yield portal
 
 
 async def _send(app: Starlette, outbox: Outbox, documents: dict[str, bytes], **fields: str) -> tuple[str, httpx2.Response]:
@@ -169,7 +157,7 @@ async def test_who_received_it_removes_it_and_its_name_stays(
 
 
 async def test_malware_passes_by_an_administrator_only_who_sees_no_content(
-    scanning_app: Starlette, services: Services, anna_portal: Portal, chris: Portal, outbox: Outbox, database_kind: str
+    scanning_app: Starlette, services: Services, anna_portal: Portal, chris_portal: Portal, outbox: Outbox, database_kind: str
 ) -> None:
     department = await open_department(services)
     received, _ = await _send(scanning_app, outbox, {"factuur.pdf": DOCUMENT}, to=department, colleague="")
@@ -183,16 +171,16 @@ async def test_malware_passes_by_an_administrator_only_who_sees_no_content(
 
     number = re.search(r"number: ([A-Z2-7]{4}-[A-Z2-7]{4})", words(page))
     assert number
-    listed = await chris.client.get("/admin/quarantine")
+    listed = await chris_portal.client.get("/admin/quarantine")
     assert number.group(1) in words(listed)
     assert GUUS in words(listed)
     for secret in ("factuur", "nachtdienst", "Guus Gast", "Z-9"):
         assert secret not in listed.text
-    assert (await chris.client.get(received)).status_code == 404
-    assert "let through" in words(await chris.press(f"/admin/quarantine/{document}/release"))
-    assert "Nothing is held back" in words(await chris.client.get("/admin/quarantine"))
-    assert (await chris.press(f"/admin/quarantine/{document}/remove")).status_code == 409
-    assert (await chris.client.get(f"{received}/documents/{document}")).status_code == 404
+    assert (await chris_portal.client.get(received)).status_code == 404
+    assert "let through" in words(await chris_portal.press(f"/admin/quarantine/{document}/release"))
+    assert "Nothing is held back" in words(await chris_portal.client.get("/admin/quarantine"))
+    assert (await chris_portal.press(f"/admin/quarantine/{document}/remove")).status_code == 409
+    assert (await chris_portal.client.get(f"{received}/documents/{document}")).status_code == 404
 
     shown = words(await anna_portal.client.get(received))
     assert "Let through by Chris" in shown
@@ -215,7 +203,7 @@ async def test_the_list_of_the_administrator_exists_for_nobody_else(
 
 
 async def test_a_stranger_judges_nothing(
-    scanning_app: Starlette, services: Services, chris: Portal, outbox: Outbox, app: Starlette
+    scanning_app: Starlette, services: Services, chris_portal: Portal, outbox: Outbox, app: Starlette
 ) -> None:
     received, _ = await _send(scanning_app, outbox, FORMS)
     async with browser(app) as client:
@@ -225,7 +213,7 @@ async def test_a_stranger_judges_nothing(
             for verdict in ("release", "remove"):
                 # An administrator too: their own page is the way, where nothing opens.
                 assert (await bram.press(f"{received}/held/{document}/{verdict}")).status_code == 404
-                assert (await chris.press(f"{received}/held/{document}/{verdict}")).status_code == 404
+                assert (await chris_portal.press(f"{received}/held/{document}/{verdict}")).status_code == 404
 
 
 async def test_the_guest_takes_it_out_before_sending(
@@ -247,7 +235,7 @@ async def test_the_guest_takes_it_out_before_sending(
 
 
 async def test_it_is_erased_with_the_rest(
-    scanning_app: Starlette, services: Services, anna_portal: Portal, chris: Portal, outbox: Outbox
+    scanning_app: Starlette, services: Services, anna_portal: Portal, chris_portal: Portal, outbox: Outbox
 ) -> None:
     async with browser(scanning_app) as guest:
         base = await come_in(guest, outbox)
@@ -258,8 +246,8 @@ async def test_it_is_erased_with_the_rest(
             answer = (await session.scalars(select(Transfer.id).where(Transfer.kind == "answer"))).one()
         assert "You have taken it back" in words(await guest.post(f"{base}/answers/{answer}/withdraw"))
     document = (await _documents(services))["malware"]
-    assert "Nothing is held back" in words(await chris.client.get("/admin/quarantine"))
-    assert (await chris.press(f"/admin/quarantine/{document}/release")).status_code == 404
+    assert "Nothing is held back" in words(await chris_portal.client.get("/admin/quarantine"))
+    assert (await chris_portal.press(f"/admin/quarantine/{document}/release")).status_code == 404
     async with services.database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Part)) == 0
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
-from sqlalchemy import update
 from starlette.applications import Starlette
-from tests.conftest import Outbox, Portal, browser
+from tests.conftest import Outbox, Portal, browser, make_administrator
 from tests.web.acts import DOCUMENT, ROSA, SAM, Row, open_link, recognise, send, sentences, words
 
 from zegelpost.main import Services
-from zegelpost.model.staff_user import StaffUser
 
 pytestmark = pytest.mark.anyio
 
@@ -36,8 +34,7 @@ class Seen:
 
 @pytest.fixture
 async def seen(app: Starlette, services: Services) -> AsyncIterator[Seen]:
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == "chris@zegelpost.example").values(is_administrator=True))
+    await make_administrator(services)
     await services.registering.create_account(email="dirk@zegelpost.example", name="Dirk Smit", password="demo-zegelpost-2026")
     portals = {name: Portal(browser(app)) for name in ("anna", "bram", "chris", "dirk", "mallory")}
     for name, portal in portals.items():
