@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {"services"},
     "worker": {"services"},
     "demo": {"services", "model", "database", "settings"},
-    "main": {"web", "services", "adapters", "sealing", "model", "ports", "database", "settings", "worker"},
+    "connecting": {"adapters", "services", "model", "ports", "settings"},
+    "main": {"connecting", "web", "services", "adapters", "sealing", "model", "ports", "database", "settings", "worker"},
     # It looks at the outside world as it is, behind the ports.
     "doctor": {"doctor", "adapters", "migrations", "model", "ports", "database", "settings"},
     "cli": {

@@ -8,9 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,21 +18,17 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zegelpost.adapters.address_book_csv import CsvAddressBook
-from zegelpost.adapters.blobs_directory import DirectoryBlobs
+from zegelpost import connecting
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.adapters.outbox_demo import DemoOutbox
-from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
-from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.connecting import Printers
 from zegelpost.database import Database
-from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.clock import Clock, system_clock
-from zegelpost.model.contact import TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.return_address import ReturnAddress
-from zegelpost.ports import AddressBook, Blobs, BounceMailbox, OutageError, PdfPrinter, Scanner, SenderMailboxes
+from zegelpost.ports import BounceMailbox, OutageError
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -59,7 +54,6 @@ from zegelpost.services.overseeing_address_books import OverseeingAddressBooks
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.proving_work import ProvingWork
-from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
 from zegelpost.services.remembering import Remembering
@@ -109,14 +103,6 @@ from zegelpost.web.sessions import api_actor, portal_actor
 from zegelpost.web.translation import Language, Translator, load_translators
 from zegelpost.web.uploads import upload_routes
 from zegelpost.worker import Worker
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Printers:
-    """What makes a PDF here; nothing where the programs for it are missing. Only WeasyPrint makes the one for archives."""
-
-    quick: PdfPrinter | None
-    archival: PdfPrinter | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +184,12 @@ def build_services(
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
     ring = DirectoryKeyRing(settings.keys_dir)
-    blobs = _blobs(settings)
-    scanner = _scanner(settings)
+    blobs = connecting.blobs(settings)
+    scanner = connecting.scanner(settings)
     keeping_keys = KeepingKeys(ring)
     composing = Composing(organisation)
     presenting = Presenting(keeping_keys, organisation)
-    gateways = gateways or _gateways(settings, outbox)
+    gateways = gateways or connecting.gateways(settings, outbox)
     notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways, clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
@@ -214,7 +200,7 @@ def build_services(
     signing_in = SigningIn(database, proving, policy, clock)
     proving_work = ProvingWork(keeping_keys, clock)
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
-    books, listing = address_books or build_address_books(settings), ListingContacts(keeping_keys, policy)
+    books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, policy)
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
     translators = dict(load_translators())
     return Services(
@@ -240,7 +226,7 @@ def build_services(
         judging_held=JudgingHeld(database, keeping_keys, presenting, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
-        printers=printers or _printers(),
+        printers=printers or connecting.printers(),
         keeping_contacts=keeping_contacts,
         importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
         finding_contacts=FindingContacts(database, keeping_keys, listing, books, policy, clock),
@@ -256,7 +242,7 @@ def build_services(
         keeping_keys=keeping_keys,
         notifying=notifying,
         taking_bounces=TakingBounces(
-            database, keeping_keys, notifying, organisation, bounce_mailbox or _bounce_mailbox(settings), clock
+            database, keeping_keys, notifying, organisation, bounce_mailbox or connecting.bounce_mailbox(settings), clock
         ),
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         erasing=Erasing(database, ring, clock),
@@ -280,95 +266,6 @@ def _names(settings: Settings) -> dict[str, object]:
         "mail_from": settings.mail_from,
         "security_contact": settings.security_contact,
     }
-
-
-# Client libraries of services that this installation does not use are not even imported: some take a second.
-
-
-def _blobs(settings: Settings) -> Blobs:
-    if settings.blobs_url.startswith("file:"):
-        return DirectoryBlobs(Path(unquote(urlsplit(settings.blobs_url).path)))
-    from zegelpost.adapters.blobs_object_store import ObjectStoreBlobs  # noqa: PLC0415
-
-    return ObjectStoreBlobs(settings.blobs_url)
-
-
-def _scanner(settings: Settings) -> Scanner:
-    if settings.clamd_url is None:
-        from zegelpost.adapters.scanner_off import NoScanner  # noqa: PLC0415
-
-        return NoScanner()
-    from zegelpost.adapters.scanner_clamd import ClamdScanner  # noqa: PLC0415
-
-    return ClamdScanner(settings.clamd_url)
-
-
-def build_address_books(settings: Settings) -> AddressBooks:
-    """What feeds address books here, by the settings."""
-    csv = settings.address_book_csv
-    return AddressBooks(
-        exchange=_exchange(settings.address_book_url),
-        file=CsvAddressBook(csv, _rows_of_file) if csv else None,
-        every=settings.address_book_every,
-    )
-
-
-def _exchange(url: str | None) -> AddressBook | None:
-    if url is None:
-        return None
-    if url.startswith("graph:"):
-        from zegelpost.adapters.address_book_graph import GraphAddressBook  # noqa: PLC0415
-
-        return GraphAddressBook(url)
-    from zegelpost.adapters.address_book_ews import EwsAddressBook  # noqa: PLC0415
-
-    return EwsAddressBook(url)
-
-
-def _rows_of_file(content: bytes) -> list[TypedContact]:
-    return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
-
-
-def _printers() -> Printers:
-    archival = WeasyPrintPrinter() if WeasyPrintPrinter.is_installed() else None
-    program = PdfkitPrinter.program()
-    return Printers(quick=PdfkitPrinter(program) if program else archival, archival=archival)
-
-
-def _gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
-    if outbox is not None:
-        return Gateways(outbox.mail, outbox.sms)
-    from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
-    from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
-    from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
-    from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
-
-    assert settings.smtp_url is not None
-    assert settings.sms_url is not None
-    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    token = settings.twilio_auth_token
-    return Gateways(
-        SmtpMailGateway(settings.smtp_url),
-        TwilioSmsGateway(account, has_reports=token is not None),
-        _mailboxes(settings),
-        TwilioSmsReports(TwilioSignatures(token)) if token else None,
-    )
-
-
-def _mailboxes(settings: Settings) -> SenderMailboxes | None:
-    if settings.mailboxes_url is None:
-        return None
-    from zegelpost.adapters.mailboxes_graph import GraphMailboxes  # noqa: PLC0415
-
-    return GraphMailboxes(settings.mailboxes_url)
-
-
-def _bounce_mailbox(settings: Settings) -> BounceMailbox | None:
-    if settings.bounce_mailbox_url is None:
-        return None
-    from zegelpost.adapters.bounces_imap import ImapBounceMailbox  # noqa: PLC0415
-
-    return ImapBounceMailbox(settings.bounce_mailbox_url)
 
 
 def build_worker(services: Services) -> Worker:

@@ -33,7 +33,8 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import DELAY_LASTS, MailFault, Outgoing, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.ports import BounceMailboxError, MailAcceptance
-from zegelpost.services.notifying import MAIL_REASONS, Gateways
+from zegelpost.services.explaining_failures import MAIL_REASONS
+from zegelpost.services.notifying import Gateways
 from zegelpost.services.taking_bounces import Taken
 from zegelpost.settings import Settings
 

@@ -24,7 +24,8 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import GIVE_UP_AFTER, LEASE, RETRY_AFTER, Outgoing, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.ports import KeyDestroyedError, MailAcceptance, MailError, SmsAcceptance, SmsError, SmsErrorKind
-from zegelpost.services.notifying import SMS_REASONS, Gateways
+from zegelpost.services.explaining_failures import SMS_REASONS
+from zegelpost.services.notifying import Gateways
 from zegelpost.settings import Settings
 
 ANNA = "anna@zegelpost.example"

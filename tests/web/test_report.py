@@ -21,7 +21,8 @@ from tests.web.acts import BRAM, DOCUMENT, ROSA, SAM, draft, enter, open_link, o
 from tests.web.tus import TRANSFERS
 
 import zegelpost
-from zegelpost.main import Printers, Services, build_worker
+from zegelpost.connecting import Printers
+from zegelpost.main import Services, build_worker
 from zegelpost.model.policy import Policy
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.reporting import NTA_7516

@@ -161,10 +161,7 @@ class FollowingUp:
         """
         now = self._clock()
         async with self._database.work() as session:
-            transfer = await own_transfer(session, actor, transfer_id, lock=True)
-            _require_sending(transfer)
-            transfer.require_sent()
-            transfer.require_open(now)
+            transfer = await _open_sending(session, actor, transfer_id, now)
             recipient = await own_recipient(session, transfer, recipient_id)
             recipient.require_open()
             if recipient.parked_at is None:
@@ -189,10 +186,7 @@ class FollowingUp:
         """
         now = self._clock()
         async with self._database.work() as session:
-            transfer = await own_transfer(session, actor, transfer_id, lock=True)
-            _require_sending(transfer)
-            transfer.require_sent()
-            transfer.require_open(now)
+            transfer = await _open_sending(session, actor, transfer_id, now)
             waiting = [
                 recipient
                 for recipient in await _recipients(session, transfer)
@@ -287,6 +281,15 @@ class FollowingUp:
             .values(replaced_at=Challenge.created_at)
             .execution_options(synchronize_session=False)
         )
+
+
+async def _open_sending(session: AsyncSession, actor: StaffActor, transfer_id: str, now: datetime) -> Transfer:
+    """A transfer of this person's that its recipients can open now, locked."""
+    transfer = await own_transfer(session, actor, transfer_id, lock=True)
+    _require_sending(transfer)
+    transfer.require_sent()
+    transfer.require_open(now)
+    return transfer
 
 
 def _require_sending(transfer: Transfer) -> None:

@@ -26,7 +26,6 @@ from zegelpost.model.outgoing import (
     LEASE,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
-    MailFault,
     Outgoing,
     OutgoingKind,
     OutgoingState,
@@ -50,6 +49,7 @@ from zegelpost.ports import (
 from zegelpost.sealing.text import open_bytes
 from zegelpost.services.alarming import Alarm, raise_alarm
 from zegelpost.services.composing import Composing
+from zegelpost.services.explaining_failures import mail_reason, sms_reason
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.mailing import Mailing
 from zegelpost.services.presenting import Correspondent, Presenting
@@ -373,8 +373,7 @@ class Notifying:
         if sender is None:
             return
         is_sms = outgoing.kind == OutgoingKind.SMS
-        kind = SmsErrorKind(failure) if is_sms and failure in set(SmsErrorKind) else SmsErrorKind.OTHER
-        reason = SMS_REASONS[sender.language][kind] if is_sms else MAIL_REASONS[sender.language][MailFault.of(failure)]
+        reason = (sms_reason if is_sms else mail_reason)(sender.language, failure)
         await self.queue_to_sender(
             session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
         )
@@ -424,41 +423,4 @@ _TO_SENDER: Final = {
 _ALARMS: Final[dict[str | None, Alarm]] = {
     SmsErrorKind.OUR_SETUP.value: Alarm.SMS_SETUP,
     SmsErrorKind.SUSPICIOUS.value: Alarm.SMS_SUSPICIOUS,
-}
-MAIL_REASONS: Final = {
-    "nl": {
-        MailFault.ADDRESS: "Controleer het e-mailadres en stuur een nieuwe link.",
-        MailFault.FULL: "De mailbox van de ontvanger is vol. Bel de ontvanger, en stuur daarna een nieuwe link.",
-        MailFault.REFUSED: "De mailserver van de ontvanger weigert onze e-mail. Controleer het e-mailadres of vraag uw beheerder"
-        " om hulp.",
-        MailFault.UNREACHABLE: "De mailserver van de ontvanger is niet te bereiken. Controleer het e-mailadres.",
-    },
-    "en": {
-        MailFault.ADDRESS: "Please check the e-mail address and send a new link.",
-        MailFault.FULL: "The recipient's mailbox is full. Call the recipient, and then send a new link.",
-        MailFault.REFUSED: "The recipient's mail server refuses our e-mail. Check the e-mail address or ask your administrator.",
-        MailFault.UNREACHABLE: "The recipient's mail server cannot be reached. Please check the e-mail address.",
-    },
-}
-SMS_REASONS: Final = {
-    "nl": {
-        SmsErrorKind.NUMBER_WRONG: "Het nummer klopt niet. Controleer het nummer.",
-        SmsErrorKind.NOT_MOBILE: "Dit is geen mobiel nummer. Gebruik een ander nummer.",
-        SmsErrorKind.OPTED_OUT: "De ontvanger heeft zich afgemeld voor sms-berichten. Gebruik een toegangscode.",
-        SmsErrorKind.UNREACHABLE: "Dit nummer is nu niet te bereiken.",
-        SmsErrorKind.OUR_SETUP: "De sms-dienst is niet goed ingesteld. Vraag uw beheerder om hulp.",
-        SmsErrorKind.BUSY: "De sms-dienst is te druk. Probeer het later opnieuw.",
-        SmsErrorKind.SUSPICIOUS: "De sms-dienst vertrouwt dit nummer niet. Vraag uw beheerder om hulp.",
-        SmsErrorKind.OTHER: "De sms-dienst kon het bericht niet afleveren.",
-    },
-    "en": {
-        SmsErrorKind.NUMBER_WRONG: "The number is wrong. Please check it.",
-        SmsErrorKind.NOT_MOBILE: "This is not a mobile number. Use another number.",
-        SmsErrorKind.OPTED_OUT: "The recipient opted out of text messages. Use an access code.",
-        SmsErrorKind.UNREACHABLE: "This number cannot be reached now.",
-        SmsErrorKind.OUR_SETUP: "The SMS service is not set up properly. Ask your administrator.",
-        SmsErrorKind.BUSY: "The SMS service is too busy. Please try again later.",
-        SmsErrorKind.SUSPICIOUS: "The SMS service does not trust this number. Ask your administrator.",
-        SmsErrorKind.OTHER: "The SMS service could not deliver the message.",
-    },
 }

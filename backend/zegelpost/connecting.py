@@ -1,0 +1,117 @@
+"""Connecting: which adapters stand behind the ports here, by the settings.
+
+Client libraries of services that this installation does not use are not even imported: some take a second.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from zegelpost.adapters.address_book_csv import CsvAddressBook
+from zegelpost.adapters.blobs_directory import DirectoryBlobs
+from zegelpost.adapters.outbox_demo import DemoOutbox
+from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
+from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.model.address_book import MOST_IN_FILE
+from zegelpost.model.contact import TypedContact
+from zegelpost.ports import AddressBook, Blobs, BounceMailbox, PdfPrinter, Scanner, SenderMailboxes
+from zegelpost.services.notifying import Gateways
+from zegelpost.services.reading_contact_files import read_contact_file
+from zegelpost.services.syncing import AddressBooks
+from zegelpost.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printers:
+    """What makes a PDF here; nothing where the programs for it are missing. Only WeasyPrint makes the one for archives."""
+
+    quick: PdfPrinter | None
+    archival: PdfPrinter | None
+
+
+def blobs(settings: Settings) -> Blobs:
+    if settings.blobs_url.startswith("file:"):
+        return DirectoryBlobs(Path(unquote(urlsplit(settings.blobs_url).path)))
+    from zegelpost.adapters.blobs_object_store import ObjectStoreBlobs  # noqa: PLC0415
+
+    return ObjectStoreBlobs(settings.blobs_url)
+
+
+def scanner(settings: Settings) -> Scanner:
+    if settings.clamd_url is None:
+        from zegelpost.adapters.scanner_off import NoScanner  # noqa: PLC0415
+
+        return NoScanner()
+    from zegelpost.adapters.scanner_clamd import ClamdScanner  # noqa: PLC0415
+
+    return ClamdScanner(settings.clamd_url)
+
+
+def address_books(settings: Settings) -> AddressBooks:
+    """What feeds address books here, by the settings."""
+    csv = settings.address_book_csv
+    return AddressBooks(
+        exchange=_exchange(settings.address_book_url),
+        file=CsvAddressBook(csv, _rows_of_file) if csv else None,
+        every=settings.address_book_every,
+    )
+
+
+def _exchange(url: str | None) -> AddressBook | None:
+    if url is None:
+        return None
+    if url.startswith("graph:"):
+        from zegelpost.adapters.address_book_graph import GraphAddressBook  # noqa: PLC0415
+
+        return GraphAddressBook(url)
+    from zegelpost.adapters.address_book_ews import EwsAddressBook  # noqa: PLC0415
+
+    return EwsAddressBook(url)
+
+
+def _rows_of_file(content: bytes) -> list[TypedContact]:
+    return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
+
+
+def printers() -> Printers:
+    archival = WeasyPrintPrinter() if WeasyPrintPrinter.is_installed() else None
+    program = PdfkitPrinter.program()
+    return Printers(quick=PdfkitPrinter(program) if program else archival, archival=archival)
+
+
+def gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
+    if outbox is not None:
+        return Gateways(outbox.mail, outbox.sms)
+    from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
+    from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
+    from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
+    from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
+
+    assert settings.smtp_url is not None
+    assert settings.sms_url is not None
+    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
+    token = settings.twilio_auth_token
+    return Gateways(
+        SmtpMailGateway(settings.smtp_url),
+        TwilioSmsGateway(account, has_reports=token is not None),
+        _mailboxes(settings),
+        TwilioSmsReports(TwilioSignatures(token)) if token else None,
+    )
+
+
+def _mailboxes(settings: Settings) -> SenderMailboxes | None:
+    if settings.mailboxes_url is None:
+        return None
+    from zegelpost.adapters.mailboxes_graph import GraphMailboxes  # noqa: PLC0415
+
+    return GraphMailboxes(settings.mailboxes_url)
+
+
+def bounce_mailbox(settings: Settings) -> BounceMailbox | None:
+    if settings.bounce_mailbox_url is None:
+        return None
+    from zegelpost.adapters.bounces_imap import ImapBounceMailbox  # noqa: PLC0415
+
+    return ImapBounceMailbox(settings.bounce_mailbox_url)
