@@ -8,7 +8,7 @@ import re
 import pytest
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser
-from tests.web.acts import DOCUMENT, ROSA, SAM, open_link, send, sentences
+from tests.web.acts import DOCUMENT, ROSA, SAM, Row, open_link, send, sentences
 
 from zegelpost.main import Services
 
@@ -62,6 +62,19 @@ async def test_not_opened_is_told_once_after_the_days_that_were_chosen(
     assert mail["subject"] == "Uw verzending is nog niet geopend"
     assert "2 ontvangers hebben ze nog niet geopend." in mail["text"]
     assert "Rosa" not in mail["text"]
+
+
+async def test_who_waits_for_a_number_is_no_recipient_who_did_not_open(
+    services: Services, anna_portal: Portal, clock: MovableClock, outbox: Outbox
+) -> None:
+    await choose(anna_portal, unopened_days="3", expiring_days="20")
+    await send(anna_portal, Row(SAM.name, SAM.email), documents=None, **{"recipient-0-park": "1"})
+    await send(anna_portal, ROSA, Row(SAM.name, SAM.email), documents=None, **{"recipient-1-park": "1"})
+    await outbox.deliver()
+    clock.forward(days=10)
+    assert await services.noticing.run() == 2
+    for mail in (await outbox.all(kind="mail", to=ANNA))[-2:]:
+        assert "Eén ontvanger" in mail["text"]
 
 
 async def test_expiring_soon_is_told_unless_all_have_fetched(

@@ -25,6 +25,8 @@ from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Presenting
 
 _BATCH: Final = 100
+# Who is parked has got nothing yet, and their sender was told so when it was sent.
+_CAN_OPEN: Final = Recipient.blocked_at.is_(None) & Recipient.locked_at.is_(None) & Recipient.parked_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,7 @@ class Noticing:
             return list(await session.scalars(select(column).where(column > 0).distinct().order_by(column)))
 
     async def _tell(self, purpose: Purpose, is_due: ColumnElement[bool], is_waiting: ColumnElement[bool], now: datetime) -> int:
-        waiting = (
-            (Recipient.transfer_id == Transfer.id) & is_waiting & Recipient.blocked_at.is_(None) & Recipient.locked_at.is_(None)
-        )
+        waiting = (Recipient.transfer_id == Transfer.id) & is_waiting & _CAN_OPEN
         query = (
             select(Transfer.id)
             .join(StaffUser, StaffUser.id == Transfer.sender_id)
@@ -133,8 +133,7 @@ class Noticing:
                 select(Recipient.id).where(
                     Recipient.transfer_id == transfer.id,
                     is_waiting,
-                    Recipient.blocked_at.is_(None),
-                    Recipient.locked_at.is_(None),
+                    _CAN_OPEN,
                 )
             )
             if sender is None:
