@@ -50,7 +50,7 @@ STAFF_ONLY = {
     *("/account/second-factor", "/account/second-factor/app", "/account/second-factor/passkey"),
     *("/account/second-factor/passkey/question", "/account/second-factor/codes", "/uploads"),
     *("/api/v1/me", "/api/v1/policy", "/api/v1/transfers", "/api/v1/file-requests", "/api/v1/contacts", "/api/v1/templates"),
-    *("/api/v1/uploads", "/api/v1/contacts/lookup", "/addin/sign-in", "/admin/add-in", "/admin/quarantine"),
+    *("/api/v1/uploads", "/api/v1/contacts/lookup", "/addin/sign-in", "/admin", "/admin/add-in", "/admin/quarantine"),
     *("/contacts/exchange", "/contacts/exchange/switch", "/contacts/exchange/read"),
     *("/admin/address-books", "/admin/address-books/agree", "/admin/address-books/read"),
 }

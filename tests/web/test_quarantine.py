@@ -195,6 +195,8 @@ async def test_the_list_of_the_administrator_exists_for_nobody_else(
 ) -> None:
     await _send(scanning_app, outbox, FORMS)
     assert (await anna_portal.client.get("/admin/quarantine")).status_code == 404
+    assert "/admin" not in (await anna_portal.client.get("/")).text
+    assert (await anna_portal.client.get("/admin")).status_code == 404
     for document in (await _documents(services)).values():
         for verdict in ("release", "remove"):
             assert (await anna_portal.press(f"/admin/quarantine/{document}/{verdict}")).status_code == 404

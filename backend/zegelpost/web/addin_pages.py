@@ -157,7 +157,7 @@ async def deployment(request: Request, actor: StaffActor) -> Response:
         request,
         "addin_deployment.html",
         actor,
-        current_page="add-in",
+        current_page="administration",
         base_url=settings.base_url,
         has_tls=settings.has_tls,
     )

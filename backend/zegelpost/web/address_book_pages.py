@@ -41,7 +41,7 @@ async def read_own(request: Request, actor: StaffActor, _: Mapping[str, str]) ->
 
 async def books(request: Request, actor: StaffActor) -> Response:
     found = await request.app.state.services.overseeing_address_books.organisation(actor)
-    return page(request, "address_books.html", actor, current_page="address-books", books=found, done=_done(request))
+    return page(request, "address_books.html", actor, current_page="administration", books=found, done=_done(request))
 
 
 async def choose(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:

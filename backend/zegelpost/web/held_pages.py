@@ -54,7 +54,7 @@ async def _list(request: Request, actor: StaffActor, *, error: str = "", status:
         "quarantine.html",
         actor,
         status,
-        current_page="quarantine",
+        current_page="administration",
         waiting=await request.app.state.services.judging_held.waiting(actor),
         done=done if done in _DONE else "",
         error=error,
