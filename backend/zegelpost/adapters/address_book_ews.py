@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from zegelpost.adapters import address_book_ews_calls as calls
 from zegelpost.model.address_book import AddressBookKind, BookEntry, FeedTrouble, is_exchange_online
 from zegelpost.model.contact import Card
 from zegelpost.model.email_address import EmailAddress
@@ -83,8 +84,6 @@ class EwsAddressBook:
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         def judged() -> T:
-            from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415 - see there
-
             try:
                 return work()
             except AddressBookError:
@@ -102,8 +101,6 @@ class EwsAddressBook:
 
     def _folders(self, mailbox: EmailAddress, state: _State) -> BookPage:
         """What changed among the folders, then which of them are read next."""
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         changes, state.folders_state, is_all = calls.folder_changes(self._account(mailbox), state.folders_state)
         gone: list[str] = []
         for change in changes:
@@ -119,8 +116,6 @@ class EwsAddressBook:
         return BookPage(removed_folders=gone, cursor="", is_last=is_last)
 
     def _folder(self, mailbox: EmailAddress, state: _State) -> BookPage:
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         folder_id = state.at
         found = calls.item_changes(self._account(mailbox), folder_id, state.folders[folder_id])
         if found is None:
@@ -136,23 +131,15 @@ class EwsAddressBook:
         return bool(state.at)
 
     def _look_up(self, letters: str) -> list[BookEntry]:
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         return calls.resolved(self._configuration(), letters)
 
     def _add(self, mailbox: EmailAddress, card: Card) -> None:
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         calls.create(self._account(mailbox), card)
 
     def _account(self, mailbox: EmailAddress) -> Any:
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         return calls.account_of(self._configuration(), str(mailbox))
 
     def _configuration(self) -> Any:
-        from zegelpost.adapters import address_book_ews_calls as calls  # noqa: PLC0415
-
         if self._config is None:
             self._config = calls.configuration(
                 self._endpoint,

@@ -1,7 +1,4 @@
-"""What reading address books asks of `exchangelib`. Everything here blocks and raises what the library raises.
-
-A module of its own because importing the library takes most of a second: only a first reading does.
-"""
+"""What reading address books asks of `exchangelib`. Everything here blocks and raises what the library raises."""
 
 from __future__ import annotations
 

@@ -11,14 +11,15 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msal import ConfidentialClientApplication  # type: ignore[import-untyped]
+from requests import RequestException, Response, Session
+from requests.exceptions import SSLError
 
 from zegelpost.model.address_book import FeedTrouble
 from zegelpost.ports import AddressBookError, CursorRefusedError
-
-if TYPE_CHECKING:
-    from requests import Response, Session
 
 API: Final = "https://graph.microsoft.com"
 LOGIN: Final = "https://login.microsoftonline.com"
@@ -88,8 +89,6 @@ class GraphCalls:
 
     def _exchange(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """Ask once; with a new token if Graph does not want the one that we had. What a library raises stays in here."""
-        from requests import RequestException  # noqa: PLC0415 - not at the start: only installations with Graph pay for it
-
         for is_last_try in (False, True):
             headers = {"Authorization": f"Bearer {self._token()}", "Prefer": _PREFERENCE}
             try:
@@ -122,19 +121,12 @@ class GraphCalls:
         return bytes(content)
 
     def _http(self) -> Session:
-        from requests import Session  # noqa: PLC0415
-
         if self._session is None:
             self._session = Session()
         return self._session
 
     def _token(self) -> str:
         """An app-only token, from msal's cache while it lasts."""
-        from msal import (  # type: ignore[import-untyped] # noqa: PLC0415 - and it asks the network when it is made
-            ConfidentialClientApplication,
-        )
-        from requests import RequestException  # noqa: PLC0415
-
         try:
             if self._app is None:
                 self._app = ConfidentialClientApplication(
@@ -224,8 +216,6 @@ def unreadable(reason: str) -> AddressBookError:
 
 
 def _broken(error: Exception) -> AddressBookError:
-    from requests.exceptions import SSLError  # noqa: PLC0415
-
     if isinstance(error, SSLError):
         return AddressBookError("no trustworthy TLS with Microsoft", trouble=FeedTrouble.CERTIFICATE)
     return AddressBookError("Microsoft cannot be reached, or is too slow", trouble=FeedTrouble.UNREACHABLE)
