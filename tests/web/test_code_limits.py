@@ -15,6 +15,7 @@ from tests.web.acts import Row, form_of, recognise, send, sentences, words
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import CODES_PER_HOUR
 from zegelpost.ports import SmsError, SmsErrorKind
 from zegelpost.services import limiting_codes
 from zegelpost.services.notifying import Gateways
@@ -103,6 +104,19 @@ async def test_the_day_has_a_limit_with_a_warning_before(
     assert len(await outbox.all(kind="sms")) == 10
     assert len(await mails(outbox, chris)) == 2
     assert "alle 10 codes verstuurd" in (await mails(outbox, chris))[1]
+
+
+async def test_one_number_gets_no_more_from_many_links_at_once(
+    database_kind: str, app: Starlette, anna_portal: Portal, outbox: Outbox
+) -> None:
+    rows = [Row(f"R {number}", f"r{number}@zorg.example", "06-12 34 56 78", "+31612345678") for number in range(6)]
+    await send(anna_portal, *rows)
+    await outbox.deliver()  # every link, before several look for theirs
+
+    answers = await asyncio.gather(*(ask(app, outbox, row) for row in rows))
+
+    assert sorted(answer.status_code for answer in answers) == [200] * CODES_PER_HOUR + [429]
+    assert len(await outbox.all(kind="sms")) == CODES_PER_HOUR
 
 
 async def test_a_network_has_a_limit_and_others_do_not_suffer(

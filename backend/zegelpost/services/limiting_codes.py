@@ -43,7 +43,6 @@ async def count_code(
     Whoever takes the last one of a sender, a network or the day raises the alarm, in the unit of work that counts it: what is
     refused afterwards is rolled back, and would tell nobody.
     """
-    await _require_room_for_person(session, recipient, now)
     # The department's where it sends; guests who answer it are none of our senders.
     sender = transfer.department_id or transfer.sender_id or ""
     limits = {
@@ -56,6 +55,8 @@ async def count_code(
     except TooManyAttempts as refusal:
         _LOG.warning("code_refused", transfer=transfer.id)
         raise CodeLimitReached(**refusal.facts) from None
+    # Now that everyone who asks waits for each other, also those who hold other links to the same number.
+    await _require_room_for_person(session, recipient, now)
     await session.flush()
     for alarm, limit in limits.items():
         count = await tries_of(session, limit, now)
