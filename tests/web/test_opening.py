@@ -112,6 +112,15 @@ async def test_from_the_link_to_the_document_in_four_steps(
     assert (await rosa.get(document)).content == DOCUMENT
 
 
+async def test_who_is_in_and_goes_back_is_not_asked_for_another_code(
+    outbox: Outbox, link: tuple[str, str], rosa: httpx2.AsyncClient
+) -> None:
+    await open_link(rosa, outbox)
+    back = await rosa.get(f"{link[0]}/verify")
+    assert back.url.path == f"{link[0]}/transfer"
+    assert len(await outbox.all(kind="sms", to=ROSA.number)) == 1
+
+
 async def test_before_the_code_was_right_nothing_is_given(
     link: tuple[str, str], outbox: Outbox, rosa: httpx2.AsyncClient
 ) -> None:

@@ -58,8 +58,9 @@ _HELP_EVERY: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """What someone who holds the link, and nothing more, may see."""
+    """What someone who holds the link, and nothing more, may see. `is_open`: they were let in already."""
 
+    is_open: bool
     method: VerificationMethod
     last_digits: str
     hint: str = field(repr=False)  # about the access code, of the sender
@@ -159,6 +160,7 @@ class Verifying:
             if challenge is not None:
                 outgoing = await session.scalar(select(Outgoing).where(Outgoing.challenge_id == challenge.id))
             return Door(
+                is_open=actor.grant.verified_at is not None,
                 method=actor.recipient.method,
                 last_digits=person.mobile.last_digits if person.mobile else "",
                 hint=self._keys.hint(key, actor.recipient),

@@ -105,6 +105,11 @@ async def _inside(request: Request, base: str, cookie: SecretToken | None) -> st
 
 
 async def verify_page(request: Request) -> Response:
+    link_id = link_id_of(request)
+    cookie = recipient_cookie(request, link_id)
+    if (await request.app.state.services.verifying.door(link_id, cookie)).is_open:
+        # Whoever goes back in the browser is not asked for another code.
+        return RedirectResponse(await _inside(request, base_of(request), cookie), 303)
     return await _verify(request, "")
 
 
