@@ -47,6 +47,7 @@ from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
 from zegelpost.services.listing_contacts import ListingContacts
+from zegelpost.services.measuring import Measuring
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Gateways, Notifying
 from zegelpost.services.overseeing import Overseeing
@@ -84,6 +85,7 @@ from zegelpost.web import (
     health,
     held_pages,
     intake_pages,
+    metrics,
     received_pages,
     recipient_pages,
     report_pages,
@@ -97,6 +99,7 @@ from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
 from zegelpost.web.handbook import Handbook
 from zegelpost.web.handbook_facts import facts_of_policy
+from zegelpost.web.metrics import Metered, Meters
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
 from zegelpost.web.network import TrustedProxies
 from zegelpost.web.rendering import STATIC_ADDRESS, WEB, Templates, create_templates
@@ -147,6 +150,7 @@ class Services:
     notifying: Notifying
     taking_bounces: TakingBounces
     erasing: Erasing
+    measuring: Measuring
     tracking_codes: TrackingCodes
     templates: Templates
     translators: dict[Language, Translator]
@@ -247,6 +251,7 @@ def build_services(
         ),
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         erasing=Erasing(database, ring, clock),
+        measuring=Measuring(database, clock),
         templates=create_templates(
             translators=translators,
             site={**_names(settings), "is_demo": settings.is_demo, "has_intake": policy.has_intake},
@@ -307,6 +312,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             await task
         await services.database.close()
 
+    meters = Meters()
     app = Starlette(
         routes=[
             *sign_in_pages.routes(),
@@ -334,6 +340,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),
             *health.routes(),
+            *metrics.routes(),
             *handbook_pages.routes(),
             *(demo.routes() if settings.is_demo else []),
             Route("/favicon.ico", health.favicon, methods=["GET"]),
@@ -348,9 +355,10 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             Middleware(ExceptionMiddleware, handlers=answers),
             Middleware(SameSite, origin=settings.base_url),
             Middleware(BodyLimit),
+            Middleware(Metered, meters=meters),
         ],
         exception_handlers=answers,
         lifespan=lifespan,
     )
-    app.state.services = services
+    app.state.services, app.state.meters = services, meters
     return app

@@ -52,6 +52,7 @@ NO_PAGES = {
     "/.well-known/microsoft-officeaddins-allowed.json": "is for Outlook",
     "/favicon.ico": "is a picture",
     "/healthz": "is for programs",
+    "/metrics": "is for programs",
 }
 DOWNLOADS = (".json", ".xml", ".js", ".zip", ".pdf", ".csv", ".vcf", ".txt", "/documents/{document_id}")
 

@@ -30,6 +30,8 @@ _WIDER_LIMITS: Final = {
     # Servers may return a mail whole; all but its beginning is dropped.
     "/webhooks/bounces": 64 * 1024 * 1024,
 }
+# Asked by what stands beside the program and knows it by another name.
+_FOR_MONITORING: Final = {"/healthz", "/metrics"}
 # What Outlook's dialog shows on the way to being signed in: cut off from the window that opened it, it could hand nothing over.
 _IN_DIALOG: Final = ("/sign-in", "/account/second-factor", "/addin/sign-in")
 # These say in their address which language Outlook speaks; it is no choice of the person's, and they set no cookies.
@@ -45,7 +47,7 @@ class OurHost:
     host: str
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] != "/healthz":
+        if scope["type"] == "http" and scope["path"] not in _FOR_MONITORING:
             if Headers(scope=scope).get("host", "").lower() != self.host:
                 await PlainTextResponse("Unknown host\n", 421)(scope, receive, send)
                 return
