@@ -1,0 +1,462 @@
+#!/usr/bin/env python3
+"""Checks exports of the audit and reports of Zegelpost, without Zegelpost and without a network.
+
+    python3 zegelpost_verify.py FILE [--key KEY] [--checkpoint FILE]… [--earlier EXPORT]…
+
+FILE is an export of the audit, a report as PDF or as JSON. KEY is the verifier key as it stands in every mail with a checkpoint.
+`--checkpoint` is such a mail or its text, saved as a file. `--earlier` is an export from before, to compare each entry with.
+
+Needs Python 3.9 and nothing else. It follows `audit-format.md` of Zegelpost and shares no code with it. Ends with 0 when all
+holds, 1 when something does not, 2 when the file cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import email
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FIVE_YEARS = timedelta(days=5 * 365 + 2)
+EXPORT_FORMAT = "zegelpost-audit/1"
+REPORT_FORMAT = "zegelpost-report/2"
+
+
+class Wrong(Exception):
+    """Something does not hold. `position` is the first bad entry, where one can be named."""
+
+    def __init__(self, words: str, position: int | None = None) -> None:
+        super().__init__(words)
+        self.position = position
+
+
+class Unreadable(Exception):
+    """Not a file that this program knows."""
+
+
+# Ed25519 (RFC 8032, section 5.1), verifying only. No secret is handled here, so it need not be quick nor take equal time.
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+Point = tuple[int, int, int, int]
+
+
+def _recover(y: int, sign: int) -> int | None:
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    return x if x & 1 == sign else P - x
+
+
+def _point(encoded: bytes) -> Point | None:
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    x = _recover(y, sign) if y < P else None
+    return None if x is None else (x, y, 1, x * y % P)
+
+
+def _add(p: Point, q: Point) -> Point:
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def _times(factor: int, point: Point) -> Point:
+    result: Point = (0, 1, 1, 0)
+    while factor:
+        if factor & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        factor >>= 1
+    return result
+
+
+BASE_Y = 4 * pow(5, P - 2, P) % P
+BASE_X = _recover(BASE_Y, 0) or 0
+BASE: Point = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % P)
+
+
+def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether this is the signature of the message by the holder of the key."""
+    if len(public) != 32 or len(signature) != 64:
+        return False
+    key, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
+    if key is None or r is None or s >= L:
+        return False
+    h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % L
+    left, right = _times(s, BASE), _add(r, _times(h, key))
+    return (left[0] * right[2] - right[0] * left[2]) % P == 0 and (left[1] * right[2] - right[1] * left[2]) % P == 0
+
+
+# Signed notes and checkpoints (https://c2sp.org/signed-note, https://c2sp.org/tlog-checkpoint)
+
+
+class Key(NamedTuple):
+    name: str
+    public: bytes
+
+    def id(self) -> bytes:
+        return hashlib.sha256(self.name.encode() + b"\n\x01" + self.public).digest()[:4]
+
+
+class Checkpoint(NamedTuple):
+    origin: str
+    size: int
+    root: bytes
+
+
+def read_key(text: str) -> Key:
+    name, _, rest = text.strip().partition("+")
+    key_id, _, encoded = rest.partition("+")
+    packed = _base64(encoded)
+    if not name or packed[:1] != b"\x01" or len(packed) != 33 or Key(name, packed[1:]).id().hex() != key_id:
+        raise Unreadable("this is no verifier key: copy it whole, from a mail with a checkpoint")
+    return Key(name, packed[1:])
+
+
+def open_checkpoint(note: str, key: Key) -> Checkpoint:
+    """The checkpoint in a note that this key signed."""
+    text, separator, below = note.rpartition("\n\n")
+    if not separator:
+        raise Wrong("the checkpoint is no signed note")
+    text += "\n"
+    is_found = False
+    for line in below.strip("\n").split("\n"):
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != "\u2014":
+            raise Wrong("a line under the checkpoint is no signature")
+        packed = _base64(parts[2])
+        if parts[1] == key.name and packed[:4] == key.id():
+            if not is_signed(key.public, text.encode(), packed[4:]):
+                raise Wrong("the signature under the checkpoint does not fit it")
+            is_found = True
+    if not is_found:
+        raise Wrong("the checkpoint is not signed with the key " + key.name + "+" + key.id().hex())
+    lines = text.split("\n")
+    if len(lines) < 4 or not re.fullmatch("0|[1-9][0-9]*", lines[1]) or lines[0] != key.name:
+        raise Wrong("what was signed is no checkpoint of this record")
+    return Checkpoint(lines[0], int(lines[1]), _base64(lines[2]))
+
+
+def find_notes(content: bytes) -> list[str]:
+    """Checkpoints in any text, such as a saved mail; mail programs encode, break lines and mark them."""
+    mail = email.message_from_bytes(content)
+    parts = [part.get_payload(decode=True) for part in mail.walk() if part.get_content_type() == "text/plain"]
+    text = "\n".join(part.decode("utf-8", "replace") for part in [content, *parts] if isinstance(part, bytes))
+    text = re.sub(r"(?m)^(?:[>|][ \t]?)+", "", text.replace("\r\n", "\n").replace("\xa0", " "))
+    pattern = (
+        r"(?m)^[ \t]*(\S+/audit)[ \t]*\n[ \t]*(\d+)[ \t]*\n[ \t]*([A-Za-z0-9+/]{43}=)[ \t]*\n"
+        r"\s*\u2014\s+(\S+)\s+([A-Za-z0-9+/]{90,}=*)"
+    )
+    return list(dict.fromkeys(f"{o}\n{n}\n{r}\n\n\u2014 {k} {s}\n" for o, n, r, k, s in re.findall(pattern, text)))
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Wrong("something that should be base64 is not") from None
+
+
+# The tree (RFC 9162, section 2.1)
+
+
+def leaf_hash(leaf: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class Tree:
+    """Grows leaf by leaf; knows its root at any moment."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._perfect: list[tuple[int, bytes]] = []  # leaves and hash of each perfect subtree, left to right
+
+    def append(self, hashed: bytes) -> None:
+        width = 1
+        while self._perfect and self._perfect[-1][0] == width:
+            hashed = node_hash(self._perfect.pop()[1], hashed)
+            width *= 2
+        self._perfect.append((width, hashed))
+        self.size += 1
+
+    def root(self) -> bytes:
+        if not self._perfect:
+            return hashlib.sha256(b"").digest()
+        root = self._perfect[-1][1]
+        for _, left in reversed(self._perfect[:-1]):
+            root = node_hash(left, root)
+        return root
+
+
+def root_by_proof(hashed: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
+    """Where a proof leads from a leaf (section 2.1.3.2)."""
+    if index >= size:
+        raise Wrong("there is no such place in a tree of that size")
+    place, last = index, size - 1
+    for step in proof:
+        if last == 0:
+            raise Wrong("the proof is too long")
+        if place & 1 or place == last:
+            hashed = node_hash(step, hashed)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            hashed = node_hash(hashed, step)
+        place, last = place >> 1, last >> 1
+    if last != 0:
+        raise Wrong("the proof is too short")
+    return hashed
+
+
+# Entries
+
+
+class Entry(NamedTuple):
+    """An event as it is in the tree, with what could be checked of who it was."""
+
+    position: int
+    leaf: dict[str, Any]
+    personal: dict[str, Any] | None  # nothing once erased
+    hash: bytes
+
+
+def read_entry(line: dict[str, Any], now: datetime) -> Entry:
+    """One entry, held against its own commitments."""
+    position, text, personal, salt = (line.get(name) for name in ("position", "leaf", "personal", "salt"))
+    if not isinstance(position, int) or not isinstance(text, str):
+        raise Wrong("a line is no entry")
+    leaf = _plain(text, position)
+    if not isinstance(leaf, dict) or leaf.get("v") != 1:
+        raise Wrong(f"entry {position} has another version than 1", position)
+    name = f"entry {position} (event {leaf.get('event')}, {leaf.get('tag')})"
+    if leaf.get("position") != position:
+        raise Wrong(f"entry {position} was moved: it says that it is number {leaf.get('position')}", position)
+    if personal is None and salt is None:
+        if _moment(leaf.get("at"), position) + FIVE_YEARS > now:
+            raise Wrong(f"{name}: who it was is missing, and five years are not over", position)
+        return Entry(position, leaf, None, leaf_hash(text.encode("ascii")))
+    if not isinstance(personal, str) or not isinstance(salt, str) or not re.fullmatch("[0-9a-f]{64}", salt):
+        raise Wrong(f"{name}: who it was cannot be checked", position)
+    who = _plain(personal, position)
+    if hashlib.sha256(bytes.fromhex(salt) + personal.encode("ascii")).hexdigest() != leaf.get("personal"):
+        raise Wrong(f"{name}: who it was, or a fact of it, was changed", position)
+    return Entry(position, leaf, who, leaf_hash(text.encode("ascii")))
+
+
+def _plain(text: str, position: int) -> Any:
+    """JSON that is written in the one way that is allowed."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise Wrong(f"entry {position} is no JSON", position) from None
+    if json.dumps(value, sort_keys=True, separators=(",", ":")) != text:
+        raise Wrong(f"entry {position} is not written as it should be", position)
+    return value
+
+
+def _moment(text: Any, position: int) -> datetime:
+    try:
+        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise Wrong(f"entry {position} has no time", position) from None
+
+
+# Exports
+
+
+class Trust(NamedTuple):
+    """What the reader brings along: the key, if any, checkpoints and hashes of entries that were kept earlier."""
+
+    key: Key | None
+    notes: list[str]
+    known: dict[int, bytes]
+    now: datetime
+
+
+def json_lines(text: str) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError:
+            raise Wrong(f"line {number} is no JSON") from None
+        if not isinstance(value, dict):
+            raise Wrong(f"line {number} is no entry")
+        yield value
+
+
+def verify_export(lines: Iterable[dict[str, Any]], trust: Trust) -> list[str]:
+    """What holds, in words. Raises `Wrong` for the first entry that does not."""
+    rest = iter(lines)
+    head = next(rest)
+    key = trust.key or read_key(str(head.get("key")))
+    newest = open_checkpoint(str(head.get("checkpoint")), key)
+    earlier = sorted((open_checkpoint(note, key) for note in trust.notes), key=lambda checkpoint: checkpoint.size)
+    is_whole, tree = bool(head.get("is_whole")), Tree()
+    ahead = [*(each for each in earlier if each.size <= newest.size), newest] if is_whole else []
+    good, count, erased, previous = 0, 0, 0, -1
+    good = _pass(ahead, tree, good)
+    for line in rest:
+        entry = read_entry(line, trust.now)
+        if is_whole and entry.position != tree.size:
+            raise Wrong(f"entry {tree.size} is missing, or not in its place", tree.size)
+        if entry.position <= previous or entry.position >= newest.size:
+            raise Wrong(f"entry {entry.position} is not in its place", entry.position)
+        if trust.known.get(entry.position, entry.hash) != entry.hash:
+            raise Wrong(f"entry {entry.position} is not what the earlier export has", entry.position)
+        if is_whole:
+            tree.append(entry.hash)
+            good = _pass(ahead, tree, good)
+        else:
+            _include(line, entry, newest)
+        count, erased, previous = count + 1, erased + (entry.personal is None), entry.position
+    if is_whole and tree.size < newest.size:
+        raise Wrong(f"entry {tree.size} is missing: the export ends there, and its checkpoint tells of {newest.size}", tree.size)
+    for checkpoint in earlier:
+        if checkpoint.size > newest.size:
+            raise Wrong(
+                f"the record ends at {newest.size} entries, but an earlier checkpoint tells of {checkpoint.size}:"
+                " its end was cut off",
+                newest.size,
+            )
+    beyond = [position for position in trust.known if position >= newest.size]
+    if beyond:
+        raise Wrong(f"entry {min(beyond)} of the earlier export is gone: the end was cut off", min(beyond))
+    return _export_words(count, erased, is_whole=is_whole, key=key, checkpoints=len(earlier), trust=trust)
+
+
+def _pass(ahead: list[Checkpoint], tree: Tree, good: int) -> int:
+    """Hold the tree against checkpoints of its size; returns up to where they fit."""
+    while ahead and ahead[0].size == tree.size:
+        checkpoint = ahead.pop(0)
+        if checkpoint.root != tree.root():
+            last = checkpoint.size - 1
+            which = f"entry {good}" if good >= last else f"an entry from {good} to {last}"
+            raise Wrong(
+                f"{which} is not what the checkpoint of {checkpoint.size} entries tells:"
+                " it was changed, or there are two histories",
+                good,
+            )
+        good = checkpoint.size
+    return good
+
+
+def _include(line: dict[str, Any], entry: Entry, checkpoint: Checkpoint) -> None:
+    proof = line.get("proof")
+    if not isinstance(proof, list) or not all(isinstance(step, str) and re.fullmatch("[0-9a-f]{64}", step) for step in proof):
+        raise Wrong(f"entry {entry.position} has no proof", entry.position)
+    try:
+        root = root_by_proof(entry.hash, entry.position, checkpoint.size, [bytes.fromhex(step) for step in proof])
+    except Wrong as wrong:
+        raise Wrong(f"entry {entry.position}: {wrong}", entry.position) from None
+    if root != checkpoint.root:
+        raise Wrong(f"entry {entry.position} was changed: its proof does not lead to the checkpoint", entry.position)
+
+
+def _export_words(count: int, erased: int, *, is_whole: bool, key: Key, checkpoints: int, trust: Trust) -> list[str]:
+    words = [f"{count} events, as they stood in the record when its checkpoint was signed."]
+    if is_whole:
+        words.append("That is the whole record up to that checkpoint: none is missing, and none was put in afterwards.")
+    else:
+        words.append("That is a part of the record. What was left out of it cannot be seen from here.")
+    if erased:
+        words.append(f"Of {erased} of them it is not known any more who did it: that is erased after five years.")
+    if is_whole and checkpoints:
+        words.append(f"It fits {checkpoints} checkpoint(s) that you kept: nothing before the last of these was rewritten since.")
+    else:
+        words.append(
+            "NOT proven: that this is the history that was signed earlier. Give checkpoints that you kept (--checkpoint)."
+        )
+    words += _key_words(key, trust)
+    words.append("NOT proven: that what was recorded is true, nor the names and addresses beside it.")
+    return words
+
+
+def _key_words(key: Key, trust: Trust) -> list[str]:
+    if trust.key is not None:
+        return []
+    encoded = base64.b64encode(b"\x01" + key.public).decode()
+    return [
+        "NOT proven: whose signature it is. The key came from this file. Compare it with the one in a mail that you trust:",
+        f"    {key.name}+{key.id().hex()}+{encoded}",
+    ]
+
+
+# Files
+
+
+def main(arguments: Sequence[str] | None = None, now: datetime | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Checks exports of the audit and reports of Zegelpost.")
+    parser.add_argument("file", help="an export of the audit, or a report (PDF or JSON)")
+    parser.add_argument("--key", help="the verifier key, from a mail with a checkpoint")
+    parser.add_argument("--checkpoint", action="append", default=[], metavar="FILE", help="a mail with a checkpoint, or its text")
+    parser.add_argument("--earlier", action="append", default=[], metavar="EXPORT", help="an export from before")
+    chosen = parser.parse_args(arguments)
+    try:
+        notes = [note for path in chosen.checkpoint for note in kept_notes(path)]
+        known: dict[int, bytes] = {}
+        for path in chosen.earlier:
+            for line in json_lines(_read(path).decode("utf-8", "replace")):
+                entry = line.get("position"), line.get("leaf")
+                if isinstance(entry[0], int) and isinstance(entry[1], str):
+                    known.setdefault(entry[0], leaf_hash(entry[1].encode()))
+        trust = Trust(read_key(chosen.key) if chosen.key else None, notes, known, now or datetime.now(timezone.utc))
+        words = verify(_read(chosen.file), trust)
+    except Wrong as wrong:
+        print("wrong: " + str(wrong))
+        return 1
+    except (Unreadable, OSError) as error:
+        print("cannot be read: " + str(error), file=sys.stderr)
+        return 2
+    for sentence in words:
+        print(sentence)
+    return 0
+
+
+def kept_notes(path: str) -> list[str]:
+    """The checkpoints in a file."""
+    found = find_notes(_read(path))
+    if not found:
+        raise Unreadable(f"{path} holds no checkpoint")
+    return found
+
+
+def verify(content: bytes, trust: Trust) -> list[str]:
+    """What holds of a file, in words. Raises `Wrong`, `Unreadable`."""
+    text = content.decode("utf-8", "replace")
+    first = next(iter(text.lstrip().splitlines()), "")
+    try:
+        head = json.loads(first)
+    except ValueError:
+        head = None
+    if isinstance(head, dict) and head.get("format") == EXPORT_FORMAT:
+        return verify_export(json_lines(text), trust)
+    raise Unreadable("this is no export of the audit")
+
+
+def _read(path: str) -> bytes:
+    if path == "-":
+        return sys.stdin.buffer.read()
+    return Path(path).read_bytes()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
