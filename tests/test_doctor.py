@@ -146,6 +146,7 @@ async def patient(tmp_path: Path, trust: Trust, api: TwilioApi) -> AsyncIterator
                     "ORGANISATION": "Gemeente Voorbeeld",
                     "HELP_PHONE": "014 000",
                     "SECURITY_CONTACT": "mailto:security@voorbeeld.example",
+                    "AUDIT_MAIL": "ciso@voorbeeld.example, auditor@elders.example",
                     "TRUSTED_PROXIES": "10.0.0.1",
                     "DKIM_SELECTORS": "s1",
                     "METRICS_TOKEN": "metrics-token-that-is-long-enough",

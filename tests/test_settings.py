@@ -94,6 +94,8 @@ def test_good_settings_are_complete() -> None:
         ({"SECURITY_CONTACT": "mailto:security@example.nl?subject=x"}, "SECURITY_CONTACT"),
         ({"SECURITY_CONTACT": "http://example.nl/report"}, "SECURITY_CONTACT"),
         ({"SECURITY_CONTACT": "https:///report"}, "SECURITY_CONTACT"),
+        ({"AUDIT_MAIL": "ciso@example.nl, auditor"}, "AUDIT_MAIL"),
+        ({"AUDIT_MAIL": "CISO <ciso@example.nl>"}, "AUDIT_MAIL"),
         ({"SECURITY_CONTACT": "https://example.nl/report\u2028Contact:https://evil.example"}, "SECURITY_CONTACT"),
         ({"ADDRESS_BOOK_URL": "https://mail.example.nl/EWS/Exchange.asmx"}, "ADDRESS_BOOK_URL"),
         ({"ADDRESS_BOOK_URL": "graph://client@tenant"}, "ADDRESS_BOOK_URL"),

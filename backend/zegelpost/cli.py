@@ -1,4 +1,4 @@
-"""The command `zegelpost`: serve, work, migrate, demo, sync, doctor, sweep."""
+"""The command `zegelpost`: serve, work, migrate, demo, sync, doctor, sweep, verify-audit."""
 
 from __future__ import annotations
 
@@ -150,6 +150,51 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For programs
         lines = asyncio.run(examining.examine(examination))
     print((examining.as_json if as_json else examining.as_text)(lines, examination))  # noqa: T201 - a command's answer
     sys.exit(0 if examining.is_well(lines) else 1)
+
+
+@app.command("verify-audit")
+def verify_audit(
+    export: Annotated[Path | None, typer.Argument(help="An export of the audit; without one, the database.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A mail with a checkpoint that was kept, or its text.")] = None,
+    earlier: Annotated[list[Path] | None, typer.Option(help="An export from before, to compare an export with.")] = None,
+    key: Annotated[str | None, typer.Option(help="The verifier key to check an export with.")] = None,
+) -> None:
+    """Hold every event against the tree that was signed. Ends with 0 when all holds, else with 1 and the first bad entry."""
+    from zegelpost.verifier import zegelpost_verify  # noqa: PLC0415 - only here
+
+    if export is not None:
+        options = [f"--checkpoint={path}" for path in checkpoint or ()] + [f"--earlier={path}" for path in earlier or ()]
+        sys.exit(zegelpost_verify.main([str(export), *options, *([f"--key={key}"] if key else [])]))
+    notes = []
+    for path in checkpoint or ():
+        found = zegelpost_verify.find_notes(path.read_bytes())
+        if not found:
+            raise typer.BadParameter(f"{path} holds no checkpoint")
+        notes += found
+    sys.exit(asyncio.run(_verify_database(notes)))
+
+
+async def _verify_database(notes: list[str]) -> int:
+    from zegelpost.main import build_services  # noqa: PLC0415 - `migrate` needs none of this
+    from zegelpost.services.verifying_audit import AuditBroken  # noqa: PLC0415
+
+    services = build_services(Settings.from_environment())
+    await require_current_schema(services.database)
+    try:
+        found = await services.verifying_audit.verify(notes)
+    except AuditBroken as broken:
+        print(f"wrong: {broken}")  # noqa: T201 - a command's answer
+        return 1
+    finally:
+        await services.database.close()
+    print(  # noqa: T201
+        f"fine: {found.size} events, in the tree that {found.checkpoint_count} checkpoint(s) tell of;"
+        f" of {found.erased_count} the personal part was erased after five years, {found.waiting_count} have no place yet\n"
+        f"root: {found.root.hex()}\nkey: {found.key}"
+    )
+    if not notes:
+        print("not proven: that this is the history that was signed earlier - give checkpoints that were mailed (--checkpoint)")  # noqa: T201
+    return 0
 
 
 def _migrate(settings: Settings) -> None:

@@ -33,9 +33,12 @@ from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
 from zegelpost.services.changing_password import ChangingPassword
+from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.erasing_events import ErasingEvents
+from zegelpost.services.exporting_audit import ExportingAudit
 from zegelpost.services.finding_contacts import FindingContacts
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
@@ -62,12 +65,14 @@ from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
 from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
+from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.tracking_codes import TrackingCodes
 from zegelpost.services.uploading import Uploading
 from zegelpost.services.verifying import Verifying
+from zegelpost.services.verifying_audit import VerifyingAudit
 from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
@@ -151,6 +156,11 @@ class Services:
     taking_bounces: TakingBounces
     erasing: Erasing
     measuring: Measuring
+    sequencing: Sequencing
+    checkpointing: Checkpointing
+    erasing_events: ErasingEvents
+    verifying_audit: VerifyingAudit
+    exporting_audit: ExportingAudit
     tracking_codes: TrackingCodes
     templates: Templates
     translators: dict[Language, Translator]
@@ -207,6 +217,7 @@ def build_services(
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
     books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, policy)
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
+    sequencing = Sequencing(database, ring, f"{settings.host}/audit")
     translators = dict(load_translators())
     return Services(
         settings=settings,
@@ -252,6 +263,11 @@ def build_services(
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         erasing=Erasing(database, ring, clock),
         measuring=Measuring(database, clock),
+        sequencing=sequencing,
+        checkpointing=Checkpointing(database, sequencing, notifying, settings.audit_mail, clock),
+        erasing_events=ErasingEvents(database, clock),
+        verifying_audit=VerifyingAudit(database, sequencing, clock),
+        exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
         templates=create_templates(
             translators=translators,
             site={**_names(settings), "is_demo": settings.is_demo, "has_intake": policy.has_intake},
@@ -287,6 +303,9 @@ def build_worker(services: Services) -> Worker:
         services.syncing,
         services.remembering,
         services.taking_bounces,
+        services.sequencing,
+        services.checkpointing,
+        services.erasing_events,
     )
 
 

@@ -190,7 +190,7 @@ class KeyRing(Protocol):
         """Weeks whose keys exist."""
 
     def installation(self, purpose: str) -> bytes:
-        """A 32-byte web-side secret of this installation (`people`, `index`, `codes`, `factors`), made on first use."""
+        """A 32-byte secret of this installation (`people`, `index`, `codes`, `factors`, `checkpoint`), made on first use."""
 
     def outbox_day(self, day: date) -> bytes:
         """The 32-byte secret that seals what was put in the outbox that day. Raises `KeyDestroyedError` once destroyed."""

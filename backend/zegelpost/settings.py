@@ -36,7 +36,7 @@ NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
     "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY",
-    "REMEMBERED_DEVICES", "BOUNCE_ADDRESS",
+    "REMEMBERED_DEVICES", "BOUNCE_ADDRESS", "AUDIT_MAIL",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -97,6 +97,7 @@ class Settings:
     organisation: str = NO_ORGANISATION
     help_phone: str | None = None
     security_contact: str | None = None
+    audit_mail: tuple[EmailAddress, ...] = ()
     is_demo: bool = False
 
     @property
@@ -150,6 +151,7 @@ class Settings:
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
             security_contact=_security_contact(values.get("SECURITY_CONTACT")),
+            audit_mail=_audit_mail(values.get("AUDIT_MAIL")),
             is_demo=is_demo,
         )
 
@@ -386,6 +388,19 @@ def _security_contact(text: str | None) -> str | None:
     if parts.scheme != "https" or not parts.hostname or any(character.isspace() for character in text):
         raise wrong
     return text
+
+
+def _audit_mail(text: str | None) -> tuple[EmailAddress, ...]:
+    """Who keep the checkpoints of the audit."""
+    addresses = []
+    for part in filter(None, (part.strip() for part in (text or "").split(","))):
+        try:
+            addresses.append(EmailAddress.parse(part))
+        except EmailAddressInvalid:
+            raise SettingsError(
+                f"{PREFIX}AUDIT_MAIL: {part} is no address; list them with commas, such as ciso@example.nl"
+            ) from None
+    return tuple(dict.fromkeys(addresses))
 
 
 def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:

@@ -12,12 +12,15 @@ from typing import Final
 import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
+from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.erasing import Erasing
+from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.remembering import Remembering
+from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import Syncing
 from zegelpost.services.taking_bounces import TakingBounces
@@ -40,10 +43,13 @@ class Worker:
     syncing: Syncing
     remembering: Remembering
     taking_bounces: TakingBounces
+    sequencing: Sequencing
+    checkpointing: Checkpointing
+    erasing_events: ErasingEvents
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
-        loops = (self.notifying, self.taking_bounces, self.syncing)
+        loops = (self.notifying, self.taking_bounces, self.syncing, self.sequencing)
         await asyncio.gather(*(loop.run(stop) for loop in loops), self._sweep_again(stop))
 
     async def sweep(self) -> None:
@@ -57,6 +63,9 @@ class Worker:
         await self.introducing.forget_old()
         await self.handing_over_sign_in.forget_old()
         await self.remembering.forget_old()
+        forgotten = await self.erasing_events.run()
+        await self.sequencing.catch_up()
+        await self.checkpointing.run()
         _LOG.info(
             "swept",
             noticed=noticed,
@@ -65,6 +74,7 @@ class Worker:
             destroyed_weeks=list(erased.destroyed_weeks),
             removed_blobs=swept.blob_count,
             removed_uploads=swept.upload_count,
+            erased_events=forgotten,
         )
 
     async def _sweep_again(self, stop: asyncio.Event) -> None:

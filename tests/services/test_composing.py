@@ -83,6 +83,14 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
         (Purpose.PARKED, {"sender_name": HOSTILE, "names": "R", "count": count, "expires_at": NOW, "link": TO_SENDER["link"]})
         for count in (1, 2)
     ),
+    (
+        Purpose.CHECKPOINT,
+        {
+            "today": NOW,
+            "size": 20852,
+            "verbatim": f"{HOSTILE}\npost.example.nl/audit\n20852\nCsUYapGG=\n\n— post.example.nl/audit Az3grlgt=\n",
+        },
+    ),
     *((Purpose.ALARM, {"name": HOSTILE, "what": alarm.value, "limit": 2000}) for alarm in Alarm),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
     (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),

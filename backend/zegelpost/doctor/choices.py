@@ -42,6 +42,24 @@ async def remembered_devices(examination: Examination) -> AsyncIterator[Finding]
     yield fine("recipients may have a device remembered for 30 days" if is_on else "off: a code is needed every time")
 
 
+async def audit(examination: Examination) -> AsyncIterator[Finding]:
+    """Who keep what the record of events is held against."""
+    settings = examination.settings
+    outside = [address for address in settings.audit_mail if address.domain not in settings.staff_domains]
+    if not settings.audit_mail:
+        yield note(
+            "nobody gets the checkpoint of the day, so whoever has this server can rewrite events unseen",
+            "set ZEGELPOST_AUDIT_MAIL to two addresses, one of them outside the organisation",
+        )
+    elif not outside:
+        yield note(
+            f"{len(settings.audit_mail)} get the checkpoint of the day, all of them at your own mail server",
+            "add an address outside the organisation to ZEGELPOST_AUDIT_MAIL",
+        )
+    else:
+        yield fine(f"{len(settings.audit_mail)} get the checkpoint of the day, {len(outside)} of them outside the organisation")
+
+
 async def secrets(examination: Examination) -> AsyncIterator[Finding]:
     """Whether secrets are kept from others on this machine."""
     settings = examination.settings

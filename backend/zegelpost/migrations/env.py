@@ -7,6 +7,7 @@ from alembic import context
 from zegelpost.model import (
     account_link,
     address_book,
+    audit,
     contact,
     department,
     document,
@@ -26,6 +27,7 @@ from zegelpost.model.base import Base
 TABLES = (
     account_link,
     address_book,
+    audit,
     contact,
     department,
     document,

@@ -92,6 +92,7 @@ class EventTag(StrEnum):
     SECOND_FACTOR_REMOVED = "second_factor:removed"
     SECOND_FACTOR_FAILED = "second_factor:failed"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
+    AUDIT_ERASED = "audit:erased"
 
 
 class ActorKind(StrEnum):

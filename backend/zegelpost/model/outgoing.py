@@ -111,6 +111,7 @@ class Purpose(StrEnum):
     PARKED = "parked"
     DELIVERY_FAILED = "delivery_failed"
     ALARM = "alarm"
+    CHECKPOINT = "checkpoint"
     ACCOUNT_CONFIRM = "account_confirm"
     ACCOUNT_EXISTS = "account_exists"
     ACCOUNT_MISSING = "account_missing"
