@@ -7,7 +7,7 @@ from email.message import EmailMessage
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zegelpost.evidence.checkpoint import Checkpoint
@@ -104,6 +104,7 @@ def test_the_verifier_knows_the_vectors_of_the_standard(public: str, message: st
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=100), st.integers(0, 511))
+@settings(deadline=None, max_examples=40)
 def test_the_verifier_takes_what_cryptography_signs_and_no_flipped_bit(seed: bytes, message: bytes, bit: int) -> None:
     private = Ed25519PrivateKey.from_private_bytes(seed)
     public, signature = private.public_key().public_bytes_raw(), private.sign(message)

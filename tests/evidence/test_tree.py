@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zegelpost.evidence.errors import ProofWrong
@@ -116,6 +116,7 @@ def test_every_size_is_proved_to_grow_from_every_earlier_one(grown: Grown) -> No
 
 
 @given(st.lists(st.binary(max_size=40), max_size=70), st.integers(0, 70))
+@settings(deadline=None)
 def test_growing_in_two_goes_is_growing_in_one_and_the_verifier_agrees(leaves: list[bytes], pause: int) -> None:
     frontier, other = Frontier(), zegelpost_verify.Tree()
     for number, leaf in enumerate(leaves):
