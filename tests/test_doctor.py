@@ -20,6 +20,7 @@ from sqlalchemy import text
 from tests.contracts.object_storage import s3_server, use_endpoint
 from tests.databases import database_urls
 from tests.stand_ins.clamd import clamd
+from tests.stand_ins.entra import CLIENT_ID, TENANT, entra
 from tests.stand_ins.graph_api import graph_api
 from tests.stand_ins.imap_server import PASSWORD as BOUNCE_PASSWORD
 from tests.stand_ins.imap_server import imap_server
@@ -446,22 +447,32 @@ async def test_a_secret_that_others_can_read_is_noted(patient: Patient, tmp_path
     assert wrong_ones(await patient.examine("secrets", METRICS_TOKEN="short"))
 
 
-@pytest.mark.parametrize(
-    ("described", "is_wrong"),
-    [("{issuer}", False), ("https://elsewhere.example", True), (None, True)],
-    ids=["same", "other", "none"],
-)
-async def test_a_sign_in_provider_describes_itself(patient: Patient, trust: Trust, described: str | None, is_wrong: bool) -> None:
-    issuer = ""
+async def test_a_sign_in_provider_is_who_it_should_be_and_gives_its_keys(patient: Patient) -> None:
+    back = f"{patient.environment['BASE_URL']}/sign-in/callback"
+    with entra(redirect_url=back, people={}) as tenant:
+        given = {"OIDC_AUTHORITY": tenant.authority, "OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": "kanarie-geheim"}
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = json.dumps({"issuer": described.format(issuer=issuer)}).encode() if described else b"<html>"
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        async def look(trust: ssl.SSLContext = tenant.trust, **changed: str) -> list[str]:
+            patient.trust = trust
+            environment: dict[str, str] = given | changed
+            lines = await patient.examine("sign-in", now=None, **environment)
+            return [f"{each.finding.text} - {each.finding.remedy}" for each in lines if each.name == "sign-in"]
 
-    async with raw_server(answer, tls=trust.server) as port:
-        issuer = f"https://localhost:{port}/tenant"
-        assert bool(wrong_ones(await patient.examine("sign-in", OIDC_AUTHORITY=issuer))) == is_wrong
+        healthy, no_administrators = await look()
+        assert f"tenant {TENANT} answers, 1 keys; it sends people back to {back}" in healthy
+        assert "OIDC_ADMINISTRATORS" in no_administrators
+        assert len(await look(OIDC_ADMINISTRATORS="Zegelpost.Administrator")) == 1
+        [stranger] = await look(ssl.create_default_context())
+        assert "certificate" in stranger
+        assert "SSL_CERT_FILE" in stranger
+        tenant.keys.clear()
+        assert "keys" in (await look())[0]
+        tenant.issuer_told = f"{tenant.url}/common/v2.0"
+        assert "to the letter" in (await look())[0]
+        tenant.is_down = True
+        assert "does not describe itself" in (await look())[0]
+        assert not any("kanarie" in said for said in patient.said)
+    assert "does not describe itself" in (await look())[0]
 
 
 # The command

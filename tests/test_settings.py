@@ -16,7 +16,11 @@ GOOD = {
     "SMTP_URL": "smtps://user:pass@mail.example.nl",
     "SMS_URL": "twilio://SK1:secret@AC1?from=Gemeente",
     "STAFF_DOMAINS": "example.nl, Zorg.Example.nl",
+    "OIDC_AUTHORITY": "https://login.example.nl/realms/post",
+    "OIDC_CLIENT_ID": "zegelpost",
+    "OIDC_CLIENT_SECRET": "s",
 }
+TENANT = "11111111-2222-3333-4444-555555555555"
 DEMO = {"DEMO": "1", "BASE_URL": "http://127.0.0.1:8000", "DATA_DIR": "demo"}
 
 
@@ -111,6 +115,20 @@ def test_good_settings_are_complete() -> None:
         ({"ADDRESS_BOOK_MINUTES": "4"}, "ADDRESS_BOOK_MINUTES"),
         ({"ADDRESS_BOOK_MINUTES": "1441"}, "ADDRESS_BOOK_MINUTES"),
         ({"ADDRESS_BOOK_MINUTES": "hourly"}, "ADDRESS_BOOK_MINUTES"),
+        ({"OIDC_AUTHORITY": ""}, "OIDC_AUTHORITY"),
+        ({"OIDC_CLIENT_ID": ""}, "OIDC_CLIENT_ID"),
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_CLIENT_SECRET"),
+        ({"OIDC_AUTHORITY": "http://login.example.nl/realms/post"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.example.nl"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.example.nl/"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://user@login.example.nl/x"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.example.nl/x?y"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.microsoftonline.com/common/v2.0"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.microsoftonline.com/organizations/v2.0"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": "https://login.microsoftonline.com/example.nl/v2.0"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}"}, "OIDC_AUTHORITY"),
+        ({"OIDC_AUTHORITY": f"https://login.microsoftonline.us/{TENANT}/v2.0/x"}, "OIDC_AUTHORITY"),
+        (dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "") | {"OIDC_ADMINISTRATORS": "x"}, "OIDC_"),
         ({"DEMO": "1"}, "DEMO"),
         ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
         ({"DEMO": "perhaps"}, "DEMO"),
@@ -157,6 +175,18 @@ def test_exchange_on_premises_is(host: str) -> None:
 def test_address_books_are_read_every_hour_or_as_said() -> None:
     assert read(GOOD).address_book_every == timedelta(minutes=60)
     assert read(GOOD | {"ADDRESS_BOOK_MINUTES": "15"}).address_book_every == timedelta(minutes=15)
+
+
+def test_the_tenant_is_told_by_the_address() -> None:
+    plain = read(GOOD).sign_in_provider
+    assert plain is not None
+    assert plain.entra_tenant is None
+    entra = read(
+        GOOD | {"OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}/v2.0", "OIDC_ADMINISTRATORS": "a, b c,"}
+    ).sign_in_provider
+    assert entra is not None
+    assert (entra.entra_tenant, entra.administrators) == (TENANT, ("a", "b c"))
+    assert read(GOOD | dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "")).sign_in_provider is None
 
 
 @pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])

@@ -16,7 +16,7 @@ from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.contact import TypedContact
-from zegelpost.ports import AddressBook, Blobs, BounceMailbox, PdfPrinter, Scanner, SenderMailboxes
+from zegelpost.ports import AddressBook, Blobs, BounceMailbox, IdentityProvider, PdfPrinter, Scanner, SenderMailboxes
 from zegelpost.services.notifying import Gateways
 from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.syncing import AddressBooks
@@ -73,6 +73,23 @@ def _exchange(url: str | None) -> AddressBook | None:
 
 def _rows_of_file(content: bytes) -> list[TypedContact]:
     return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
+
+
+def identity_provider(settings: Settings, *, arrive: str) -> IdentityProvider | None:
+    """`arrive` is the path of the page to which a browser comes back."""
+    given = settings.sign_in_provider
+    if given is None:
+        return None
+    from zegelpost.adapters.identity_oidc import OidcProvider  # noqa: PLC0415
+
+    return OidcProvider(
+        authority=given.authority,
+        client_id=given.client_id,
+        client_secret=given.client_secret,
+        tenant=given.entra_tenant,
+        redirect_url=f"{settings.base_url}{arrive}",
+        left_url=f"{settings.base_url}/sign-in",
+    )
 
 
 def printers() -> Printers:

@@ -28,7 +28,7 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.return_address import ReturnAddress
-from zegelpost.ports import BounceMailbox, OutageError
+from zegelpost.ports import BounceMailbox, IdentityProvider, OutageError
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -43,6 +43,7 @@ from zegelpost.services.finding_contacts import FindingContacts
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
+from zegelpost.services.identifying import Identifying
 from zegelpost.services.importing_contacts import ImportingContacts
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.judging_held import JudgingHeld
@@ -89,6 +90,7 @@ from zegelpost.web import (
     handbook_pages,
     health,
     held_pages,
+    identity_pages,
     intake_pages,
     metrics,
     received_pages,
@@ -123,6 +125,7 @@ class Services:
     clock: Clock
     database: Database
     signing_in: SigningIn
+    identifying: Identifying | None
     handing_over_sign_in: HandingOverSignIn
     registering: Registering
     changing_password: ChangingPassword
@@ -175,6 +178,7 @@ def build_services(
     bounce_mailbox: BounceMailbox | None = None,
     printers: Printers | None = None,
     address_books: AddressBooks | None = None,
+    provider: IdentityProvider | None = None,
     policy: Policy | None = None,
     clock: Clock = system_clock,
 ) -> Services:
@@ -195,6 +199,8 @@ def build_services(
         requires_second_factor=not settings.is_demo,
         country_prefixes=settings.sms_countries or Policy().country_prefixes,
         codes_per_day=settings.sms_per_day or Policy().codes_per_day,
+        has_sign_in_provider=settings.sign_in_provider is not None,
+        administrator_roles=settings.sign_in_provider.administrators if settings.sign_in_provider else (),
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -213,6 +219,8 @@ def build_services(
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
+    provider = provider or connecting.identity_provider(settings, arrive=identity_pages.ARRIVE)
+    identifying = Identifying(database, provider, signing_in, notifying, policy, organisation, clock) if provider else None
     proving_work = ProvingWork(keeping_keys, clock)
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
     books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, policy)
@@ -225,6 +233,7 @@ def build_services(
         clock=clock,
         database=database,
         signing_in=signing_in,
+        identifying=identifying,
         handing_over_sign_in=HandingOverSignIn(database, clock),
         registering=Registering(database, notifying, signing_in, policy, organisation, clock),
         changing_password=ChangingPassword(database, notifying, signing_in, policy, organisation, clock),
@@ -270,7 +279,12 @@ def build_services(
         exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
         templates=create_templates(
             translators=translators,
-            site={**_names(settings), "is_demo": settings.is_demo, "has_intake": policy.has_intake},
+            site={
+                **_names(settings),
+                "is_demo": settings.is_demo,
+                "has_intake": policy.has_intake,
+                "has_provider": provider is not None,
+            },
         ),
         translators=translators,
         handbook=Handbook(translators, lambda language: {**_names(settings), **facts_of_policy(policy, language)}),
@@ -306,6 +320,7 @@ def build_worker(services: Services) -> Worker:
         services.sequencing,
         services.checkpointing,
         services.erasing_events,
+        services.identifying,
     )
 
 
@@ -335,6 +350,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
     app = Starlette(
         routes=[
             *sign_in_pages.routes(),
+            *identity_pages.routes(),
             # Before the links of intakes, whose pages stand under the same prefix.
             *intake_pages.routes(),
             *account_pages.routes(),

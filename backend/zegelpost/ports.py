@@ -1,7 +1,8 @@
 """The outside world on one page.
 
 A port exists only for what is outside the process and ours to choose: where sealed bytes lie, who carries mail and SMS,
-where keys are kept, who looks for malware, what makes a PDF. The database is not here: SQLAlchemy is the port.
+where keys are kept, who looks for malware, who vouches for staff, what makes a PDF. The database is not here: SQLAlchemy is
+the port.
 
 Outages raise an `OutageError`. The adapter, which knows the provider, says with `is_permanent` whether trying again can
 help; retrying and giving up live in one loop, `services/notifying.py`.
@@ -122,6 +123,10 @@ class CursorRefusedError(AddressBookError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, trouble=FeedTrouble.OTHER)
+
+
+class IdentityError(OutageError):
+    """The sign-in provider does not answer, does not say what it should, or does not know us."""
 
 
 class BlobWriter(Protocol):
@@ -346,6 +351,45 @@ class Scanner(Protocol):
         `NOT_SCANNED` when the scanner is off or its limits were exceeded. Raises `ScannerError` when it should have
         scanned and could not: doubt blocks.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ProvenIdentity:
+    """Who someone is at the sign-in provider, proven now.
+
+    `issuer` and `subject` together are the person, and never change; nothing else of it names anyone. `emails` are addresses
+    that the provider stands for, the likeliest first. `roles` are its words for groups and app roles.
+    """
+
+    issuer: str
+    subject: str
+    emails: tuple[str, ...]
+    name: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Departure:
+    """Where to send someone to sign in, and what `finish` needs when they come back; `kept` is secret."""
+
+    url: str
+    kept: str
+
+
+class IdentityProvider(Protocol):
+    """The organisation's sign-in provider. Whatever comes from it through a browser is untrusted until verified here."""
+
+    async def begin(self) -> Departure:
+        """Start a sign-in for one browser. Raises `IdentityError`."""
+
+    async def finish(self, kept: str, answer: Mapping[str, str]) -> ProvenIdentity:
+        """Judge what the browser brought back. The caller sees to it that `kept` is of this browser, and uses it once.
+
+        Raises the refusal `IdentityRefused` for whatever does not prove who this is, and `IdentityError`.
+        """
+
+    async def sign_out_url(self) -> str | None:
+        """Where to sign out at the provider too, if it has such a place. Raises `IdentityError`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -16,8 +16,11 @@ from zegelpost.model.address_book import is_exchange_online
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import EmailAddressInvalid
 from zegelpost.model.return_address import LONGEST_LOCAL
+from zegelpost.settings_reading import PREFIX, SettingsError, listed, missing, split
+from zegelpost.settings_sign_in import SignInProvider, sign_in_provider
 
-PREFIX: Final = "ZEGELPOST_"
+__all__ = ["NAMES", "NO_ORGANISATION", "PREFIX", "SECRETS", "SHORTEST_TOKEN", "Settings", "SettingsError", "is_loopback"]
+
 # Each may also be given as `<name>_FILE`, the path of a file that holds it.
 SECRETS: Final = (
     "DATABASE_URL",
@@ -34,9 +37,9 @@ SECRETS: Final = (
 )
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
-    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT",
-    "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY",
-    "REMEMBERED_DEVICES", "BOUNCE_ADDRESS", "AUDIT_MAIL",
+    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE",
+    "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
+    "SMS_COUNTRIES", "SMS_PER_DAY", "REMEMBERED_DEVICES", "BOUNCE_ADDRESS", "AUDIT_MAIL",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -57,10 +60,6 @@ _REQUIRED: Final = {
     "STAFF_DOMAINS": "the organisation's own mail domains",
     "MAIL_FROM": "the sender address of notices",
 }
-
-
-class SettingsError(Exception):
-    """A missing or unsafe value. The text is one line that names the setting and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +89,7 @@ class Settings:
     bounce_mailbox_url: str | None = field(repr=False, default=None)
     bounce_token: str | None = field(repr=False, default=None)
     mailboxes_url: str | None = field(repr=False, default=None)
+    sign_in_provider: SignInProvider | None = None
     metrics_token: str | None = field(repr=False, default=None)
     address_book_url: str | None = field(repr=False, default=None)
     address_book_csv: Path | None = None
@@ -115,11 +115,11 @@ class Settings:
         values = _read(environment)
         is_demo = _is_demo(values.get("DEMO"))
         base_url = _base_url(values.get("BASE_URL"), is_demo=is_demo)
-        data_dir = Path(values.get("DATA_DIR") or _missing("DATA_DIR", "the folder for database, blobs and keys")).absolute()
+        data_dir = Path(values.get("DATA_DIR") or missing("DATA_DIR", "the folder for database, blobs and keys")).absolute()
         if not is_demo:
             for name, meaning in _REQUIRED.items():
                 if not values.get(name):
-                    _missing(name, meaning)
+                    missing(name, meaning)
         return cls(
             base_url=base_url,
             data_dir=data_dir,
@@ -144,6 +144,7 @@ class Settings:
             bounce_mailbox_url=_bounce_mailbox_url(values.get("BOUNCE_MAILBOX_URL")),
             bounce_token=_bounce_token(values.get("BOUNCE_TOKEN")),
             mailboxes_url=_mailboxes_url(values.get("MAILBOXES_URL")),
+            sign_in_provider=sign_in_provider(values),
             metrics_token=values.get("METRICS_TOKEN") or None,
             address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
             address_book_csv=_address_book_csv(values.get("ADDRESS_BOOK_CSV")),
@@ -178,10 +179,6 @@ def _read(environment: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-def _missing(name: str, meaning: str) -> str:
-    raise SettingsError(f"{PREFIX}{name} is missing: set it to {meaning}")
-
-
 def _is_demo(text: str | None) -> bool:
     answers = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
     try:
@@ -190,19 +187,9 @@ def _is_demo(text: str | None) -> bool:
         raise SettingsError(f"{PREFIX}DEMO must be 1 or 0") from None
 
 
-def _split(name: str, url: str) -> SplitResult:
-    """The parts of an address; one with a port or host that is none stops the start here, not at the first mail."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
-        raise SettingsError(f"{PREFIX}{name} is not an address: {error}") from None
-    return parts
-
-
 def _base_url(text: str | None, *, is_demo: bool) -> str:
-    url = (text or _missing("BASE_URL", "the address people use, such as https://post.example.nl")).rstrip("/")
-    parts = _split("BASE_URL", url)
+    url = (text or missing("BASE_URL", "the address people use, such as https://post.example.nl")).rstrip("/")
+    parts = split("BASE_URL", url)
     if (
         parts.scheme not in {"http", "https"}
         or not parts.hostname
@@ -242,7 +229,7 @@ def _database_url(text: str | None, data_dir: Path) -> str:
 
 def _blobs_url(text: str | None, data_dir: Path) -> str:
     url = text or (data_dir / "blobs").as_uri()
-    if _split("BLOBS_URL", url).scheme not in {"file", "s3", "az"}:
+    if split("BLOBS_URL", url).scheme not in {"file", "s3", "az"}:
         raise SettingsError(f"{PREFIX}BLOBS_URL must start with file:///, s3:// or az://")
     return url.rstrip("/")
 
@@ -250,7 +237,7 @@ def _blobs_url(text: str | None, data_dir: Path) -> str:
 def _smtp_url(text: str | None) -> str | None:
     if not text:
         return None
-    parts = _split("SMTP_URL", text)
+    parts = split("SMTP_URL", text)
     if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
         raise SettingsError(f"{PREFIX}SMTP_URL must be smtp://host:port, smtp+starttls://… or smtps://…")
     if parts.scheme == "smtp" and not is_loopback(parts.hostname):
@@ -263,7 +250,7 @@ def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
         if text and not is_demo:
             raise SettingsError(f"{PREFIX}SMS_URL=demo: only works with {PREFIX}DEMO=1")
         return None
-    parts = _split("SMS_URL", text)
+    parts = split("SMS_URL", text)
     if parts.scheme != "twilio" or not (parts.username and parts.password and parts.hostname and "from=" in parts.query):
         raise SettingsError(f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=…")
     return text
@@ -273,7 +260,7 @@ def _address_book_url(text: str | None) -> str | None:
     """Exchange Online as `graph://…`, Exchange on-premises as `ews://…`. Nothing of it is repeated: it holds a secret."""
     if not text:
         return None
-    parts = _split("ADDRESS_BOOK_URL", text)
+    parts = split("ADDRESS_BOOK_URL", text)
     options = parse_qs(parts.query)
     if parts.scheme == "graph":
         _require_graph("ADDRESS_BOOK_URL", parts)
@@ -296,7 +283,7 @@ def _mailboxes_url(text: str | None) -> str | None:
     """Exchange Online only: on-premises, the relay and the mailboxes are one server."""
     if not text:
         return None
-    parts = _split("MAILBOXES_URL", text)
+    parts = split("MAILBOXES_URL", text)
     if parts.scheme != "graph":
         raise SettingsError(f"{PREFIX}MAILBOXES_URL must be graph://CLIENT_ID:SECRET@TENANT_ID")
     _require_graph("MAILBOXES_URL", parts)
@@ -356,7 +343,7 @@ def _bounce_address(text: str | None) -> str | None:
 def _bounce_mailbox_url(text: str | None) -> str | None:
     if not text:
         return None
-    parts = _split("BOUNCE_MAILBOX_URL", text)
+    parts = split("BOUNCE_MAILBOX_URL", text)
     name = f"{PREFIX}BOUNCE_MAILBOX_URL"
     if parts.scheme not in {"imap", "imap+starttls", "imaps"} or not (parts.hostname and parts.username and parts.password):
         raise SettingsError(f"{name} must be imaps://user:password@host/FOLDER or imap+starttls://…")
@@ -383,7 +370,7 @@ def _security_contact(text: str | None) -> str | None:
             return f"mailto:{EmailAddress.parse(text.removeprefix('mailto:'))}"
         except EmailAddressInvalid:
             raise wrong from None
-    parts = _split("SECURITY_CONTACT", text)
+    parts = split("SECURITY_CONTACT", text)
     # White space would begin another line of the file.
     if parts.scheme != "https" or not parts.hostname or any(character.isspace() for character in text):
         raise wrong
@@ -393,7 +380,7 @@ def _security_contact(text: str | None) -> str | None:
 def _audit_mail(text: str | None) -> tuple[EmailAddress, ...]:
     """Who keep the checkpoints of the audit."""
     addresses = []
-    for part in filter(None, (part.strip() for part in (text or "").split(","))):
+    for part in listed(text):
         try:
             addresses.append(EmailAddress.parse(part))
         except EmailAddressInvalid:
@@ -404,15 +391,15 @@ def _audit_mail(text: str | None) -> tuple[EmailAddress, ...]:
 
 
 def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
-    domains = tuple(part.strip().lower().lstrip("@") for part in (text or "").split(",") if part.strip())
+    domains = tuple(part.lower().lstrip("@") for part in listed(text))
     if not domains and not is_demo:
-        _missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
+        missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
     return domains or ("zegelpost.example",)
 
 
 def _countries(text: str | None) -> tuple[str, ...] | None:
     """Prefixes of countries, as in front of international numbers."""
-    prefixes = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    prefixes = listed(text)
     for prefix in prefixes:
         if not _COUNTRY.fullmatch(prefix):
             raise SettingsError(f"{PREFIX}SMS_COUNTRIES: {prefix} is no country's prefix; list them, such as +31, +32")
@@ -437,7 +424,7 @@ def _is_on(values: Mapping[str, str], name: str) -> bool:
 
 def _outlook_hosts(text: str | None) -> tuple[str, ...]:
     """Origins of an organisation's own webmail, which may show the add-in."""
-    hosts = tuple(host.strip().rstrip("/") for host in (text or "").split(",") if host.strip())
+    hosts = tuple(host.rstrip("/") for host in listed(text))
     for host in hosts:
         if not _ORIGIN.fullmatch(host):
             raise SettingsError(f"{PREFIX}OUTLOOK_HOSTS: {host} is not an origin such as https://mail.example.nl")
@@ -446,7 +433,7 @@ def _outlook_hosts(text: str | None) -> tuple[str, ...]:
 
 def _selectors(text: str | None) -> tuple[str, ...]:
     """Names under which keys are published: `selector`, or `selector@domain` where another domain signs."""
-    selectors = tuple(part.strip().lower() for part in (text or "").split(",") if part.strip())
+    selectors = tuple(part.lower() for part in listed(text))
     for selector in selectors:
         if not _SELECTOR.fullmatch(selector):
             raise SettingsError(f"{PREFIX}DKIM_SELECTORS: {selector} is no selector; list them with commas, such as s1, s2")
@@ -454,7 +441,7 @@ def _selectors(text: str | None) -> tuple[str, ...]:
 
 
 def _proxies(text: str | None) -> tuple[str, ...]:
-    networks = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    networks = listed(text)
     for network in networks:
         try:
             ipaddress.ip_network(network)

@@ -16,6 +16,7 @@ from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
+from zegelpost.services.identifying import Identifying
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
@@ -46,6 +47,7 @@ class Worker:
     sequencing: Sequencing
     checkpointing: Checkpointing
     erasing_events: ErasingEvents
+    identifying: Identifying | None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
@@ -66,6 +68,8 @@ class Worker:
         forgotten = await self.erasing_events.run()
         await self.sequencing.catch_up()
         await self.checkpointing.run()
+        if self.identifying is not None:
+            await self.identifying.forget_old()
         _LOG.info(
             "swept",
             noticed=noticed,

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.anyio
 # Open to everyone, and nothing of anyone in them.
 OPEN = {
     *("/sign-in", "/sign-in/second-factor", "/sign-in/passkey", "/sign-in/passkey/question"),
+    *("/sign-in/organisation", "/sign-in/callback", "/sign-in/join"),
     *("/account/new", "/account/forgot", "/account/confirm/{secret}", "/account/reset/{secret}"),
     *("/i", "/i/new", "/i/confirm", "/i/confirm/again", "/o/device/{device_id}"),
     *("/manual", "/manual/{chapter}", "/manual/pictures/{language}/{name}", "/help", "/privacy", "/accessibility", "/security"),

@@ -35,8 +35,8 @@ CHECKS: Final = (
     Check("mailboxes", ("MAILBOXES_URL",), returning.mailboxes),
     Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY"), reaching.text_messages),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
-    Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"), reaching.sign_in),
     Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),
+    Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS"), reaching.sign_in),
     Check("pdf", (), reaching.pdf),
 )
 # After the others, because it compares with the clocks that they came across.
@@ -116,6 +116,7 @@ class _Mask:
         values += [given.database_url, given.smtp_url or "", given.sms_url or "", given.blobs_url]
         values += [given.twilio_auth_token or "", given.metrics_token or "", given.address_book_url or ""]
         values += [given.bounce_mailbox_url or "", given.bounce_token or "", given.mailboxes_url or ""]
+        values += [given.sign_in_provider.client_secret if given.sign_in_provider else ""]
         for value in filter(None, values):
             if "://" not in value:
                 self._secrets.add(value)

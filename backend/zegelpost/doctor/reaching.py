@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import http.client
 import ipaddress
-import json
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
+from zegelpost.adapters.identity_oidc import OidcProvider
 from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
@@ -21,7 +21,16 @@ from zegelpost.adapters.scanner_clamd import ClamdScanner
 from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
 from zegelpost.model.policy import Policy
-from zegelpost.ports import MailError, OutageError, PdfPrinter, PrintableDocument, ScannerError, SmsError, SmsErrorKind
+from zegelpost.ports import (
+    IdentityError,
+    MailError,
+    OutageError,
+    PdfPrinter,
+    PrintableDocument,
+    ScannerError,
+    SmsError,
+    SmsErrorKind,
+)
 from zegelpost.settings import is_loopback
 
 _SECONDS: Final = 10
@@ -216,24 +225,48 @@ async def clock(examination: Examination) -> AsyncIterator[Finding]:
 
 
 async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
-    """Whether the sign-in provider describes itself as who it should be."""
-    authority = examination.environment.get("ZEGELPOST_OIDC_AUTHORITY", "").rstrip("/")
-    if not authority:
+    """Whether the sign-in provider describes itself as who it should be, and gives keys that we can verify with."""
+    base_url, given = examination.settings.base_url, examination.settings.sign_in_provider
+    if given is None:
         yield fine("passwords; no sign-in provider is set")
         return
+    provider = OidcProvider(
+        authority=given.authority,
+        client_id=given.client_id,
+        client_secret=given.client_secret,
+        tenant=given.entra_tenant,
+        redirect_url=f"{base_url}/sign-in/callback",
+        left_url=f"{base_url}/sign-in",
+        timeout_seconds=_SECONDS,
+        trust=examination.trust,
+    )
     try:
-        answer = await asyncio.to_thread(_get, f"{authority}/.well-known/openid-configuration", examination.trust)
-        described = json.loads(answer.body)
-    except ssl.SSLCertVerificationError as error:
-        yield wrong(f"{authority}: {error.verify_message}", "correct ZEGELPOST_OIDC_AUTHORITY, or trust its authority")
-    except (OSError, http.client.HTTPException, ValueError):
-        yield wrong(f"{authority} does not describe itself", "correct ZEGELPOST_OIDC_AUTHORITY")
-    else:
-        issuer = described.get("issuer") if isinstance(described, dict) else None
-        if issuer != authority:
-            yield wrong(f"{authority} calls itself {issuer}", "set ZEGELPOST_OIDC_AUTHORITY to what it calls itself")
-        else:
-            yield fine(f"{authority} answers")
+        described = await asyncio.to_thread(provider.describe)
+        key_count = await asyncio.to_thread(provider.key_count, described)
+    except IdentityError as error:
+        yield wrong(f"{given.authority}: {error.reason}", _sign_in_remedy(error.reason))
+        return
+    if key_count == 0:
+        yield wrong(f"{given.authority} has no key for RS256", "have it sign ID tokens with RS256")
+        return
+    whose = f"Entra ID, tenant {given.entra_tenant}" if given.entra_tenant else given.authority
+    yield fine(f"{whose} answers, {key_count} keys; it sends people back to {base_url}/sign-in/callback")
+    if described.sign_out_url is None:
+        yield note("nobody can sign out there from here", "see whether it has an end_session_endpoint")
+    if not given.administrators:
+        yield note(
+            "it names no administrators", "set ZEGELPOST_OIDC_ADMINISTRATORS to a group or app role, or name them yourself"
+        )
+
+
+def _sign_in_remedy(reason: str) -> str:
+    if "certificate" in reason:
+        return "correct ZEGELPOST_OIDC_AUTHORITY, or trust its authority with SSL_CERT_FILE"
+    if "keys" in reason:
+        return "let this machine reach the provider's jwks_uri"
+    if "itself otherwise" in reason:
+        return "set ZEGELPOST_OIDC_AUTHORITY to the issuer in its .well-known/openid-configuration, to the letter"
+    return "correct ZEGELPOST_OIDC_AUTHORITY, or let this machine reach it"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,8 @@ class EventTag(StrEnum):
     SIGN_IN_ALL_ENDED = "sign_in:all_ended"
     ACCOUNT_ASKED = "account:asked"
     ACCOUNT_OPENED = "account:opened"
+    ACCOUNT_JOINED = "account:joined"
+    ACCOUNT_RIGHTS_CHANGED = "account:rights_changed"
     PASSWORD_LINK_ASKED = "password:link_asked"  # noqa: S105 - the word, not one
     PASSWORD_CHANGED = "password:changed"  # noqa: S105
     SECOND_FACTOR_ADDED = "second_factor:added"

@@ -70,6 +70,10 @@ class Policy:
     is_scanning: bool = False
     # Of staff, besides the password (BIO2, ASVS 5.0 6.3.3). Without it a stolen password is enough.
     requires_second_factor: bool = True
+    # Whether the organisation's own sign-in provider vouches for staff; who is joined to it has no use for a password.
+    has_sign_in_provider: bool = False
+    # Groups or app roles of that provider that make an administrator; without any, administrators are not its to say.
+    administrator_roles: tuple[str, ...] = ()
 
     def is_staff_address(self, address: EmailAddress) -> bool:
         return address.domain in self.staff_domains

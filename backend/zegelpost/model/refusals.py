@@ -145,6 +145,30 @@ class SignInRequired(Refusal): ...
 class SignInIncorrect(Refusal): ...
 
 
+class IdentityRefused(Refusal):
+    """What came from the sign-in provider proves nothing: the person stopped, or the answer or token is not right."""
+
+
+class IdentityOver(Refusal):
+    """Whoever comes back from the sign-in provider is not expected (any more) in this browser."""
+
+
+class IdentityNotStaff(Refusal):
+    """The sign-in provider stands for no address of the organisation's own domains."""
+
+
+class IdentityTaken(Refusal):
+    """The account, or the identity at the provider, is joined to another one already."""
+
+
+class SignInAtProvider(Refusal):
+    """The password was right, but this account signs in at the organisation's sign-in provider."""
+
+
+class AccountSwitchedOff(Refusal):
+    """The provider knows who it is, and the account may not be used."""
+
+
 class PasswordIncorrect(Refusal):
     """The password of someone who is signed in, asked again before something that matters."""
 

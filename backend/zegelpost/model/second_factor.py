@@ -30,6 +30,7 @@ class FactorKind(StrEnum):
     PASSKEY = "passkey"
     APP = "app"
     RECOVERY_CODE = "recovery_code"
+    PROVIDER = "provider"  # whatever the organisation's sign-in provider asks for, which is its affair
 
 
 class AuthenticatorApp(Base):

@@ -13,6 +13,7 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import SignInId, StaffUserId, new_identifier
+from zegelpost.model.identity import Identity
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     PasskeyRefused,
@@ -21,6 +22,7 @@ from zegelpost.model.refusals import (
     SecondFactorIncorrect,
     SecondFactorNotSetUp,
     SecondFactorRequired,
+    SignInAtProvider,
     SignInIncorrect,
     SignInRequired,
 )
@@ -127,7 +129,7 @@ class SigningIn:
         """Sign in with everything at once, as programs do.
 
         Raises `SignInIncorrect` or `TooManyAttempts`; and once the password is right `SecondFactorRequired`,
-        `SecondFactorIncorrect` or `SecondFactorNotSetUp`.
+        `SecondFactorIncorrect`, `SecondFactorNotSetUp` or `SignInAtProvider`.
         """
         user = await self._owner_of_password(email, password, network)
         async with self._database.reading() as session:
@@ -150,7 +152,7 @@ class SigningIn:
             raise await self._factor_refused(user, refusal) from None
 
     async def begin(self, *, email: str, password: str, network: str) -> SignedIn | HalfSignedIn:
-        """The first step in a browser. Raises `SignInIncorrect` or `TooManyAttempts`."""
+        """The first step in a browser. Raises `SignInIncorrect`, `SignInAtProvider` or `TooManyAttempts`."""
         user = await self._owner_of_password(email, password, network)
         async with self._database.work() as session:
             return await self.after_password(session, user)
@@ -277,6 +279,7 @@ class SigningIn:
            failed until it is right, so that many tries at once are not one.
         2. Compare the password, also when there is no such account.
         3. A success forgets the failures of the address.
+        4. Whoever is joined to the sign-in provider signs in there: a password would outlive what its directory says of them.
         """
         address = email.strip().lower()
         # 1.
@@ -295,6 +298,10 @@ class SigningIn:
         async with self._database.work() as session:
             mine = or_(SignInAttempt.key == of_address.key, SignInAttempt.id == of_network.id)
             await session.execute(delete(SignInAttempt).where(mine))
+            # 4.
+            is_joined = await session.scalar(select(Identity.user_id).where(Identity.user_id == user.id)) is not None
+        if is_joined and self._policy.has_sign_in_provider:
+            raise SignInAtProvider
         return user
 
     async def _count_factor_try(self, user: StaffUser) -> None:

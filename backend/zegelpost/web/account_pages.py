@@ -176,6 +176,7 @@ async def _account(request: Request, actor: StaffActor, notices: TypedNotices, e
         errors=errors,
         factors=await services.adding_second_factor.factors(actor),
         sign_ins=await services.signing_in.sign_ins(actor),
+        is_joined=bool(services.identifying) and await services.identifying.is_joined(actor.user.id),
         can_use_passkeys=factor_pages.can_use_passkeys(request),
         done=done if done in _DONE else "",
         language_href="/account",

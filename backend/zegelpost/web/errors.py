@@ -65,6 +65,18 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.NotFound: _a(404, translatable("This page does not exist, or it is not for you.")),
     r.SignInRequired: _a(401, translatable("Sign in first.")),
     r.SignInIncorrect: _a(401, translatable("The e-mail address or the password is wrong.")),
+    r.IdentityRefused: _a(401, translatable("Signing in did not work. Try again, or ask your administrator.")),
+    r.IdentityOver: _a(401, translatable("Signing in took too long, or was begun in another window. Try again.")),
+    r.IdentityNotStaff: _a(
+        403, translatable("Your account has no e-mail address of the organisation that we know. Ask your administrator.")
+    ),
+    r.IdentityTaken: _a(
+        409, translatable("This account is joined to another way of signing in already. Ask your administrator.")
+    ),
+    r.SignInAtProvider: _a(
+        403, translatable("You sign in through your organisation, not with a password. Use the other button.")
+    ),
+    r.AccountSwitchedOff: _a(403, translatable("This account has been switched off. Ask your administrator.")),
     r.PasswordIncorrect: _a(422, translatable("This password is not right.")),
     r.SecondFactorRequired: _a(401, translatable("Enter the code of your authenticator app, or a recovery code.")),
     r.SecondFactorIncorrect: _a(
@@ -171,6 +183,9 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
 }
 OUTAGE: Final = translatable("Something does not work on our side. Nothing was lost. Try again in a few minutes.")
+OUTAGE_OF_PROVIDER: Final = translatable(
+    "Your organisation's sign-in page cannot be reached at the moment. Try again in a few minutes."
+)
 
 
 def sentence(refusal: r.Refusal, translator: Translator) -> str:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from zegelpost.model.identifiers import is_identifier
+from zegelpost.model.identity import JOINING_LONGEST, VISIT_LONGEST
 from zegelpost.model.intake import INTRODUCTION_LIFETIME
 from zegelpost.model.refusals import CrossSiteRequest, SignInRequired
 from zegelpost.model.remembered_device import REMEMBERED_FOR
@@ -24,6 +25,8 @@ _RECIPIENT: Final = "zegelpost-open"
 _INTRODUCED: Final = "zegelpost-introduced"
 _DEVICE: Final = "zegelpost-device"
 _MOST_DEVICE_COOKIES: Final = 20  # looked at in one request
+_VISIT: Final = "zegelpost-visit"
+_JOINING: Final = "zegelpost-joining"
 
 
 def _cookie_name(request: Request, name: str) -> str:
@@ -184,3 +187,31 @@ def start_introduced(request: Request, response: Response, token: SecretToken) -
 
 def end_introduced(request: Request, response: Response) -> None:
     response.delete_cookie(_cookie_name(request, _INTRODUCED), path="/", secure=request.app.state.services.settings.has_tls)
+
+
+# Staff on their way to the organisation's sign-in provider and back
+
+
+def visit_cookie(request: Request) -> SecretToken | None:
+    """Lax: it comes along when the provider sends the browser back here, and with nothing that another site makes it post."""
+    return _get(request, _VISIT)
+
+
+def start_visit(request: Request, response: Response, token: SecretToken) -> None:
+    _set(request, response, _VISIT, token, int(VISIT_LONGEST.total_seconds()))
+
+
+def end_visit(request: Request, response: Response) -> None:
+    response.delete_cookie(_cookie_name(request, _VISIT), path="/", secure=request.app.state.services.settings.has_tls)
+
+
+def joining_cookie(request: Request) -> SecretToken | None:
+    return _get(request, _JOINING)
+
+
+def start_joining(request: Request, response: Response, token: SecretToken) -> None:
+    _set(request, response, _JOINING, token, int(JOINING_LONGEST.total_seconds()))
+
+
+def end_joining(request: Request, response: Response) -> None:
+    response.delete_cookie(_cookie_name(request, _JOINING), path="/", secure=request.app.state.services.settings.has_tls)

@@ -14,6 +14,7 @@ from zegelpost.model.refusals import (
     PasskeyRefused,
     Refusal,
     SecondFactorIncorrect,
+    SignInAtProvider,
     SignInIncorrect,
     SignInRequired,
     TooManyAttempts,
@@ -70,15 +71,20 @@ async def sign_in(request: Request) -> Response:
         outcome = await request.app.state.services.signing_in.begin(
             email=email, password=form.get("password", ""), network=client_network(request)
         )
-    except (SignInIncorrect, TooManyAttempts) as refusal:
-        status = 429 if isinstance(refusal, TooManyAttempts) else 401
+    except (SignInIncorrect, SignInAtProvider, TooManyAttempts) as refusal:
+        status = ANSWERS[type(refusal)].status
         return page(request, "sign_in.html", None, status, next=wanted, email=email, error=spoken(request, refusal), done="")
     return let_in(request, outcome, wanted)
 
 
 async def sign_out(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
-    await request.app.state.services.signing_in.sign_out(actor)
-    response = RedirectResponse("/sign-in", 303)
+    services = request.app.state.services
+    await services.signing_in.sign_out(actor)
+    provider_url = await services.identifying.sign_out_url(actor.user.id) if services.identifying else None
+    # Not sent on at once: that ends everything else they have open there too, and a form may only lead to pages of ours.
+    response = (
+        page(request, "signed_out.html", None, provider_url=provider_url) if provider_url else RedirectResponse("/sign-in", 303)
+    )
     end_portal(request, response)
     return response
 

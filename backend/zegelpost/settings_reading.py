@@ -1,0 +1,31 @@
+"""What every setting is read with: its prefix, lists, addresses, and the line that stops the start."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+from urllib.parse import SplitResult, urlsplit
+
+PREFIX: Final = "ZEGELPOST_"
+
+
+class SettingsError(Exception):
+    """A missing or unsafe value. The text is one line that names the setting and says what to do."""
+
+
+def missing(name: str, meaning: str) -> NoReturn:
+    raise SettingsError(f"{PREFIX}{name} is missing: set it to {meaning}")
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def split(name: str, url: str) -> SplitResult:
+    """The parts of an address; one with a port or host that is none stops the start here, not at the first mail."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}{name} is not an address: {error}") from None
+    return parts
