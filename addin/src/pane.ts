@@ -1,5 +1,5 @@
 /** The add-in's pane: finds out where it stands, signs in, and shows the part that belongs there. */
-import { Client } from './api/client'
+import { Client, type NestedFacts, type NestedToken } from './api/client'
 import { ComposePane } from './compose/pane'
 import { button, element } from './element'
 import { type Words, wordsOf } from './i18n/words'
@@ -11,7 +11,10 @@ interface Facts {
   readonly api_url: string
   readonly portal_url: string
   readonly sign_in_url: string
+  readonly nested: NestedFacts | null
 }
+
+const QUIET_PATIENCE_MS = 10_000
 
 async function start(root: HTMLElement): Promise<void> {
   const facts = JSON.parse(root.dataset.facts ?? '{}') as Facts
@@ -23,6 +26,8 @@ async function start(root: HTMLElement): Promise<void> {
     facts.api_url,
     async () => (JSON.parse(await outlook.openDialog(`${facts.sign_in_url}?language=${tag}`)) as { code: string }).code,
     tag,
+    undefined,
+    facts.nested && outlook.hasNestedSignIn ? nestedBy(root.dataset.nested ?? '', facts.nested) : undefined,
   )
   const main = element('section')
   root.replaceChildren(main)
@@ -31,7 +36,41 @@ async function start(root: HTMLElement): Promise<void> {
     root.append(statusPart(client, outlook, facts.portal_url, words, tag))
     return
   }
-  askToSignIn(root, main, client, outlook, facts, words, tag)
+  if (await client.signedInQuietly()) await compose(root, main, client, outlook, facts, words, tag)
+  else askToSignIn(root, main, client, outlook, facts, words, tag)
+}
+
+/** Fetches the script only when somebody is to be signed in by it. */
+function nestedBy(script: string, facts: NestedFacts): NestedToken {
+  let loading: Promise<NestedToken> | undefined
+  return async (isQuiet) => {
+    const token = (async () => {
+      loading ??= import(script).then(({ nestedTokens }: typeof import('./nested')) => nestedTokens(facts))
+      return (await loading)(isQuiet)
+    })()
+    if (!isQuiet) return token
+    // A host that says it can and then keeps silent must not keep people waiting: they have a button.
+    return Promise.race([
+      token,
+      new Promise<string>((_, reject) => setTimeout(() => reject(new Error('late')), QUIET_PATIENCE_MS)),
+    ])
+  }
+}
+
+async function compose(
+  root: HTMLElement,
+  main: HTMLElement,
+  client: Client,
+  outlook: Outlook,
+  facts: Facts,
+  words: Words,
+  tag: 'nl' | 'en',
+): Promise<void> {
+  const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
+  if (!outlook.draft) return
+  const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me, templates)
+  await pane.start()
+  root.append(statusPart(client, outlook, facts.portal_url, words, tag))
 }
 
 /** A dialog may only open by a click: browsers stop windows that nobody asked for. */
@@ -52,11 +91,7 @@ function askToSignIn(
     go.disabled = true
     try {
       await client.signedIn()
-      const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
-      if (!outlook.draft) return
-      const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me, templates)
-      await pane.start()
-      root.append(statusPart(client, outlook, facts.portal_url, words, tag))
+      await compose(root, main, client, outlook, facts, words, tag)
     } catch {
       go.disabled = false
       problem.hidden = false

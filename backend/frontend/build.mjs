@@ -97,6 +97,7 @@ async function copyLicences() {
     ['source-sans-3', '@fontsource-variable/source-sans-3/LICENSE'],
     ['tabler-icons', '@tabler/icons/LICENSE'],
     ['tus-js-client', 'tus-js-client/LICENSE'],
+    ['msal-browser', '@azure/msal-browser/LICENSE'],
     ['altcha-lib', 'altcha-lib/LICENSE.txt'],
     ['nl-design-system', '@nl-design-system-unstable/voorbeeld-design-tokens/LICENSE.md'],
   ]) {
@@ -118,6 +119,8 @@ const results = await Promise.all([
   script('intake', 'es2017'),
   addin('pane'),
   addin('dialog'),
+  // By itself, for `import()`: the pane fetches it where Outlook can sign in, and nowhere else.
+  esbuild.build({ ...shared, entryPoints: { nested: path.join(repository, 'addin/src/nested.ts') }, target: 'es2020', format: 'esm' }),
   addin('outlook'),
   sheet('pane', path.join(repository, 'addin/src/pane.css')),
   sheet('outlook', 'css/outlook.css'),

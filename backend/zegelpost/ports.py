@@ -388,6 +388,9 @@ class IdentityProvider(Protocol):
         Raises the refusal `IdentityRefused` for whatever does not prove who this is, and `IdentityError`.
         """
 
+    async def check(self, access_token: str) -> ProvenIdentity:
+        """Judge a token that the add-in's pane was given for our API. Raises `IdentityRefused`, `IdentityError`."""
+
     async def sign_out_url(self) -> str | None:
         """Where to sign out at the provider too, if it has such a place. Raises `IdentityError`."""
 

@@ -265,6 +265,49 @@ async def test_a_token_that_is_not_right_is_nobody(tenant: Entra, name: str, cap
     assert (await side.sign_in()).subject == side.subject
 
 
+# Tokens of the pane
+
+# What makes an ID token wrong makes an access token wrong, but for the nonce, which it has not.
+WRONG_FOR_THE_PANE = {name: make for name, make in WRONG.items() if "nonce" not in name} | {
+    "no scope": _said(scp=None),
+    "another scope": _said(scp="User.Read"),
+    "a scope that looks like it": _said(scp="access_as_user.all not_access_as_user"),
+    "scopes that are no text": _said(scp=["access_as_user"]),
+    "an application's own": _said(scp=None, roles=["access_as_user"], idtyp="app"),
+    "no party": _said(azp=None),
+    "an ID token": _said(scp=None, azp=None, nonce="x"),
+    "for Graph": _said(aud="00000003-0000-0000-c000-000000000000", scp="User.Read access_as_user"),
+    "by our address instead of our name": _said(aud=f"api://{CLIENT_ID}"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FOR_THE_PANE)
+async def test_a_token_of_the_pane_that_is_not_right_is_nobody(tenant: Entra, name: str) -> None:
+    provider = adapter(tenant, microsoft, TENANT)
+    right = tenant.claims("anna", azp=CLIENT_ID, scp="access_as_user")
+    with pytest.raises(IdentityRefused):
+        await provider.check(WRONG_FOR_THE_PANE[name](tenant, right))
+    assert (await provider.check(microsoft.signed(tenant, right))).subject == "oid of anna"
+
+
+async def test_the_scope_may_be_one_of_several(tenant: Entra) -> None:
+    token = tenant.access_token("anna", scp="openid access_as_user profile")
+    assert (await adapter(tenant, microsoft, TENANT).check(token)).subject == "oid of anna"
+
+
+async def test_a_token_of_the_pane_opens_no_page(tenant: Entra) -> None:
+    """Given instead of an ID token it lacks what ties it to this sign-in."""
+    side = Side(tenant, adapter(tenant, microsoft, TENANT), "")
+    tenant.maker = lambda entra, _: entra.access_token("anna")
+    with pytest.raises(IdentityRefused):
+        await side.sign_in()
+
+
+async def test_only_entra_gives_tokens_that_we_may_read(tenant: Entra) -> None:
+    with pytest.raises(IdentityRefused):
+        await adapter(tenant, microsoft, None).check(tenant.access_token("anna"))
+
+
 @pytest.mark.parametrize(
     "claims", [{"aud": [CLIENT_ID]}, {"aud": [CLIENT_ID, "elders"], "azp": CLIENT_ID}, {"exp": _later(-30)}, {"acct": 0}], ids=str
 )

@@ -24,24 +24,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(data_dir: Path, port: int, log: Path) -> None:
+def _run(data_dir: Path, port: int, log: Path, environment: dict[str, str]) -> None:
     """The command `zegelpost demo`, with its output in the log."""
     with log.open("ab") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
     for name in [name for name in os.environ if name.startswith("ZEGELPOST_")]:
         del os.environ[name]
-    os.environ |= {"PORT": str(port), "ZEGELPOST_DATA_DIR": str(data_dir)}
+    os.environ |= {"PORT": str(port), "ZEGELPOST_DATA_DIR": str(data_dir)} | environment
     sys.argv = ["zegelpost", "demo"]
     main()
 
 
 @dataclass
 class RunningDemo:
-    """`zegelpost demo` on a free port."""
+    """`zegelpost demo` on a free port, with these settings besides."""
 
     data_dir: Path
     port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
     process: multiprocessing.context.ForkServerProcess | None = None
 
     @property
@@ -59,7 +60,7 @@ class RunningDemo:
         context.set_forkserver_preload(
             ["zegelpost.cli", "zegelpost.main", "zegelpost.demo", "uvicorn.protocols.http.httptools_impl"]
         )
-        self.process = context.Process(target=_run, args=(self.data_dir, self.port, self.log), daemon=True)
+        self.process = context.Process(target=_run, args=(self.data_dir, self.port, self.log, self.environment), daemon=True)
         self.process.start()
         self.wait_until_it_answers()
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -24,6 +23,7 @@ import jwt
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from tests.stand_ins.http_server import Handler, served
 
 TENANT, OTHER_TENANT = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
 CLIENT_ID, CLIENT_SECRET = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee", "Q~geheim/met+tekens"
@@ -58,6 +58,9 @@ class Entra:
     trust: ssl.SSLContext
     redirect_url: str
     people: dict[str, Claims]
+    authority_pem: bytes
+    # Who signs in when the address does not say it, as in a browser of a test that drives one.
+    at_the_keyboard: str = ""
     keys: list[Key] = field(default_factory=lambda: [Key("first")])
     other_tenants_key: Key = field(default_factory=lambda: Key("other tenant"))
     maker: Maker = signed
@@ -65,6 +68,7 @@ class Entra:
     is_down: bool = False
     key_fetches: int = 0
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    closing: threading.Event = field(default_factory=threading.Event)
 
     @property
     def authority(self) -> str:
@@ -80,6 +84,11 @@ class Entra:
         base = {"iss": self.authority, "aud": CLIENT_ID, "iat": now, "nbf": now, "exp": now + 3600, "ver": "2.0", "tid": TENANT}
         return base | {"sub": f"pairwise {login}"} | self.people[login] | more
 
+    def access_token(self, login: str, **more: Any) -> str:
+        """What Outlook would be given for our API; `None` leaves a claim out."""
+        claims = self.claims(login, azp=CLIENT_ID, azpacr="0", scp="access_as_user") | more
+        return signed(self, {name: value for name, value in claims.items() if value is not None})
+
     async def walk(self, url: str, login: str) -> httpx2.URL:
         """Sign in as this person, in a new browser, up to where they are sent back to."""
         async with httpx2.AsyncClient(verify=self.trust, trust_env=False) as browser:
@@ -93,29 +102,20 @@ def entra(*, redirect_url: str, people: dict[str, Claims]) -> Iterator[Entra]:
     """A running one."""
     authority = trustme.CA()
     tls, trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    authority.issue_cert("localhost").configure_cert(tls)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
     authority.configure_trust(trust)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
-    running = Entra(f"https://localhost:{server.server_address[1]}", trust, redirect_url, people)
-    _Handler.running[server.server_address[1]] = running
-    thread = threading.Thread(target=server.serve_forever, args=[0.02])
-    thread.start()
-    try:
+
+    def made(url: str) -> Entra:
+        return Entra(url, trust, redirect_url, people, authority.cert_pem.bytes())
+
+    with served(_Handler, made, tls) as running:
         yield running
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-        del _Handler.running[server.server_address[1]]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    running: dict[int, Entra] = {}  # noqa: RUF012 - one handler class for every running stand-in, by port
-
+class _Handler(Handler):
     @property
     def entra(self) -> Entra:
-        return self.running[self.server.server_address[1]]  # type: ignore[index]
+        return self.stand_in(Entra)
 
     def do_GET(self) -> None:
         path, query = urlsplit(self.path).path, dict(parse_qsl(urlsplit(self.path).query))
@@ -153,15 +153,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(400, {"error": "invalid_request"})
             return
         answer = {"state": query["state"], "session_state": "x"}
-        if query.get("login") in self.entra.people:
+        query.setdefault("login", self.entra.at_the_keyboard)
+        if query["login"] in self.entra.people:
             answer["code"] = secrets.token_urlsafe(16)
             self.entra.codes[answer["code"]] = query
         else:
-            answer |= {"error": "access_denied", "error_description": f"AADSTS50105: {query.get('login')} is not assigned"}
-        self.send_response(302)
-        self.send_header("Location", f"{query['redirect_uri']}?{urlencode(answer)}")
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+            answer |= {"error": "access_denied", "error_description": f"AADSTS50105: {query['login']} is not assigned"}
+        self.answer(302, b"", {"Location": f"{query['redirect_uri']}?{urlencode(answer)}"})
 
     def _description(self) -> dict[str, str]:
         base = f"{self.entra.url}/{TENANT}"
@@ -178,15 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"kty": jwk["kty"], "n": jwk["n"], "e": jwk["e"], "kid": key.kid, "use": "sig"}
 
     def _json(self, status: int, content: dict[str, Any]) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
-        pass
+        self.answer(status, json.dumps(content).encode())
 
 
 def _fits(form: dict[str, str], asked: dict[str, str]) -> bool:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import func, select, update
 from starlette.applications import Starlette
 from tests.conftest import BASE_URL, PASSWORD, MovableClock, Outbox, Portal, browser
-from tests.contracts.test_identity import WRONG
+from tests.contracts.test_identity import WRONG, WRONG_FOR_THE_PANE
 from tests.stand_ins import oidc_provider as certified
-from tests.stand_ins.entra import CLIENT_ID, CLIENT_SECRET, TENANT, Claims, Entra, entra
+from tests.stand_ins.entra import CLIENT_ID, CLIENT_SECRET, OTHER_TENANT, TENANT, Claims, Entra, entra
 from tests.stand_ins.oidc_provider import RunningProvider, oidc_provider
 from tests.web.acts import sentences, words
 
@@ -26,6 +28,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identity import Identity, Joining, ProviderVisit
 from zegelpost.model.policy import Policy
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.web.rendering import WEB
 
 BACK, LEFT = f"{BASE_URL}/sign-in/callback", f"{BASE_URL}/sign-in"
 ANNA, EVE = "anna@zegelpost.example", "eve@zegelpost.example"
@@ -398,6 +401,113 @@ async def test_a_provider_that_is_down_keeps_nobody_in(
         assert (await client.post("/sign-out", data={"csrf": csrf_of(home)})).url.path == "/sign-in"
     assert (await traveller.client.get("/sent")).url.path == "/sign-in"
     await other_process.database.close()
+
+
+# Inside Outlook
+
+
+async def exchange(client: httpx2.AsyncClient, token: object) -> tuple[int, str]:
+    answer = await client.post("/api/v1/sign-in/provider", json={"access_token": token})
+    return answer.status_code, answer.json().get("code", "")
+
+
+async def test_the_pane_exchanges_its_token_for_one_of_ours(
+    database_kind: str, app: Starlette, services: Services, traveller: Traveller, tenant: Entra
+) -> None:
+    async with browser(app) as pane:
+        # Nobody is known by that yet, and nothing is opened or joined where nobody sees it; whatever the address.
+        for login in ("eve", "anna", "mallory", "rosa"):
+            assert await exchange(pane, tenant.access_token(login)) == (403, "identity_unknown")
+        assert (await count(services, Identity), await count(services, Joining)) == (0, 0)
+        await traveller.sign_in("eve")
+        answer = await pane.post("/api/v1/sign-in/provider", json={"access_token": tenant.access_token("eve")})
+        assert answer.status_code == 200
+        assert not answer.cookies
+        pane.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        assert (await pane.get("/api/v1/me")).json()["email"] == EVE
+        # Microsoft's token itself opens nothing but that.
+        pane.headers["Authorization"] = f"Bearer {tenant.access_token('eve')}"
+        assert (await pane.get("/api/v1/me")).status_code == 401
+        # The same object in another tenant is someone else; so is the same address.
+        assert await exchange(pane, tenant.access_token("eve", tid=OTHER_TENANT)) == (401, "identity_refused")
+        assert await exchange(pane, tenant.access_token("eve", oid="oid-other")) == (403, "identity_unknown")
+        assert await exchange(pane, tenant.access_token("mallory", email=EVE)) == (403, "identity_unknown")
+    # Her page shows it, and ends it.
+    account = await traveller.client.get("/account")
+    assert "Outlook or another program" in words(account)
+
+
+@pytest.mark.parametrize("name", WRONG_FOR_THE_PANE)
+async def test_a_token_that_is_not_right_is_exchanged_for_nothing(traveller: Traveller, tenant: Entra, name: str) -> None:
+    await traveller.sign_in("eve")
+    token = WRONG_FOR_THE_PANE[name](tenant, tenant.claims("eve", azp=CLIENT_ID, scp="access_as_user"))
+    status, code = await exchange(traveller.client, token)
+    assert (status, code) in {(401, "identity_refused"), (422, "input_invalid")}
+    assert (await exchange(traveller.client, tenant.access_token("eve")))[0] == 200
+
+
+async def test_what_is_no_token_is_told_so(traveller: Traveller) -> None:
+    for typed in ("", "x", "é", "a.b.c", "e30.e30.", 7, None):
+        assert (await exchange(traveller.client, typed))[0] in {401, 422}
+
+
+async def test_who_is_switched_off_gets_no_token(traveller: Traveller, tenant: Entra, services: Services) -> None:
+    await traveller.sign_in("eve")
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == EVE).values(is_switched_off=True))
+    assert await exchange(traveller.client, tenant.access_token("eve")) == (403, "account_switched_off")
+
+
+async def test_trying_tokens_is_limited_and_right_ones_are_not(traveller: Traveller, tenant: Entra) -> None:
+    await traveller.sign_in("eve")
+    statuses = [(await exchange(traveller.client, "x"))[0] for _ in range(300)]
+    assert set(statuses) == {401}
+    assert (await exchange(traveller.client, "x"))[0] == 429
+    assert (await exchange(traveller.client, tenant.access_token("eve")))[0] == 429
+
+
+async def test_an_outage_of_the_keys_is_an_outage(traveller: Traveller, tenant: Entra) -> None:
+    tenant.is_down = True
+    assert (await exchange(traveller.client, tenant.access_token("eve")))[0] == 503
+
+
+def facts_of(answer: httpx2.Response) -> dict[str, Any]:
+    found = re.search(r'data-facts="([^"]*)"', answer.text)
+    assert found
+    facts: dict[str, Any] = json.loads(unescape(found.group(1)))
+    return facts
+
+
+async def test_the_pane_is_told_how_only_where_entra_is(services: Services, clock: MovableClock, tenant: Entra) -> None:
+    told = []
+    for authority in (None, "https://login.example.nl/realms/post", f"https://login.microsoftonline.com/{TENANT}/v2.0"):
+        settings = replace(
+            services.settings, oidc_authority=authority, oidc_client_id=CLIENT_ID if authority else None, oidc_client_secret="s"
+        )
+        wired = build_services(settings, clock=clock)
+        async with browser(build_app(wired, has_worker=False)) as client:
+            answer = await client.get("/addin/pane")
+            told.append(facts_of(answer)["nested"])
+            # Only named: what the page loads by itself is the pane's own script.
+            assert not re.search(r"<script[^>]*nested", answer.text)
+        await wired.database.close()
+    await services.database.close()
+    assert told == [
+        None,
+        None,
+        {
+            "client_id": CLIENT_ID,
+            "authority": f"https://login.microsoftonline.com/{TENANT}",
+            "scope": f"api://{CLIENT_ID}/access_as_user",
+        },
+    ]
+
+
+def test_the_pane_itself_is_small() -> None:
+    dist = WEB / "static/dist"
+    names = json.loads((dist / "manifest.json").read_text())
+    assert "acquireTokenSilent" in (dist / names["nested.js"]).read_text()
+    assert "acquireTokenSilent" not in (dist / names["pane.js"]).read_text()
 
 
 # Rights

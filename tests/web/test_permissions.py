@@ -36,7 +36,7 @@ OPEN = {
     *("/manual", "/manual/{chapter}", "/manual/pictures/{language}/{name}", "/help", "/privacy", "/accessibility", "/security"),
     *("/addin/pane", "/addin/launchevent.html", "/addin/launchevent.js", "/addin/manifest.xml", "/addin/manifest-onprem.xml"),
     *("/addin/icons/icon-{size:int}.png", "/addin/support", "/.well-known/microsoft-officeaddins-allowed.json"),
-    *("/demo/outlook", "/api/v1/sign-in/code"),
+    *("/demo/outlook", "/api/v1/sign-in/code", "/api/v1/sign-in/provider"),
     # Numbers without anybody in them, for this machine and whoever has the token; test_metrics.py.
     "/metrics",
     # Whoever reports there has to sign.

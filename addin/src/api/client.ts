@@ -79,15 +79,29 @@ export interface Transfer {
   }[]
 }
 
+/** What Entra ID has to know to give a token for our API. */
+export interface NestedFacts {
+  readonly client_id: string
+  readonly authority: string
+  readonly scope: string
+}
+
+/** A token that Outlook gives; `isQuiet` asks nobody anything, and rejects rather than that. */
+export type NestedToken = (isQuiet: boolean) => Promise<string>
+
 export class Client {
   private token = ''
 
-  /** `signIn` gets a one-time code from a person; asked for once at a time, whoever needs it. */
+  /**
+   * `signIn` gets a one-time code from a person; asked for once at a time, whoever needs it. With `nested`, Outlook is asked first,
+   * and the person only when that comes to nothing.
+   */
   constructor(
     private readonly apiUrl: string,
     private readonly signIn: () => Promise<string>,
     private readonly language: string,
     private readonly fetching: typeof fetch = (...rest) => fetch(...rest),
+    private readonly nested?: NestedToken,
   ) {}
 
   private signing: Promise<void> | undefined
@@ -115,6 +129,18 @@ export class Client {
     await this.signing
   }
 
+  /** Sign in without asking anybody anything; says whether that worked. */
+  async signedInQuietly(): Promise<boolean> {
+    if (!this.nested) return this.isSignedIn
+    try {
+      this.signing ??= this.exchange(true).finally(() => (this.signing = undefined))
+      await this.signing
+    } catch {
+      // Whatever it was: people have a button.
+    }
+    return this.isSignedIn
+  }
+
   me = (): Promise<Me> => this.call('GET', '/me')
   policy = (): Promise<Policy> => this.call('GET', '/policy')
   templates = async (): Promise<readonly Template[]> =>
@@ -134,9 +160,21 @@ export class Client {
     return (await this.call<{ contacts: Contact[] }>('POST', '/contacts/lookup', { emails })).contacts
   }
 
-  private async exchange(): Promise<void> {
-    const code = await this.signIn()
-    const answer = await this.ask('POST', '/sign-in/code', { code })
+  private async exchange(isQuiet = false): Promise<void> {
+    if (this.nested) {
+      try {
+        await this.redeem('/sign-in/provider', { access_token: await this.nested(isQuiet) })
+        return
+      } catch (error) {
+        // Also when the server knows of no account that goes with it: the window opens one, or joins it.
+        if (isQuiet) throw error
+      }
+    }
+    await this.redeem('/sign-in/code', { code: await this.signIn() })
+  }
+
+  private async redeem(path: string, proof: object): Promise<void> {
+    const answer = await this.ask('POST', path, proof)
     this.token = ((await this.read(answer)) as { access_token: string }).access_token
   }
 

@@ -52,6 +52,8 @@ export interface Outlook {
   readonly language: string
   readonly draft: Draft | undefined
   readonly mail: ReceivedMail | undefined
+  /** Whether Outlook itself can give a token (NestedAppAuth 1.1). It may say so and not do it, like everything here. */
+  readonly hasNestedSignIn: boolean
   /** One line for whoever helps: client, platform, version. */
   readonly diagnosis: string
   openDialog(url: string): Promise<string>
@@ -75,9 +77,19 @@ export async function connect(): Promise<Outlook> {
     language: Office.context.displayLanguage,
     draft: isCompose ? draftOf(item, calls) : undefined,
     mail: isCompose ? undefined : mailOf(item, calls),
+    hasNestedSignIn: isSupported('NestedAppAuth', '1.1'),
     diagnosis: [mailbox.diagnostics.hostName, Office.context.platform, mailbox.diagnostics.hostVersion].join(' '),
     openDialog,
     openWindow: (url) => Office.context.ui.openBrowserWindow(url),
+  }
+}
+
+function isSupported(name: string, version: string): boolean {
+  try {
+    return Office.context.requirements.isSetSupported(name, version)
+  } catch {
+    // Clients from before the question.
+    return false
   }
 }
 

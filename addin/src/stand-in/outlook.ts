@@ -3,6 +3,8 @@
  * In the page of the demonstration it is the mail client; inside the pane's frame it is what `Office` is there.
  */
 
+import { type Issuer, nestedBridge } from './nested'
+
 /** What a kind of Outlook can't do. The rest all can. */
 const LACKS: Readonly<Record<string, readonly string[]>> = {
   classic: ['closeAsync'],
@@ -47,12 +49,15 @@ export interface Mailbox {
   silent: Set<string>
   handlers: Record<string, (() => void)[]>
   changed: () => void
+  /** Gives tokens, in clients that can sign in by themselves. */
+  issuer?: Issuer | undefined
 }
 
 type Callback<T> = (result: { status: string; value: T }) => void
 
 /** The global `Office` over a mailbox, as the given client has it. */
 export function officeOver(box: Mailbox, frame: Window): unknown {
+  if (box.issuer) Object.assign(frame, { nestedAppAuthBridge: nestedBridge(box.issuer) })
   const lacks = new Set(LACKS[box.client] ?? [])
   let running = 0
 
@@ -150,6 +155,7 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     context: {
       displayLanguage: box.language,
       platform: box.client,
+      requirements: { isSetSupported: (name: string) => name === 'NestedAppAuth' && box.issuer !== undefined },
       mailbox: { item, diagnostics: { hostName: 'StandIn', hostVersion: box.client } },
       ui: {
         displayDialogAsync: (url: string, _: unknown, callback: Callback<unknown>) => dialog(frame, url, callback),

@@ -93,6 +93,9 @@ class OidcProvider:
     async def finish(self, kept: str, answer: Mapping[str, str]) -> ProvenIdentity:
         return await asyncio.to_thread(self._finish, kept, answer)
 
+    async def check(self, access_token: str) -> ProvenIdentity:
+        return await asyncio.to_thread(self._check, access_token)
+
     async def sign_out_url(self) -> str | None:
         connection = await asyncio.to_thread(self._connected)
         if connection.sign_out_url is None:
@@ -160,6 +163,12 @@ class OidcProvider:
             raise _verdict(str(result["error"]))
         # 3. It is `msal` that hashes the nonce before it asks with it.
         return connection.tokens.of_sign_in(str(result.get("id_token", "")), nonce=sha256(flow["nonce"].encode()).hexdigest())
+
+    def _check(self, access_token: str) -> ProvenIdentity:
+        # Elsewhere an access token is not for us to read, and says of nobody for whom it is.
+        if self._tenant is None:
+            raise IdentityRefused
+        return self._connected().tokens.of_pane(access_token)
 
     def _connected(self) -> _Connection:
         """On first use, not at the start: a provider that is down must not keep everything else down."""

@@ -24,6 +24,9 @@ _REFETCH_SECONDS: Final = 60  # a token with an unknown key makes us look for ne
 _LONGEST_TOKEN: Final = 32_768  # characters; with many groups they grow
 _LONGEST_NAME: Final = 120
 
+# What the add-in asks for, as the registration exposes it: `api://<client id>/access_as_user`.
+SCOPE: Final = "access_as_user"
+
 Claims = Mapping[str, Any]
 
 
@@ -62,6 +65,24 @@ class Tokens:
         claims = self._verified(token)
         # 2.
         if not nonce or claims.get("nonce") != nonce:
+            raise IdentityRefused
+        return self._identity(claims)
+
+    def of_pane(self, token: str) -> ProvenIdentity:
+        """Who an access token proves this to be, that the add-in was given for us. Raises `IdentityRefused`, `IdentityError`.
+
+        1. The claims that every token has are right, see `_verified`.
+        2. It was given to our own add-in, for us alone: audience and party are named, and are us.
+        3. For our API: it has the scope. An ID token has none, nor has what an application got for itself.
+        """
+        # 1.
+        claims = self._verified(token)
+        # 2.
+        if (claims["aud"], claims.get("azp")) != (self._client_id, self._client_id):
+            raise IdentityRefused
+        # 3.
+        scopes = claims.get("scp")
+        if not isinstance(scopes, str) or SCOPE not in scopes.split(" "):
             raise IdentityRefused
         return self._identity(claims)
 

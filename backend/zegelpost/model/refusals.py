@@ -149,6 +149,10 @@ class IdentityRefused(Refusal):
     """What came from the sign-in provider proves nothing: the person stopped, or the answer or token is not right."""
 
 
+class IdentityUnknown(Refusal):
+    """The token proves who it is, and no account is joined to that yet: a page of ours does that first."""
+
+
 class IdentityOver(Refusal):
     """Whoever comes back from the sign-in provider is not expected (any more) in this browser."""
 

@@ -27,11 +27,12 @@ from zegelpost.model.refusals import (
     IdentityNotStaff,
     IdentityOver,
     IdentityTaken,
+    IdentityUnknown,
     Refusal,
 )
 from zegelpost.model.second_factor import FactorKind
 from zegelpost.model.secret import SecretToken
-from zegelpost.model.staff_user import SignIn, SignInKind, StaffUser
+from zegelpost.model.staff_user import SignIn, SignInAttempt, SignInKind, StaffUser
 from zegelpost.ports import IdentityError, IdentityProvider, ProvenIdentity
 from zegelpost.sealing.text import open_text, seal_text
 from zegelpost.services.access import StaffActor
@@ -44,6 +45,7 @@ from zegelpost.services.recording import Subject, record
 from zegelpost.services.signing_in import SignedIn, SigningIn, start_sign_in
 
 _VISITS_PER_NETWORK: Final = 300  # an office that starts on one morning comes from one address
+_TOKENS_PER_NETWORK: Final = 300  # that prove nothing
 _LONGEST_WANTED: Final = 500
 _KEPT: Final = "provider_visit/kept"
 _LOG: Final = structlog.get_logger()
@@ -132,6 +134,33 @@ class Identifying:
             return await self._let_in(proven, visit.wanted, language), visit.wanted
         except IntegrityError:
             return await self._let_in(proven, visit.wanted, language), visit.wanted
+
+    async def take_token(self, access_token: str, *, network: str) -> SignedIn:
+        """A sign-in for the add-in's pane, for whoever its access token at the provider proves it to be.
+
+        1. Those who try are limited by network (`TooManyAttempts`); what is let through counts until it turns out right.
+        2. The token proves who it is. Raises `IdentityRefused`, `IdentityError`.
+        3. An account is joined to exactly that person (`IdentityUnknown`: nothing is opened or joined here, where nobody
+           sees it), and not switched off (`AccountSwitchedOff`).
+        """
+        # 1.
+        now = self._clock()
+        async with self._database.work() as session:
+            [attempt] = await count_try(session, [Limit("provider-token", network, _TOKENS_PER_NETWORK)], now)
+        # 2.
+        try:
+            proven = await self._provider.check(access_token)
+        except Refusal:
+            async with self._database.work() as session:
+                record(session, EventTag.SIGN_IN_FAILED, Subject(actor=ActorKind.STRANGER), now)
+            raise
+        # 3.
+        async with self._database.work() as session:
+            await session.execute(delete(SignInAttempt).where(SignInAttempt.id == attempt.id))
+            user = await _owner_of(session, proven)
+            if user is not None and not user.is_switched_off:
+                return start_sign_in(session, user, SignInKind.API, now, factor=FactorKind.PROVIDER)
+        raise IdentityUnknown if user is None else AccountSwitchedOff
 
     async def joining(self, token: SecretToken, actor: StaffActor | None) -> JoiningOverview:
         """What waits to be joined in this browser. Raises `IdentityOver`."""

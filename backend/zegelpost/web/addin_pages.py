@@ -64,6 +64,19 @@ def _facts(request: Request) -> dict[str, Any]:
         "organisation": settings.organisation,
         "help_phone": settings.help_phone or "",
         "is_demo": settings.is_demo,
+        "nested": _nested(settings),
+    }
+
+
+def _nested(settings: Any) -> dict[str, str] | None:
+    """How to sign in inside Outlook itself (nested app authentication), which only Entra ID has."""
+    provider = settings.sign_in_provider
+    if provider is None or provider.entra_tenant is None:
+        return None
+    return {
+        "client_id": provider.client_id,
+        "authority": provider.authority.removesuffix("/v2.0"),
+        "scope": f"api://{provider.client_id}/access_as_user",
     }
 
 

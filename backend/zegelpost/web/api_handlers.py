@@ -30,6 +30,7 @@ from zegelpost.web.api_models import (
     RevokeInput,
     SignInCodeInput,
     SignInInput,
+    SignInProviderInput,
     SignInView,
     TransferChange,
     TransferInput,
@@ -112,6 +113,15 @@ async def _transfer(request: Request, actor: StaffActor, transfer_id: str) -> Tr
 async def sign_in_by_code(request: Request) -> Response:
     wanted = await parsed(request, SignInCodeInput)
     signed_in = await _services(request).handing_over_sign_in.redeem(SecretToken(wanted.code))
+    return as_json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
+
+
+async def sign_in_by_provider(request: Request) -> Response:
+    wanted = await parsed(request, SignInProviderInput)
+    identifying = _services(request).identifying
+    if identifying is None:
+        raise NotFound
+    signed_in = await identifying.take_token(wanted.access_token, network=client_network(request))
     return as_json(SignInView(access_token=signed_in.token.value, expires_at=signed_in.expires_at))
 
 

@@ -64,6 +64,12 @@ class SignInCodeInput(Input):
     code: Annotated[str, Field(max_length=200, description="From the add-in's dialog; works once, for two minutes.")]
 
 
+class SignInProviderInput(Input):
+    access_token: Annotated[
+        str, Field(max_length=32_768, description="Of our own client and scope, from the organisation's tenant.")
+    ]
+
+
 class RecipientInput(Input):
     name: str
     email: str

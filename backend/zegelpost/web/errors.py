@@ -66,6 +66,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.SignInRequired: _a(401, translatable("Sign in first.")),
     r.SignInIncorrect: _a(401, translatable("The e-mail address or the password is wrong.")),
     r.IdentityRefused: _a(401, translatable("Signing in did not work. Try again, or ask your administrator.")),
+    r.IdentityUnknown: _a(403, translatable("Sign in to the portal once with your work account first.")),
     r.IdentityOver: _a(401, translatable("Signing in took too long, or was begun in another window. Try again.")),
     r.IdentityNotStaff: _a(
         403, translatable("Your account has no e-mail address of the organisation that we know. Ask your administrator.")
