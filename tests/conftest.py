@@ -201,6 +201,12 @@ async def make_administrator(services: Services, email: str = "chris@zegelpost.e
         await session.execute(update(StaffUser).where(StaffUser.email == email).values(is_administrator=True))
 
 
+async def make_auditor(services: Services, email: str) -> None:
+    """As above."""
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == email).values(is_auditor=True))
+
+
 @pytest.fixture
 async def chris_portal(app: Starlette, services: Services) -> AsyncIterator[Portal]:
     """An administrator, who works for no department."""

@@ -461,7 +461,9 @@ async def test_a_sign_in_provider_is_who_it_should_be_and_gives_its_keys(patient
         healthy, no_administrators = await look()
         assert f"tenant {TENANT} answers, 1 keys; it sends people back to {back}" in healthy
         assert "OIDC_ADMINISTRATORS" in no_administrators
-        assert len(await look(OIDC_ADMINISTRATORS="Zegelpost.Administrator")) == 1
+        assert len(await look(OIDC_ADMINISTRATORS="Zegelpost.Administrator", OIDC_AUDITORS="Zegelpost.Auditor")) == 1
+        same = await look(OIDC_ADMINISTRATORS="Beheer, Alles", OIDC_AUDITORS="Alles")
+        assert "Alles administers and audits" in same[1]
         [stranger] = await look(ssl.create_default_context())
         assert "certificate" in stranger
         assert "SSL_CERT_FILE" in stranger

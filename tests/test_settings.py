@@ -20,6 +20,7 @@ GOOD = {
     "OIDC_CLIENT_ID": "zegelpost",
     "OIDC_CLIENT_SECRET": "s",
 }
+NO_PROVIDER = dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "")
 TENANT = "11111111-2222-3333-4444-555555555555"
 DEMO = {"DEMO": "1", "BASE_URL": "http://127.0.0.1:8000", "DATA_DIR": "demo"}
 
@@ -128,7 +129,8 @@ def test_good_settings_are_complete() -> None:
         ({"OIDC_AUTHORITY": "https://login.microsoftonline.com/example.nl/v2.0"}, "OIDC_AUTHORITY"),
         ({"OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}"}, "OIDC_AUTHORITY"),
         ({"OIDC_AUTHORITY": f"https://login.microsoftonline.us/{TENANT}/v2.0/x"}, "OIDC_AUTHORITY"),
-        (dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "") | {"OIDC_ADMINISTRATORS": "x"}, "OIDC_"),
+        (NO_PROVIDER | {"OIDC_ADMINISTRATORS": "x"}, "OIDC_ADMINISTRATORS"),
+        (NO_PROVIDER | {"OIDC_AUDITORS": "x"}, "OIDC_AUDITORS"),
         ({"DEMO": "1"}, "DEMO"),
         ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
         ({"DEMO": "perhaps"}, "DEMO"),
@@ -182,11 +184,16 @@ def test_the_tenant_is_told_by_the_address() -> None:
     assert plain is not None
     assert plain.entra_tenant is None
     entra = read(
-        GOOD | {"OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}/v2.0", "OIDC_ADMINISTRATORS": "a, b c,"}
+        GOOD
+        | {
+            "OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+            "OIDC_ADMINISTRATORS": "a, b c,",
+            "OIDC_AUDITORS": "d",
+        }
     ).sign_in_provider
     assert entra is not None
-    assert (entra.entra_tenant, entra.administrators) == (TENANT, ("a", "b c"))
-    assert read(GOOD | dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "")).sign_in_provider is None
+    assert (entra.entra_tenant, entra.administrators, entra.auditors) == (TENANT, ("a", "b c"), ("d",))
+    assert read(GOOD | NO_PROVIDER).sign_in_provider is None
 
 
 @pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])

@@ -201,6 +201,7 @@ def build_services(
         codes_per_day=settings.sms_per_day or Policy().codes_per_day,
         has_sign_in_provider=settings.sign_in_provider is not None,
         administrator_roles=settings.sign_in_provider.administrators if settings.sign_in_provider else (),
+        auditor_roles=settings.sign_in_provider.auditors if settings.sign_in_provider else (),
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)

@@ -12,17 +12,19 @@ from zegelpost.settings_reading import PREFIX, SettingsError, listed, missing, s
 # Microsoft's sign-in pages, in its three clouds. Anyone's tenant is there, so the address has to name ours.
 _ENTRA_HOSTS: Final = ("login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn")
 _ENTRA: Final = re.compile(r"https://[^/]+/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/v2\.0")
+_BY_ITS_WORD: Final = ("OIDC_ADMINISTRATORS", "OIDC_AUDITORS")
 _TOGETHER: Final = ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInProvider:
-    """Entra ID or any other OpenID provider, and who administers by its word: names of groups or app roles."""
+    """Entra ID or any other OpenID provider, and who administers or audits by its word: names of groups or app roles."""
 
     authority: str
     client_id: str
     client_secret: str = field(repr=False)
     administrators: tuple[str, ...] = ()
+    auditors: tuple[str, ...] = ()
 
     @property
     def entra_tenant(self) -> str | None:
@@ -34,10 +36,11 @@ class SignInProvider:
 def sign_in_provider(values: Mapping[str, str]) -> SignInProvider | None:
     """The three that belong together, and what only means something with them."""
     given = [name for name in _TOGETHER if values.get(name)]
-    administrators = listed(values.get("OIDC_ADMINISTRATORS"))
+    administrators, auditors = (listed(values.get(name)) for name in _BY_ITS_WORD)
     if not given:
-        if administrators:
-            raise SettingsError(f"{PREFIX}OIDC_ADMINISTRATORS only means something with {PREFIX}OIDC_AUTHORITY")
+        for name in _BY_ITS_WORD:
+            if values.get(name):
+                raise SettingsError(f"{PREFIX}{name} only means something with {PREFIX}OIDC_AUTHORITY")
         return None
     for name in _TOGETHER:
         if name not in given:
@@ -47,6 +50,7 @@ def sign_in_provider(values: Mapping[str, str]) -> SignInProvider | None:
         client_id=values["OIDC_CLIENT_ID"],
         client_secret=values["OIDC_CLIENT_SECRET"],
         administrators=administrators,
+        auditors=auditors,
     )
 
 

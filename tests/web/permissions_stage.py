@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 from sqlalchemy import select, update
 from starlette.applications import Starlette
-from tests.conftest import PASSWORD, Outbox, Portal, browser, make_administrator
+from tests.conftest import PASSWORD, Outbox, Portal, browser, make_administrator, make_auditor
 from tests.web.acts import DOCUMENT, Row, draft, enter, recognise, send, sentences
 from tests.web.tus import announced
 
@@ -23,7 +23,8 @@ from zegelpost.model.transfer import Transfer
 # Stands in every subject, name and note of a world; whoever may not see that world never meets it.
 CANARIES = {"mine": "KANARIE-EIGEN", "department": "KANARIE-AFDELING"}
 ROSA = Row("Rosa Visser", "rosa@zorg.example", "06-12 34 56 78", "+31612345678")
-STAFF = ("anna", "bram", "chris", "mallory", "left", "off")
+# Vera audits, and by that sees no post of anyone.
+STAFF = ("anna", "bram", "chris", "mallory", "vera", "left", "off")
 
 
 @dataclass
@@ -61,9 +62,10 @@ async def _account(services: Services, name: str) -> None:
 
 async def set_stage(app: Starlette, services: Services, outbox: Outbox) -> Stage:
     """Everyone signs in first, so that whoever left or was switched off still holds what they got then."""
-    for name in ("left", "off"):
+    for name in ("vera", "left", "off"):
         await _account(services, name)
     await make_administrator(services)
+    await make_auditor(services, "vera@zegelpost.example")
     actors = {name: Actor(name, Portal(browser(app)), browser(app)) for name in (*STAFF, "nobody")}
     for name in STAFF:
         actor, email = actors[name], f"{name}@zegelpost.example"

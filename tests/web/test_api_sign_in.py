@@ -30,6 +30,7 @@ async def test_a_token_says_who_you_are(client: httpx2.AsyncClient, clock: Movab
         "email": "anna@zegelpost.example",
         "language": "nl",
         "is_administrator": False,
+        "is_auditor": False,
         "departments": [],
     }
     assert me.headers["cache-control"] == "no-store"

@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select, update
 from starlette.applications import Starlette
-from tests.conftest import BASE_URL, PASSWORD, MovableClock, Outbox, Portal, browser
+from tests.conftest import BASE_URL, PASSWORD, MovableClock, Outbox, Portal, browser, make_administrator, make_auditor
 from tests.contracts.test_identity import WRONG, WRONG_FOR_THE_PANE
 from tests.stand_ins import oidc_provider as certified
 from tests.stand_ins.entra import CLIENT_ID, CLIENT_SECRET, OTHER_TENANT, TENANT, Claims, Entra, entra
@@ -28,6 +28,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identity import Identity, Joining, ProviderVisit
 from zegelpost.model.policy import Policy
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.settings_sign_in import SignInProvider
 from zegelpost.web.rendering import WEB
 
 BACK, LEFT = f"{BASE_URL}/sign-in/callback", f"{BASE_URL}/sign-in"
@@ -481,9 +482,8 @@ def facts_of(answer: httpx2.Response) -> dict[str, Any]:
 async def test_the_pane_is_told_how_only_where_entra_is(services: Services, clock: MovableClock, tenant: Entra) -> None:
     told = []
     for authority in (None, "https://login.example.nl/realms/post", f"https://login.microsoftonline.com/{TENANT}/v2.0"):
-        settings = replace(
-            services.settings, oidc_authority=authority, oidc_client_id=CLIENT_ID if authority else None, oidc_client_secret="s"
-        )
+        given = SignInProvider(authority=authority, client_id=CLIENT_ID, client_secret="s") if authority else None
+        settings = replace(services.settings, sign_in_provider=given)
         wired = build_services(settings, clock=clock)
         async with browser(build_app(wired, has_worker=False)) as client:
             answer = await client.get("/addin/pane")
@@ -513,24 +513,49 @@ def test_the_pane_itself_is_small() -> None:
 # Rights
 
 
+async def rights(services: Services, email: str = EVE) -> tuple[bool, bool]:
+    """Whether someone administers, and whether they audit."""
+    user = await user_of(services, email)
+    return user.is_administrator, user.is_auditor
+
+
 class TestRights:
     @pytest.fixture
     def policy(self, policy: Policy) -> Policy:
-        return replace(policy, administrator_roles=("Zegelpost.Beheer", "7b1c0000-0000-0000-0000-000000000000"))
+        return replace(
+            policy,
+            administrator_roles=("Zegelpost.Beheer", "7b1c0000-0000-0000-0000-000000000000"),
+            auditor_roles=("Zegelpost.Audit", "7b1c0000-0000-0000-0000-000000000001"),
+        )
 
     @pytest.mark.parametrize(
-        "claims", [{"roles": ["Zegelpost.Beheer"]}, {"groups": ["x", "7b1c0000-0000-0000-0000-000000000000"]}], ids=str
+        ("claims", "given"),
+        [
+            ({"roles": ["Zegelpost.Beheer"]}, (True, False)),
+            ({"groups": ["x", "7b1c0000-0000-0000-0000-000000000000"]}, (True, False)),
+            ({"roles": ["Zegelpost.Audit"]}, (False, True)),
+            ({"groups": ["7b1c0000-0000-0000-0000-000000000001"]}, (False, True)),
+            ({"roles": ["Zegelpost.Audit"], "groups": ["7b1c0000-0000-0000-0000-000000000000"]}, (True, True)),
+        ],
+        ids=str,
     )
-    async def test_the_provider_says_who_administers_and_takes_it_back(
-        self, traveller: Traveller, tenant: Entra, services: Services, claims: dict[str, list[str]]
+    async def test_the_provider_gives_rights_and_takes_them_back(
+        self,
+        traveller: Traveller,
+        tenant: Entra,
+        services: Services,
+        claims: dict[str, list[str]],
+        given: tuple[bool, bool],
     ) -> None:
         tenant.people["eve"] |= claims
         await traveller.sign_in("eve")
-        assert (await traveller.client.get("/admin/add-in")).status_code == 200
+        assert await rights(services) == given
+        assert (await traveller.client.get("/admin/add-in")).status_code == (200 if given[0] else 404)
         tenant.people["eve"] = {name: value for name, value in tenant.people["eve"].items() if name not in claims}
         async with browser(traveller.client._transport.app) as elsewhere:  # type: ignore[attr-defined]
             await Traveller(elsewhere, tenant).sign_in("eve")
         # At once, also where they were signed in already.
+        assert await rights(services) == (False, False)
         assert (await traveller.client.get("/admin/add-in")).status_code == 404
         assert (await tags(services)).count(EventTag.ACCOUNT_RIGHTS_CHANGED) == 2
 
@@ -545,20 +570,22 @@ class TestRights:
         ],
         ids=str,
     )
-    async def test_what_it_does_not_say_is_no_right(self, traveller: Traveller, tenant: Entra, claims: dict[str, object]) -> None:
+    async def test_what_it_does_not_say_is_no_right(
+        self, traveller: Traveller, tenant: Entra, services: Services, claims: dict[str, object]
+    ) -> None:
         tenant.people["eve"] |= claims
         await traveller.sign_in("eve")
-        assert (await traveller.client.get("/admin/add-in")).status_code == 404
+        assert await rights(services) == (False, False)
 
 
-async def test_without_the_setting_administrators_are_ours_to_name(
+async def test_without_the_settings_rights_are_ours_to_give(
     traveller: Traveller, tenant: Entra, services: Services
 ) -> None:
     await traveller.sign_in("eve")
-    async with services.database.work() as session:
-        await session.execute(update(StaffUser).where(StaffUser.email == EVE).values(is_administrator=True))
+    await make_administrator(services, EVE)
+    await make_auditor(services, EVE)
     await traveller.sign_in("eve")
-    assert (await traveller.client.get("/admin/add-in")).status_code == 200
+    assert await rights(services) == (True, True)
 
 
 async def test_without_a_provider_there_is_nothing_of_it(services: Services, clock: MovableClock, policy: Policy) -> None:

@@ -23,6 +23,10 @@ from tests.web.permissions_stage import CANARIES, Actor, Stage, World, masked, s
 from zegelpost.main import Services
 from zegelpost.model.base import Base
 from zegelpost.model.identifiers import new_identifier
+from zegelpost.model.refusals import NotFound
+from zegelpost.model.secret import SecretToken
+from zegelpost.model.staff_user import SignInKind
+from zegelpost.services.access import auditor_actor
 from zegelpost.web.guest_pages import PREFIXES
 
 pytestmark = pytest.mark.anyio
@@ -247,6 +251,24 @@ async def test_lists_hold_only_ones_own(app: Starlette, stage: Stage) -> None:
             data = {"csrf": actor.portal.csrf, "q": "KANARIE", "query": "KANARIE", "sender": "Rosa", "text": "KANARIE"}
             answer = await actor.portal.client.post(way.path, data=data)
             assert "KANARIE-" not in answer.text.replace("KANARIE-", "", answer.text.count('value="KANARIE-')), (way, actor.name)
+
+
+async def test_administering_and_auditing_are_apart(app: Starlette, services: Services, stage: Stage) -> None:
+    """Only Chris gets what administrators have, and only Vera is an auditor."""
+    for way in ways(app):
+        if way.method == "GET" and way.path.startswith("/admin") and not way.parameters:
+            statuses = {name: (await go(way, stage.actors[name], way.path)).status_code for name in ("chris", "vera", "anna")}
+            assert statuses == {"chris": 200, "vera": 404, "anna": 404}, way
+    for name in ("anna", "bram", "chris", "vera"):
+        me = (await stage.actors[name].program.get("/api/v1/me")).json()
+        assert (me["is_administrator"], me["is_auditor"]) == (name == "chris", name == "vera")
+        token = SecretToken(stage.actors[name].program.headers["Authorization"].removeprefix("Bearer "))
+        actor = await services.signing_in.actor(token, SignInKind.API)
+        if name == "vera":
+            assert auditor_actor(actor).subject().staff_user_id == actor.user.id
+        else:
+            with pytest.raises(NotFound):
+                auditor_actor(actor)
 
 
 async def test_a_guest_gets_behind_no_link_but_their_own(app: Starlette, services: Services, stage: Stage) -> None:

@@ -36,7 +36,11 @@ CHECKS: Final = (
     Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY"), reaching.text_messages),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
     Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),
-    Check("sign-in", ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS"), reaching.sign_in),
+    Check(
+        "sign-in",
+        ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS"),
+        reaching.sign_in,
+    ),
     Check("pdf", (), reaching.pdf),
 )
 # After the others, because it compares with the clocks that they came across.

@@ -253,6 +253,8 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
     yield fine(f"{whose} answers, {key_count} keys; it sends people back to {base_url}/sign-in/callback")
     if described.sign_out_url is None:
         yield note("nobody can sign out there from here", "see whether it has an end_session_endpoint")
+    for both in sorted(set(given.administrators) & set(given.auditors)):
+        yield note(f"{both} administers and audits what it does itself", "set ZEGELPOST_OIDC_AUDITORS to another group or role")
     if not given.administrators:
         yield note(
             "it names no administrators", "set ZEGELPOST_OIDC_ADMINISTRATORS to a group or app role, or name them yourself"

@@ -28,6 +28,8 @@ class Identity(Base):
     subject: Mapped[str] = mapped_column(String(LONGEST_SUBJECT), primary_key=True)
     user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), unique=True)
     created_at: Mapped[datetime]
+    # The latest pass over the organisation's directory that said something of them; see `AddressFeed.generation`.
+    generation: Mapped[int] = mapped_column(default=0)
 
 
 class ProviderVisit(Base):

@@ -74,6 +74,8 @@ class Policy:
     has_sign_in_provider: bool = False
     # Groups or app roles of that provider that make an administrator; without any, administrators are not its to say.
     administrator_roles: tuple[str, ...] = ()
+    # The same of auditors.
+    auditor_roles: tuple[str, ...] = ()
 
     def is_staff_address(self, address: EmailAddress) -> bool:
         return address.domain in self.staff_domains

@@ -19,6 +19,13 @@ MOST_NOTICE_DAYS: Final = 60
 HALF_SIGN_IN_LONGEST: Final = timedelta(minutes=20)  # long enough to find, or even to install, an authenticator app
 
 
+class SwitchedOffBy(StrEnum):
+    """Whose word it is that someone no longer gets in."""
+
+    ADMINISTRATOR = "administrator"
+    DIRECTORY = "directory"  # of the organisation, which switched the person off or has them no more
+
+
 class StaffUser(Base):
     __tablename__ = "staff_user"
 
@@ -34,8 +41,26 @@ class StaffUser(Base):
     tells_unopened_after_days: Mapped[int] = mapped_column(default=3)
     tells_expiring_before_days: Mapped[int] = mapped_column(default=3)
     is_administrator: Mapped[bool] = mapped_column(default=False)
+    # May read the audit. Neither right gives the other: who runs the house does not judge how it is run.
+    is_auditor: Mapped[bool] = mapped_column(default=False)
     is_switched_off: Mapped[bool] = mapped_column(default=False)
+    switched_off_by: Mapped[SwitchedOffBy | None] = mapped_column(text_of(SwitchedOffBy), default=None)
     created_at: Mapped[datetime]
+
+    def switch_off(self, by: SwitchedOffBy) -> bool:
+        """Let them in no more; returns whether they got in until now. An administrator's word goes over the directory's."""
+        was_on = not self.is_switched_off
+        if was_on or by == SwitchedOffBy.ADMINISTRATOR:
+            self.switched_off_by = by
+        self.is_switched_off = True
+        return was_on
+
+    def switch_on(self, by: SwitchedOffBy) -> bool:
+        """Let them in again; returns whether that changed anything. The directory gives back only what it took."""
+        if not self.is_switched_off or (by == SwitchedOffBy.DIRECTORY and self.switched_off_by != by):
+            return False
+        self.is_switched_off, self.switched_off_by = False, None
+        return True
 
 
 class SignInKind(StrEnum):

@@ -95,6 +95,24 @@ async def staff_actor(session: AsyncSession, token: SecretToken, kind: SignInKin
 
 
 @dataclass(frozen=True, slots=True)
+class AuditorActor:
+    """A signed-in staff user who may read the audit. That opens no post, and administering does not give it."""
+
+    staff: StaffActor
+
+    def subject(self) -> Subject:
+        """Who, for the record: looking is an event too."""
+        return self.staff.subject()
+
+
+def auditor_actor(actor: StaffActor) -> AuditorActor:
+    """The auditor that a staff user is. Raises `NotFound` for everyone else, administrators too."""
+    if not actor.user.is_auditor:
+        raise NotFound
+    return AuditorActor(actor)
+
+
+@dataclass(frozen=True, slots=True)
 class HalfActor:
     """Someone who knew the password and has yet to show a second factor, or to set one up. Opens nothing."""
 

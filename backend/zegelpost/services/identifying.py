@@ -287,15 +287,16 @@ class Identifying:
         return ToBeJoined(token)
 
     def _take_over_rights(self, session: AsyncSession, user: StaffUser, proven: ProvenIdentity) -> None:
-        """The provider says who administers, both ways, at every sign-in; where nothing is set, that is ours to say."""
-        if not self._policy.administrator_roles:
-            return
-        is_administrator = not proven.roles.isdisjoint(self._policy.administrator_roles)
-        if is_administrator == user.is_administrator:
-            return
-        user.is_administrator = is_administrator
-        subject = Subject(actor=ActorKind.SYSTEM, staff_user_id=user.id)
-        record(session, EventTag.ACCOUNT_RIGHTS_CHANGED, subject, self._clock(), is_administrator=is_administrator)
+        """The provider says who administers and who audits, both ways, at every sign-in; where nothing is set, we do."""
+        changed: dict[str, bool] = {}
+        for right, roles in (("is_administrator", self._policy.administrator_roles), ("is_auditor", self._policy.auditor_roles)):
+            has_right = not proven.roles.isdisjoint(roles)
+            if roles and has_right != getattr(user, right):
+                setattr(user, right, has_right)
+                changed[right] = has_right
+        if changed:
+            subject = Subject(actor=ActorKind.SYSTEM, staff_user_id=user.id)
+            record(session, EventTag.ACCOUNT_RIGHTS_CHANGED, subject, self._clock(), **changed)
 
     async def _live_joining(self, session: AsyncSession, token: SecretToken) -> Joining:
         joining = await session.get(Joining, token.digest)

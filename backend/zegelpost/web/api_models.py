@@ -167,6 +167,7 @@ class MeView(View):
     email: str
     language: str
     is_administrator: bool
+    is_auditor: bool
     departments: Sequence[DepartmentView]
 
     @classmethod
@@ -178,6 +179,7 @@ class MeView(View):
             email=user.email,
             language=user.language,
             is_administrator=user.is_administrator,
+            is_auditor=user.is_auditor,
             departments=[
                 DepartmentView(id=each, name=works_for.name, email=works_for.email, role=works_for.role)
                 for each, works_for in actor.departments.items()
