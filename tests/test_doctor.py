@@ -458,9 +458,11 @@ async def test_a_sign_in_provider_is_who_it_should_be_and_gives_its_keys(patient
             lines = await patient.examine("sign-in", now=None, **environment)
             return [f"{each.finding.text} - {each.finding.remedy}" for each in lines if each.name == "sign-in"]
 
-        healthy, no_administrators = await look()
+        healthy, stays_signed_in, no_administrators = await look()
         assert f"tenant {TENANT} answers, 1 keys; it sends people back to {back}" in healthy
+        assert f"graph://CLIENT_ID:SECRET@{TENANT}" in stays_signed_in
         assert "OIDC_ADMINISTRATORS" in no_administrators
+        given["ADDRESS_BOOK_URL"] = f"graph://client:kanarie-geheim@{TENANT}"
         assert len(await look(OIDC_ADMINISTRATORS="Zegelpost.Administrator", OIDC_AUDITORS="Zegelpost.Auditor")) == 1
         same = await look(OIDC_ADMINISTRATORS="Beheer, Alles", OIDC_AUDITORS="Alles")
         assert "Alles administers and audits" in same[1]

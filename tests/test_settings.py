@@ -196,6 +196,26 @@ def test_the_tenant_is_told_by_the_address() -> None:
     assert read(GOOD | NO_PROVIDER).sign_in_provider is None
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_followed"),
+    [
+        ({}, True),
+        ({"ADDRESS_BOOK_URL": f"graph://client:geheim@{TENANT.upper()}"}, True),
+        ({"ADDRESS_BOOK_URL": "graph://client:geheim@example.onmicrosoft.com"}, False),
+        ({"ADDRESS_BOOK_URL": f"graph://client:geheim@{TENANT[:-1]}0"}, False),
+        ({"ADDRESS_BOOK_URL": f"ews://user:geheim@{TENANT}/EWS/Exchange.asmx"}, False),
+        ({"ADDRESS_BOOK_URL": ""}, False),
+        ({"OIDC_AUTHORITY": f"https://login.example.nl/{TENANT}/x"}, False),
+        (NO_PROVIDER, False),
+    ],
+    ids=str,
+)
+def test_the_directory_is_followed_when_it_is_the_sign_in_providers(changes: dict[str, str], *, is_followed: bool) -> None:
+    authority = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    given = {"OIDC_AUTHORITY": authority, "ADDRESS_BOOK_URL": f"graph://client:geheim@{TENANT}"}
+    assert read(GOOD | given | changes).directory_issuer == (authority if is_followed else None)
+
+
 @pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])
 def test_a_contact_for_weaknesses_is_an_address_that_opens(contact: str) -> None:
     assert read(GOOD | {"SECURITY_CONTACT": contact}).security_contact == contact

@@ -56,6 +56,7 @@ def address_books(settings: Settings) -> AddressBooks:
         exchange=_exchange(settings.address_book_url),
         file=CsvAddressBook(csv, _rows_of_file) if csv else None,
         every=settings.address_book_every,
+        directory_issuer=settings.directory_issuer,
     )
 
 

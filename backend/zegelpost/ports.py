@@ -16,7 +16,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Protocol
 
-from zegelpost.model.address_book import AddressBookKind, BookEntry, EntryKey, FeedTrouble
+from zegelpost.model.address_book import AddressBookKind, BookEntry, DirectoryAccount, EntryKey, FeedTrouble
 from zegelpost.model.contact import Card
 from zegelpost.model.document import ScanVerdict
 from zegelpost.model.email_address import EmailAddress
@@ -304,6 +304,8 @@ class BookPage:
     entries: Sequence[BookEntry] = field(default=(), repr=False)
     removed: Sequence[EntryKey] = ()
     removed_folders: Sequence[str] = ()
+    # Of people in the organisation's own directory: whether they may sign in there. Of who is not named, nothing is said.
+    accounts: Sequence[DirectoryAccount] = ()
     # Opaque. Where to go on after this page, and after the last one where to look for what changes from then on. May hold
     # identifiers of people, so it is sealed wherever it is kept.
     cursor: str = field(repr=False)
@@ -329,6 +331,13 @@ class AddressBook(Protocol):
         """The next page: of what this person keeps, or without a mailbox of the organisation's own list.
 
         Without a cursor the first one of everything. Raises `CursorRefusedError`, `AddressBookError`.
+        """
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:
+        """What the organisation's directory says now of these people; of whom it does not have, that they are not enabled.
+
+        Nothing of whom it does not say it clearly, and nothing at all where there is no such directory. Raises
+        `AddressBookError`.
         """
 
     async def look_up(self, letters: str) -> Sequence[BookEntry]:

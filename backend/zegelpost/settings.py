@@ -37,8 +37,8 @@ SECRETS: Final = (
 )
 NAMES: Final = (
     *SECRETS, "BASE_URL", "DATA_DIR", "KEYS_DIR", "MAIL_FROM", "TWILIO_API_URL", "CLAMD_URL", "STAFF_DOMAINS",
-    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "TRUSTED_PROXIES", "DEMO", "ORGANISATION", "HELP_PHONE",
-    "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
+    "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "TRUSTED_PROXIES", "DEMO", "ORGANISATION",
+    "HELP_PHONE", "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES",
     "SMS_COUNTRIES", "SMS_PER_DAY", "REMEMBERED_DEVICES", "BOUNCE_ADDRESS", "AUDIT_MAIL",
 )  # fmt: skip
 
@@ -108,6 +108,13 @@ class Settings:
     def host(self) -> str:
         """Host and, if any, port of the base URL: the only host we answer to."""
         return urlsplit(self.base_url).netloc
+
+    @property
+    def directory_issuer(self) -> str | None:
+        """The sign-in provider whose people Graph's list names: of one tenant, which both settings name by its identifier."""
+        provider, book = self.sign_in_provider, urlsplit(self.address_book_url or "")
+        is_same = provider is not None and provider.entra_tenant is not None and book.hostname == provider.entra_tenant
+        return provider.authority if provider is not None and is_same and book.scheme == "graph" else None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

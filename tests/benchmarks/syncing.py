@@ -16,7 +16,7 @@ from tests.databases import database_urls
 
 from zegelpost.main import Services, build_services
 from zegelpost.migrations import migrate_database
-from zegelpost.model.address_book import AddressBookKind, BookEntry, EntryKey, FeedTrouble
+from zegelpost.model.address_book import AddressBookKind, BookEntry, DirectoryAccount, EntryKey, FeedTrouble
 from zegelpost.model.contact import Card
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.secret import SecretToken
@@ -63,6 +63,9 @@ class Crowd:
             emails=[f"p{number}@zorg{number % 300}.example"],
             numbers=[f"06-{10_000_000 + number + self.generation}"],
         )
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - the port's signature
+        return []
 
     async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the port's signature
         return []  # the whole list is read, so it is here already

@@ -398,6 +398,84 @@ async def test_accounts_that_are_switched_off_are_not_listed(stage: Stage) -> No
     assert mirror.people() == told(ROSA)
 
 
+@of("graph-directory")
+async def test_whether_people_may_sign_in_is_told_with_whatever_changes(stage: Stage) -> None:
+    assert isinstance(stage, GraphStage)
+    stage.api.tells_only_changes = True
+    for person in crowd(20):
+        stage.put(person)
+    stage.api.users.put("k3", accountEnabled=False)
+    stage.api.organisation_contacts.put("c1", displayName="Sam", mail="sam@advocaat.example")
+    accounts: dict[str, bool] = {}
+    cursor: str | None = None
+
+    async def read() -> set[str]:
+        nonlocal cursor
+        named: set[str] = set()
+        while True:
+            page = await stage.book.read(None, cursor)
+            cursor = page.cursor
+            for each in page.accounts:
+                accounts[each.subject] = each.is_enabled
+                named.add(each.subject)
+            if page.is_last:
+                return named
+
+    # What signs in is named; contacts do not.
+    assert await read() == {f"k{number}" for number in range(20)}
+    assert [subject for subject, is_enabled in accounts.items() if not is_enabled] == ["k3"]
+    assert await read() == set()
+    stage.api.users.put("k3", accountEnabled=True)
+    stage.api.users.put("k4", accountEnabled=False)
+    stage.api.users.put("k5", mobilePhone="06-99999999")
+    stage.api.users.remove("k6", "changed")  # to the bin
+    stage.api.users.remove("k7")
+    assert await read() == {"k3", "k4", "k5", "k6", "k7"}
+    assert {subject for subject, is_enabled in accounts.items() if not is_enabled} == {"k4", "k6", "k7"}
+    stage.put(crowd(1, start=6)[0])
+    await read()
+    assert accounts["k6"]
+
+
+@of("graph-directory")
+async def test_after_people_one_can_ask_by_name(stage: Stage) -> None:
+    assert isinstance(stage, GraphStage)
+    for person in crowd(40):
+        stage.put(person)
+    stage.api.users.put("k3", accountEnabled=False)
+    stage.api.users.put("k4", accountEnabled=None)
+    everyone = [*(f"k{number}" for number in range(40)), "gone", "o'brien"]
+
+    async def off() -> tuple[int, list[str]]:
+        told = await stage.book.ask_after(everyone)
+        return len(told), [each.subject for each in told if not each.is_enabled]
+
+    # Of k4 it does not say.
+    assert await off() == (41, ["k3", "gone", "o'brien"])
+    assert await stage.book.ask_after([]) == []
+    # A list that is short makes nobody go, nor does something between us and Graph that knows nothing.
+    stage.api.lists_nobody = True
+    assert await off() == (41, ["k3", "gone", "o'brien"])
+    stage.api.is_behind_something = True
+    assert await off() == (0, [])
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+@of("graph-directory")
+async def test_an_outage_says_nothing_of_anyone(stage: Stage, outage: str) -> None:
+    assert isinstance(stage, GraphStage)
+    stage.fail(outage)
+    with pytest.raises(AddressBookError):
+        await stage.book.ask_after(["k1"])
+
+
+@of("ews-mailbox", "csv")
+async def test_where_there_are_no_accounts_nothing_is_said_of_them(stage: Stage) -> None:
+    stage.put(ROSA)
+    page = await stage.book.read(stage.mailbox, None)
+    assert (list(page.accounts), list(await stage.book.ask_after(["rosa"]))) == ([], [])
+
+
 @of("graph-mailbox")
 async def test_who_signs_in_by_another_name_than_the_address_is_found(stage: Stage) -> None:
     assert isinstance(stage, GraphStage)

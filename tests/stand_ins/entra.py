@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -112,7 +113,7 @@ def entra(*, redirect_url: str, people: dict[str, Claims]) -> Iterator[Entra]:
         yield running
 
 
-class _Handler(Handler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     @property
     def entra(self) -> Entra:
         return self.stand_in(Entra)

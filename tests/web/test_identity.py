@@ -578,9 +578,7 @@ class TestRights:
         assert await rights(services) == (False, False)
 
 
-async def test_without_the_settings_rights_are_ours_to_give(
-    traveller: Traveller, tenant: Entra, services: Services
-) -> None:
+async def test_without_the_settings_rights_are_ours_to_give(traveller: Traveller, tenant: Entra, services: Services) -> None:
     await traveller.sign_in("eve")
     await make_administrator(services, EVE)
     await make_auditor(services, EVE)

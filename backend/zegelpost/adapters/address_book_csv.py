@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from zegelpost.model.address_book import FILE, AddressBookKind, BookEntry, EntryKey, FeedTrouble
+from zegelpost.model.address_book import FILE, AddressBookKind, BookEntry, DirectoryAccount, EntryKey, FeedTrouble
 from zegelpost.model.contact import Card, TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import Refusal
@@ -74,6 +74,9 @@ class CsvAddressBook:
         except OSError as error:
             reason = f"the file cannot be opened ({error.strerror})"
             raise AddressBookError(reason, trouble=FeedTrouble.FILE_MISSING, is_permanent=True) from None
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - no accounts in it
+        return []
 
     async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the whole list is read
         return []

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from zegelpost.adapters import address_book_ews_calls as calls
-from zegelpost.model.address_book import AddressBookKind, BookEntry, FeedTrouble, is_exchange_online
+from zegelpost.model.address_book import AddressBookKind, BookEntry, DirectoryAccount, FeedTrouble, is_exchange_online
 from zegelpost.model.contact import Card
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.ports import AddressBookError, BookPage
@@ -73,6 +73,9 @@ class EwsAddressBook:
         if mailbox is None:
             raise AddressBookError("EWS does not tell the whole list", trouble=FeedTrouble.OTHER, is_permanent=True)
         return await self._in_thread(lambda: self._read(mailbox, cursor))
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - no accounts in it
+        return []
 
     async def look_up(self, letters: str) -> Sequence[BookEntry]:
         if not letters.strip():

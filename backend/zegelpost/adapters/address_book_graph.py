@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from zegelpost.adapters.address_book_graph_calls import VERSION, GraphCalls, NotInGraph, unreadable
-from zegelpost.model.address_book import AddressBookKind, BookEntry, EntryKey
+from zegelpost.adapters.address_book_graph_calls import VERSION, GoneFromGraph, GraphCalls, NotInGraph, unreadable
+from zegelpost.model.address_book import AddressBookKind, BookEntry, DirectoryAccount, EntryKey
 from zegelpost.model.contact import Card
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.ports import BookPage
@@ -24,6 +24,7 @@ _MOST_IN_FILTER: Final = 15
 # What the organisation's own list is made of, in the order of reading.
 DIRECTORY_LISTS: Final = ("users", "contacts")
 _USER: Final = ("id", "displayName", "mail", "userPrincipalName", "mobilePhone", "businessPhones", "accountEnabled")
+_ACCOUNT: Final = ("id", "accountEnabled")
 _ORGANISATION_CONTACT: Final = ("id", "displayName", "companyName", "mail", "phones")
 _CONTACT: Final = (
     *("id", "displayName", "companyName", "emailAddresses", "mobilePhone", "businessPhones", "homePhones"),
@@ -80,6 +81,10 @@ class GraphAddressBook:
                 return await asyncio.to_thread(self._read_directory, cursor)
             return await asyncio.to_thread(self._read_mailbox, mailbox, cursor)
 
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:
+        async with self._turn:
+            return await asyncio.to_thread(self._ask_after, subjects)
+
     async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the whole list is read
         return []
 
@@ -112,16 +117,44 @@ class GraphAddressBook:
                 removed.append(EntryKey(f"{name}/{_id(value)}"))
             else:
                 entries.append(_user_entry(value) if name == "users" else _organisation_contact_entry(value))
-        return BookPage(entries=entries, removed=removed, cursor=state.to_json(), is_last=is_last, starts_over=cursor is None)
+        return BookPage(
+            entries=entries,
+            removed=removed,
+            accounts=[told for told in map(_account, values) if told is not None] if name == "users" else [],
+            cursor=state.to_json(),
+            is_last=is_last,
+            starts_over=cursor is None,
+        )
+
+    def _ask_after(self, subjects: Sequence[str]) -> list[DirectoryAccount]:
+        """By a list first; who is not on it is asked for by name, so that nobody is gone because a list was short."""
+        told: list[DirectoryAccount] = []
+        for start in range(0, len(subjects), _MOST_IN_FILTER):
+            some = subjects[start : start + _MOST_IN_FILTER]
+            found = {_id(value): value for value in self._by_id("/users", _ACCOUNT, some)}
+            told += [account for account in map(_account, found.values()) if account is not None]
+            told += [account for each in some if each not in found if (account := self._asked_by_name(each)) is not None]
+        return told
+
+    def _asked_by_name(self, user_id: str) -> DirectoryAccount | None:
+        try:
+            return _account(self._graph.get(f"{self._graph.api}{VERSION}/users/{quote(user_id)}?$select={','.join(_ACCOUNT)}"))
+        except GoneFromGraph:
+            return DirectoryAccount(user_id, is_enabled=False)
+        except NotInGraph:
+            return None
+
+    def _by_id(self, path: str, fields: Sequence[str], ids: Sequence[str]) -> list[Mapping[str, Any]]:
+        """Those of at most `_MOST_IN_FILTER` that are there."""
+        quoted = ",".join(f"'{_quoted(each)}'" for each in ids)
+        return _values(self._graph.get(f"{self._graph.api}{VERSION}{path}?$select={','.join(fields)}&$filter=id in ({quoted})"))
 
     def _complete(self, path: str, fields: Sequence[str], values: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Of what changed, Graph promises no more than the properties that did: the others are asked for."""
         partial = [_id(value) for value in values if "@removed" not in value and any(name not in value for name in fields)]
         whole: dict[str, Mapping[str, Any]] = {}
         for start in range(0, len(partial), _MOST_IN_FILTER):
-            ids = ",".join(f"'{_quoted(each)}'" for each in partial[start : start + _MOST_IN_FILTER])
-            found = self._graph.get(f"{self._graph.api}{VERSION}{path}?$select={','.join(fields)}&$filter=id in ({ids})")
-            whole |= {_id(value): value for value in _values(found)}
+            whole |= {_id(value): value for value in self._by_id(path, fields, partial[start : start + _MOST_IN_FILTER])}
         # Who is not found went away meanwhile, and comes as removed with what changes next.
         return [
             whole.get(_id(value), value) if _id(value) in partial else value
@@ -258,6 +291,12 @@ def _texts(value: Mapping[str, Any], name: str) -> Iterator[str]:
 def _parts(value: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:
     found = value.get(name)
     yield from (each for each in found if isinstance(each, dict)) if isinstance(found, list) else ()
+
+
+def _account(value: Mapping[str, Any]) -> DirectoryAccount | None:
+    """Nothing where it says nothing of it. The identifier is the `oid` of tokens."""
+    is_enabled = False if "@removed" in value else value.get("accountEnabled")
+    return DirectoryAccount(_id(value), is_enabled) if isinstance(is_enabled, bool) else None
 
 
 def _user_entry(value: Mapping[str, Any]) -> BookEntry:

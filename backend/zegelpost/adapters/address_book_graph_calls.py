@@ -34,12 +34,17 @@ _LONGEST_PAUSE_SECONDS: Final = 6 * 3600
 _LOST_STATES: Final = {
     *("syncstatenotfound", "syncstateinvalid", "resyncrequired", "directory_resyncrequired", "directory_expiredpagetoken"),
 }
+_GONE: Final = "Request_ResourceNotFound"
 _BUSY: Final = {429, 503, 504}
 
 
 class NotInGraph(AddressBookError):
     def __init__(self) -> None:
         super().__init__("Graph knows no such mailbox or folder", trouble=FeedTrouble.MAILBOX_MISSING, is_permanent=True)
+
+
+class GoneFromGraph(NotInGraph):
+    """Graph itself says so. That something is not found could also be the word of whatever stands between."""
 
 
 class GraphCalls:
@@ -162,6 +167,8 @@ def _judged(response: Response, content: bytes) -> Mapping[str, Any]:
         return answer
     error = answer.get("error") if isinstance(answer, dict) else None
     code = str(error.get("code", "")) if isinstance(error, dict) else ""
+    if status == 404 and code == _GONE:  # noqa: PLR2004
+        raise GoneFromGraph
     if status == 410 or code.lower() in _LOST_STATES:  # noqa: PLR2004
         raise CursorRefusedError("Graph no longer knows where we were")
     raise _trouble(status, response.headers.get("Retry-After"))

@@ -253,6 +253,11 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
     yield fine(f"{whose} answers, {key_count} keys; it sends people back to {base_url}/sign-in/callback")
     if described.sign_out_url is None:
         yield note("nobody can sign out there from here", "see whether it has an end_session_endpoint")
+    if given.entra_tenant and not examination.settings.directory_issuer:
+        yield note(
+            "who is switched off in the directory stays signed in for up to twelve hours",
+            f"set ZEGELPOST_ADDRESS_BOOK_URL to graph://CLIENT_ID:SECRET@{given.entra_tenant}",
+        )
     for both in sorted(set(given.administrators) & set(given.auditors)):
         yield note(f"{both} administers and audits what it does itself", "set ZEGELPOST_OIDC_AUDITORS to another group or role")
     if not given.administrators:

@@ -102,6 +102,14 @@ class BookEntry:
     changed_at: datetime | None = None  # by the provider's own account
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class DirectoryAccount:
+    """What the organisation's directory says of someone who works there. `subject`: as the sign-in provider names them."""
+
+    subject: str
+    is_enabled: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ListedCard:
     """What a feed says of one address. `typed_number`: of a number that no code can be sent to, as it stands there."""

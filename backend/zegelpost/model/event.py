@@ -87,6 +87,8 @@ class EventTag(StrEnum):
     ACCOUNT_ASKED = "account:asked"
     ACCOUNT_OPENED = "account:opened"
     ACCOUNT_JOINED = "account:joined"
+    ACCOUNT_CLOSED = "account:closed"
+    ACCOUNT_REOPENED = "account:reopened"
     ACCOUNT_RIGHTS_CHANGED = "account:rights_changed"
     PASSWORD_LINK_ASKED = "password:link_asked"  # noqa: S105 - the word, not one
     PASSWORD_CHANGED = "password:changed"  # noqa: S105

@@ -39,6 +39,7 @@ from zegelpost.model.refusals import EmailAddressInvalid
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.ports import AddressBook, AddressBookError, BookPage, CursorRefusedError
 from zegelpost.process import new_writer
+from zegelpost.services.following_directory import follow_directory, unnamed
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import Changed, ListingContacts, PreparedPage
 from zegelpost.services.recording import Subject, record
@@ -48,6 +49,9 @@ _LOG: Final = structlog.get_logger()
 _LOOK_EVERY_SECONDS: Final = 15
 # Of new feeds, so that a thousand people who came at once are not looked for at once.
 _MOST_NEW_FEEDS: Final = 200
+# Of people that a pass over the directory did not name, in one reading. Fifteen are one question to Graph.
+_MOST_ASKED_AFTER: Final = 15_000
+_ASKED_AT_ONCE: Final = 150
 # Trouble that the next feed of the same provider would have too.
 _OF_THE_PROVIDER: Final = frozenset({FeedTrouble.CREDENTIALS, FeedTrouble.CERTIFICATE, FeedTrouble.UNREACHABLE})
 
@@ -59,6 +63,8 @@ class AddressBooks:
     exchange: AddressBook | None
     file: AddressBook | None
     every: timedelta
+    # The sign-in provider whose people Exchange's list names, if there is one: then who is switched off there is here too.
+    directory_issuer: str | None = None
 
     def by_place(self) -> Mapping[str, AddressBook]:
         """Who reads which of the organisation's own feeds."""
@@ -274,6 +280,7 @@ class Syncing:
                 changed += await self._keep(session, feed, book, page, prepared)
             cursor = page.cursor
             if page.is_last:
+                await self._ask_after_unnamed(feed, book, writer)
                 if feed.is_whole_pass:
                     raise AddressBookError("most contacts would be gone", trouble=FeedTrouble.SHRUNK, is_permanent=True)
                 return
@@ -292,10 +299,29 @@ class Syncing:
         feed.sealed_cursor = self._keys.seal_cursor(page.cursor, feed.id)
         await session.flush()
         changed = await self._listing.keep(session, feed, prepared)
+        if feed.place == DIRECTORY and self._books.directory_issuer:
+            await follow_directory(session, self._books.directory_issuer, page.accounts, feed.generation, self._clock())
         if page.is_last and feed.is_whole_pass and await _may_remove_unnamed(session, feed):
             changed.removed_count += await self._listing.remove_unnamed(session, feed)
             feed.is_whole_pass = False
         return changed
+
+    async def _ask_after_unnamed(self, feed: AddressFeed, book: AddressBook, writer: str) -> None:
+        """At the end of a reading: after who joined since the pass before it, and after whom a pass did not name.
+
+        When a cursor was lost, nobody tells who was removed meanwhile. Who the directory says nothing of is asked after again
+        with the next reading.
+        """
+        issuer = self._books.directory_issuer
+        if feed.place != DIRECTORY or issuer is None:
+            return
+        async with self._database.reading() as session:
+            subjects = await unnamed(session, issuer, feed.generation, most=_MOST_ASKED_AFTER)
+        for start in range(0, len(subjects), _ASKED_AT_ONCE):
+            accounts = await book.ask_after(subjects[start : start + _ASKED_AT_ONCE])
+            async with self._database.work() as session:
+                held = await self._hold(session, feed.id, writer)
+                await follow_directory(session, issuer, accounts, held.generation, self._clock())
 
     async def _start_over(self, feed: AddressFeed, writer: str) -> None:
         _LOG.info("address_book_starts_over", feed=feed.id)
