@@ -20,7 +20,7 @@ from sqlalchemy import text
 from tests.contracts.object_storage import s3_server, use_endpoint
 from tests.databases import database_urls
 from tests.stand_ins.clamd import clamd
-from tests.stand_ins.entra import CLIENT_ID, TENANT, entra
+from tests.stand_ins.entra import CLIENT_ID, OTHER_TENANT, TENANT, entra
 from tests.stand_ins.graph_api import graph_api
 from tests.stand_ins.imap_server import PASSWORD as BOUNCE_PASSWORD
 from tests.stand_ins.imap_server import imap_server
@@ -466,6 +466,9 @@ async def test_a_sign_in_provider_is_who_it_should_be_and_gives_its_keys(patient
         assert len(await look(OIDC_ADMINISTRATORS="Zegelpost.Administrator", OIDC_AUDITORS="Zegelpost.Auditor")) == 1
         same = await look(OIDC_ADMINISTRATORS="Beheer, Alles", OIDC_AUDITORS="Alles")
         assert "Alles administers and audits" in same[1]
+        several = await look(OIDC_ADMINISTRATORS="Beheer", OIDC_TENANTS=OTHER_TENANT)
+        assert f"tenant {TENANT} and {OTHER_TENANT} answers" in several[0]
+        assert "another tenant stays signed in" in several[1]
         [stranger] = await look(ssl.create_default_context())
         assert "certificate" in stranger
         assert "SSL_CERT_FILE" in stranger

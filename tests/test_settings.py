@@ -21,7 +21,8 @@ GOOD = {
     "OIDC_CLIENT_SECRET": "s",
 }
 NO_PROVIDER = dict.fromkeys(["OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET"], "")
-TENANT = "11111111-2222-3333-4444-555555555555"
+TENANT, OTHER_TENANT = "11111111-2222-3333-4444-555555555555", "99999999-2222-3333-4444-555555555555"
+ENTRA = f"https://login.microsoftonline.com/{TENANT}/v2.0"
 DEMO = {"DEMO": "1", "BASE_URL": "http://127.0.0.1:8000", "DATA_DIR": "demo"}
 
 
@@ -131,6 +132,10 @@ def test_good_settings_are_complete() -> None:
         ({"OIDC_AUTHORITY": f"https://login.microsoftonline.us/{TENANT}/v2.0/x"}, "OIDC_AUTHORITY"),
         (NO_PROVIDER | {"OIDC_ADMINISTRATORS": "x"}, "OIDC_ADMINISTRATORS"),
         (NO_PROVIDER | {"OIDC_AUDITORS": "x"}, "OIDC_AUDITORS"),
+        (NO_PROVIDER | {"OIDC_TENANTS": TENANT}, "OIDC_TENANTS"),
+        ({"OIDC_TENANTS": TENANT}, "OIDC_TENANTS"),
+        ({"OIDC_AUTHORITY": ENTRA, "OIDC_TENANTS": "example.onmicrosoft.com"}, "OIDC_TENANTS"),
+        ({"OIDC_AUTHORITY": ENTRA, "OIDC_TENANTS": f"{TENANT}/v2.0"}, "OIDC_TENANTS"),
         ({"DEMO": "1"}, "DEMO"),
         ({"DEMO": "yes", "BASE_URL": "https://post.example.nl"}, "DEMO"),
         ({"DEMO": "perhaps"}, "DEMO"),
@@ -186,7 +191,7 @@ def test_the_tenant_is_told_by_the_address() -> None:
     entra = read(
         GOOD
         | {
-            "OIDC_AUTHORITY": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+            "OIDC_AUTHORITY": ENTRA,
             "OIDC_ADMINISTRATORS": "a, b c,",
             "OIDC_AUDITORS": "d",
         }
@@ -194,6 +199,16 @@ def test_the_tenant_is_told_by_the_address() -> None:
     assert entra is not None
     assert (entra.entra_tenant, entra.administrators, entra.auditors) == (TENANT, ("a", "b c"), ("d",))
     assert read(GOOD | NO_PROVIDER).sign_in_provider is None
+
+
+def test_people_of_several_tenants_go_to_the_entrance_of_all() -> None:
+    alone = read(GOOD | {"OIDC_AUTHORITY": ENTRA, "OIDC_TENANTS": f"{TENANT}, "}).sign_in_provider
+    assert alone is not None
+    assert (alone.other_tenants, alone.entrance) == ((), ENTRA)
+    several = f"{TENANT}, {OTHER_TENANT.upper()},{OTHER_TENANT}"
+    both = read(GOOD | {"OIDC_AUTHORITY": ENTRA, "OIDC_TENANTS": several}).sign_in_provider
+    assert both is not None
+    assert (both.other_tenants, both.entrance) == ((OTHER_TENANT,), ENTRA.replace(TENANT, "organizations"))
 
 
 @pytest.mark.parametrize(
@@ -211,9 +226,8 @@ def test_the_tenant_is_told_by_the_address() -> None:
     ids=str,
 )
 def test_the_directory_is_followed_when_it_is_the_sign_in_providers(changes: dict[str, str], *, is_followed: bool) -> None:
-    authority = f"https://login.microsoftonline.com/{TENANT}/v2.0"
-    given = {"OIDC_AUTHORITY": authority, "ADDRESS_BOOK_URL": f"graph://client:geheim@{TENANT}"}
-    assert read(GOOD | given | changes).directory_issuer == (authority if is_followed else None)
+    given = {"OIDC_AUTHORITY": ENTRA, "ADDRESS_BOOK_URL": f"graph://client:geheim@{TENANT}"}
+    assert read(GOOD | given | changes).directory_issuer == (ENTRA if is_followed else None)
 
 
 @pytest.mark.parametrize("contact", ["mailto:security@example.nl", "https://example.nl/report?from=zegelpost"])

@@ -88,6 +88,8 @@ def identity_provider(settings: Settings, *, arrive: str) -> IdentityProvider | 
         client_id=given.client_id,
         client_secret=given.client_secret,
         tenant=given.entra_tenant,
+        other_tenants=given.other_tenants,
+        entrance=given.entrance,
         redirect_url=f"{settings.base_url}{arrive}",
         left_url=f"{settings.base_url}/sign-in",
     )

@@ -340,6 +340,81 @@ async def test_elsewhere_an_address_counts_when_the_provider_stands_for_it(tmp_p
             assert (await Side(real, provider, login).sign_in(login)).emails == ()
 
 
+# More than one tenant
+
+
+def of_both(tenant: Entra, **changed: Any) -> Side:
+    """People of the other tenant are staff too. Of a third one nobody is."""
+    tenant.people["fay"] = {
+        "oid": "oid of fay",
+        "tid": OTHER_TENANT,
+        "name": "Fay Bos",
+        "email": "chris@zegelpost.example",
+        "preferred_username": "fay@zegelpost.example",
+        "roles": ["Beheer"],
+    }
+    given = {"other_tenants": [OTHER_TENANT], "entrance": tenant.entrance} | changed
+    return Side(tenant, adapter(tenant, microsoft, TENANT, **given), "oid of anna")
+
+
+async def test_people_of_each_tenant_are_who_they_are_there(tenant: Entra) -> None:
+    side = of_both(tenant)
+    assert "/organizations/" in (await side.provider.begin()).url
+    anna, fay = await side.sign_in("anna"), await side.sign_in("fay")
+    assert (anna.issuer, anna.subject, anna.roles) == (tenant.authority, "oid of anna", frozenset({"Beheer"}))
+    # The other's directory says neither who administers here nor who has which address, only which name is its own.
+    assert (fay.issuer, fay.subject) == (tenant.authority.replace(TENANT, OTHER_TENANT), "oid of fay")
+    assert (set(fay.roles), fay.emails) == (set(), ("fay@zegelpost.example",))
+    for login, proven in (("anna", anna), ("fay", fay)):
+        assert await side.provider.check(tenant.access_token(login)) == proven
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_a_token_that_is_not_right_is_nobody_with_more_tenants_either(tenant: Entra, name: str) -> None:
+    side = of_both(tenant)
+    tenant.maker = WRONG[name]
+    with pytest.raises(IdentityRefused):
+        await side.sign_in()
+    tenant.maker = microsoft.signed
+    assert (await side.sign_in()).subject == side.subject
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _by(lambda entra: entra.keys[-1]),
+        _by(lambda entra: entra.keys[-1], "other tenant"),
+        _said(tid=TENANT),
+        _said(iss=lambda right: right["iss"].replace(OTHER_TENANT, TENANT)),
+        _said(iss=lambda right: right["iss"].replace(OTHER_TENANT, "organizations")),
+        _said(iss=lambda right: right["iss"].replace(OTHER_TENANT, "{tenantid}")),
+        _said(iss=lambda right: right["iss"] + "/"),
+        _said(tid="88888888-2222-3333-4444-555555555555"),
+        _said(acct=1),
+    ],
+)
+async def test_what_one_tenant_signs_is_worth_nothing_as_anothers(tenant: Entra, make: microsoft.Maker) -> None:
+    side = of_both(tenant)
+    tenant.maker = make
+    with pytest.raises(IdentityRefused):
+        await side.sign_in("fay")
+    right = tenant.claims("fay", azp=CLIENT_ID, scp="access_as_user")
+    with pytest.raises(IdentityRefused):
+        await side.provider.check(make(tenant, right))
+    assert (await side.provider.check(microsoft.signed(tenant, right))).subject == "oid of fay"
+
+
+async def test_a_tenant_that_is_not_named_is_elsewhere(tenant: Entra) -> None:
+    third = of_both(tenant, other_tenants=["88888888-2222-3333-4444-555555555555"])
+    with pytest.raises(IdentityRefused):
+        await third.sign_in("fay")
+    with pytest.raises(IdentityRefused):
+        await third.provider.check(tenant.access_token("fay"))
+    alone = Side(tenant, adapter(tenant, microsoft, TENANT), "")
+    with pytest.raises(IdentityRefused):
+        await alone.sign_in("fay")
+
+
 # Keys
 
 

@@ -47,8 +47,9 @@ class Key:
 
 
 def signed(entra: Entra, claims: Claims) -> str:
-    """As it should be."""
-    return jwt.encode(claims, entra.keys[-1].private, algorithm="RS256", headers={"kid": entra.keys[-1].kid})
+    """As it should be: by the key of the tenant that the issuer names."""
+    key = entra.other_tenants_key if f"/{OTHER_TENANT}/" in str(claims.get("iss")) else entra.keys[-1]
+    return jwt.encode(claims, key.private, algorithm="RS256", headers={"kid": key.kid})
 
 
 @dataclass
@@ -75,6 +76,11 @@ class Entra:
     def authority(self) -> str:
         return f"{self.url}/{TENANT}/v2.0"
 
+    @property
+    def entrance(self) -> str:
+        """Of all tenants there are; whose `tid` is another than ours comes back with a token of that one."""
+        return f"{self.url}/organizations/v2.0"
+
     def rotate(self) -> None:
         """A new key signs from now on; the old one is gone."""
         self.keys[:] = [Key(secrets.token_hex(4))]
@@ -82,7 +88,9 @@ class Entra:
     def claims(self, login: str, **more: Any) -> Claims:
         """Of a token for this person, now."""
         now = int(time.time())
-        base = {"iss": self.authority, "aud": CLIENT_ID, "iat": now, "nbf": now, "exp": now + 3600, "ver": "2.0", "tid": TENANT}
+        tenant = self.people[login].get("tid", TENANT)
+        issuer = f"{self.url}/{tenant}/v2.0"
+        base = {"iss": issuer, "aud": CLIENT_ID, "iat": now, "nbf": now, "exp": now + 3600, "ver": "2.0", "tid": tenant}
         return base | {"sub": f"pairwise {login}"} | self.people[login] | more
 
     def access_token(self, login: str, **more: Any) -> str:
@@ -123,11 +131,15 @@ class _Handler(Handler, BaseHTTPRequestHandler):
         if self.entra.is_down:
             self._json(503, {"error": "temporarily_unavailable"})
         elif path == f"/{TENANT}/v2.0/.well-known/openid-configuration":
-            self._json(200, self._description())
+            self._json(200, self._description(TENANT))
+        elif path == "/organizations/v2.0/.well-known/openid-configuration":
+            self._json(200, self._description("organizations") | {"issuer": f"{self.entra.url}/{{tenantid}}/v2.0"})
+        elif path == f"/{OTHER_TENANT}/discovery/v2.0/keys":
+            self._json(200, {"keys": [self._jwk(self.entra.other_tenants_key)]})
         elif path == f"/{TENANT}/discovery/v2.0/keys":
             self.entra.key_fetches += 1
             self._json(200, {"keys": [self._jwk(key) for key in self.entra.keys]})
-        elif path == f"/{TENANT}/oauth2/v2.0/authorize":
+        elif path in {f"/{TENANT}/oauth2/v2.0/authorize", "/organizations/oauth2/v2.0/authorize"}:
             self._authorize(query)
         else:
             self._json(404, {"error": "not_found"})
@@ -162,8 +174,8 @@ class _Handler(Handler, BaseHTTPRequestHandler):
             answer |= {"error": "access_denied", "error_description": f"AADSTS50105: {query['login']} is not assigned"}
         self.answer(302, b"", {"Location": f"{query['redirect_uri']}?{urlencode(answer)}"})
 
-    def _description(self) -> dict[str, str]:
-        base = f"{self.entra.url}/{TENANT}"
+    def _description(self, tenant: str) -> dict[str, str]:
+        base = f"{self.entra.url}/{tenant}"
         return {
             "issuer": self.entra.issuer_told or self.entra.authority,
             "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",

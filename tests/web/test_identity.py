@@ -481,8 +481,16 @@ def facts_of(answer: httpx2.Response) -> dict[str, Any]:
 
 async def test_the_pane_is_told_how_only_where_entra_is(services: Services, clock: MovableClock, tenant: Entra) -> None:
     told = []
-    for authority in (None, "https://login.example.nl/realms/post", f"https://login.microsoftonline.com/{TENANT}/v2.0"):
-        given = SignInProvider(authority=authority, client_id=CLIENT_ID, client_secret="s") if authority else None
+    microsoft = f"https://login.microsoftonline.com/{TENANT}/v2.0"
+    for authority, others in (
+        (None, ()),
+        ("https://login.example.nl/realms/post", ()),
+        (microsoft, ()),
+        (microsoft, (OTHER_TENANT,)),
+    ):
+        given = None
+        if authority:
+            given = SignInProvider(authority=authority, client_id=CLIENT_ID, client_secret="s", other_tenants=others)
         settings = replace(services.settings, sign_in_provider=given)
         wired = build_services(settings, clock=clock)
         async with browser(build_app(wired, has_worker=False)) as client:
@@ -492,15 +500,12 @@ async def test_the_pane_is_told_how_only_where_entra_is(services: Services, cloc
             assert not re.search(r"<script[^>]*nested", answer.text)
         await wired.database.close()
     await services.database.close()
-    assert told == [
-        None,
-        None,
-        {
-            "client_id": CLIENT_ID,
-            "authority": f"https://login.microsoftonline.com/{TENANT}",
-            "scope": f"api://{CLIENT_ID}/access_as_user",
-        },
-    ]
+    entra = {
+        "client_id": CLIENT_ID,
+        "authority": f"https://login.microsoftonline.com/{TENANT}",
+        "scope": f"api://{CLIENT_ID}/access_as_user",
+    }
+    assert told == [None, None, entra, entra | {"authority": "https://login.microsoftonline.com/organizations"}]
 
 
 def test_the_pane_itself_is_small() -> None:
@@ -576,6 +581,39 @@ class TestRights:
         tenant.people["eve"] |= claims
         await traveller.sign_in("eve")
         assert await rights(services) == (False, False)
+
+
+async def test_the_same_object_in_two_tenants_is_two_people(
+    services: Services, policy: Policy, clock: MovableClock, tenant: Entra
+) -> None:
+    for login, more in (("eve", {}), ("fay", {"tid": OTHER_TENANT, "name": "Fay Bos", "email": EVE})):
+        tenant.people[login] = {"oid": "oid-eve", "name": "Eve Smit", "roles": ["Zegelpost.Beheer"]} | more
+        tenant.people[login]["preferred_username"] = f"{login}@zegelpost.example"
+    provider = OidcProvider(
+        authority=tenant.authority,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        tenant=TENANT,
+        other_tenants=[OTHER_TENANT],
+        entrance=tenant.entrance,
+        redirect_url=BACK,
+        left_url=LEFT,
+        trust=tenant.trust,
+    )
+    policy = replace(policy, administrator_roles=("Zegelpost.Beheer",))
+    wired = build_services(services.settings, clock=clock, policy=policy, provider=provider)
+    app = build_app(wired, has_worker=False)
+    for login, name in (("eve", "Eve Smit"), ("fay", "Fay Bos")):
+        async with browser(app) as client:
+            assert name in (await Traveller(client, tenant).sign_in(login)).text
+            answer = await client.post("/api/v1/sign-in/provider", json={"access_token": tenant.access_token(login)})
+            client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            me = (await client.get("/api/v1/me")).json()
+            # Roles of another tenant are its own business.
+            assert (me["email"], me["is_administrator"]) == (f"{login}@zegelpost.example", login == "eve")
+    assert await count(services, Identity) == 2
+    await wired.database.close()
+    await services.database.close()
 
 
 async def test_without_the_settings_rights_are_ours_to_give(traveller: Traveller, tenant: Entra, services: Services) -> None:

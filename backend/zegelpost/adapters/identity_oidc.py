@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http.cookiejar import DefaultCookiePolicy
@@ -25,7 +25,7 @@ from msal.exceptions import MsalServiceError  # type: ignore[import-untyped]
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
-from zegelpost.adapters.identity_tokens import Tokens
+from zegelpost.adapters.identity_tokens import Tokens, claimed_issuer
 from zegelpost.model.refusals import IdentityRefused
 from zegelpost.ports import Departure, IdentityError, ProvenIdentity
 
@@ -49,13 +49,17 @@ class _Connection:
     """Everything that follows from the description, made anew once a day."""
 
     application: msal.ConfidentialClientApplication
-    tokens: Tokens
+    verifiers: Mapping[str, Tokens]  # by issuer
     sign_out_url: str | None
     made_at: float
 
 
 class OidcProvider:
-    """`authority` is the issuer's identifier; `tenant` the organisation's, when it is Entra ID."""
+    """`authority` is the issuer's identifier; `tenant` the organisation's, when it is Entra ID.
+
+    `other_tenants` are those whose people are staff too. Nobody can tell beforehand who comes from which, so people go to the
+    `entrance` of all tenants; what comes back counts when it is of exactly one of these.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,8 @@ class OidcProvider:
         client_id: str,
         client_secret: str,
         tenant: str | None,
+        other_tenants: Sequence[str] = (),
+        entrance: str | None = None,
         redirect_url: str,
         left_url: str,
         timeout_seconds: float = 10,
@@ -74,6 +80,9 @@ class OidcProvider:
         self._client_id = client_id
         self._client_secret = client_secret
         self._tenant = tenant
+        self._other_tenants = other_tenants
+        self._entrance = entrance or authority
+        self._issuers = {authority: tenant} | {self._of_tenant(each, "v2.0"): each for each in other_tenants}
         self._redirect_url = redirect_url
         self._left_url = left_url
         self._timeout_seconds = timeout_seconds
@@ -107,7 +116,7 @@ class OidcProvider:
     def describe(self) -> Description:
         """What the provider says of itself, asked now. Raises `IdentityError`."""
         try:
-            answer = self._http.get(f"{self._authority}/.well-known/openid-configuration")
+            answer = self._http.get(f"{self._entrance}/.well-known/openid-configuration")
             described = json.loads(answer.text)
         except requests.exceptions.SSLError as error:
             raise IdentityError("the certificate of the sign-in provider is not trusted") from error
@@ -115,18 +124,20 @@ class OidcProvider:
             raise IdentityError("the sign-in provider does not describe itself") from error
         if not isinstance(described, dict) or answer.status_code != requests.codes.ok:
             raise IdentityError("the sign-in provider does not describe itself")
-        # Section 4.3: exactly. `msal` is content with the same host.
-        if described.get("issuer") != self._authority:
+        # Section 4.3: exactly. `msal` is content with the same host. At the entrance of all tenants a place is held for theirs.
+        if described.get("issuer") != (self._of_tenant("{tenantid}", "v2.0") if self._other_tenants else self._authority):
             raise IdentityError("the sign-in provider calls itself otherwise than ZEGELPOST_OIDC_AUTHORITY", is_permanent=True)
         keys, sign_out = described.get("jwks_uri"), described.get("end_session_endpoint")
         needed = [keys, described.get("authorization_endpoint"), described.get("token_endpoint")]
         if not all(_is_https(each) for each in needed):
             raise IdentityError("the sign-in provider has addresses without https", is_permanent=True)
+        if self._other_tenants:
+            keys = self._of_tenant(str(self._tenant), "discovery/v2.0/keys")
         return Description(self._authority, str(keys), str(sign_out) if _is_https(sign_out) else None)
 
     def key_count(self, described: Description) -> int:
-        """How many keys it publishes that can sign a token for us. Raises `IdentityError`."""
-        return self._tokens(described).key_count()
+        """How many keys it publishes that can sign a token for us; of several tenants, the fewest. Raises `IdentityError`."""
+        return min(tokens.key_count() for tokens in self._verifiers(described).values())
 
     def _begin(self) -> Departure:
         connection = self._connected()
@@ -149,7 +160,7 @@ class OidcProvider:
         connection = self._connected()
         flow: dict[str, Any] = json.loads(kept)
         # 1.
-        if answer.get("state") != flow["state"] or answer.get("iss", self._authority) != self._authority:
+        if answer.get("state") != flow["state"] or answer.get("iss", self._authority) not in self._issuers:
             raise IdentityRefused
         # 2.
         try:
@@ -162,13 +173,14 @@ class OidcProvider:
         if "error" in result:
             raise _verdict(str(result["error"]))
         # 3. It is `msal` that hashes the nonce before it asks with it.
-        return connection.tokens.of_sign_in(str(result.get("id_token", "")), nonce=sha256(flow["nonce"].encode()).hexdigest())
+        token = str(result.get("id_token", ""))
+        return _verifier(connection, token).of_sign_in(token, nonce=sha256(flow["nonce"].encode()).hexdigest())
 
     def _check(self, access_token: str) -> ProvenIdentity:
         # Elsewhere an access token is not for us to read, and says of nobody for whom it is.
         if self._tenant is None:
             raise IdentityRefused
-        return self._connected().tokens.of_pane(access_token)
+        return _verifier(self._connected(), access_token).of_pane(access_token)
 
     def _connected(self) -> _Connection:
         """On first use, not at the start: a provider that is down must not keep everything else down."""
@@ -184,7 +196,7 @@ class OidcProvider:
             application = msal.ConfidentialClientApplication(
                 self._client_id,
                 client_credential=self._client_secret,
-                oidc_authority=self._authority,
+                oidc_authority=self._entrance,
                 http_client=self._http,
                 http_cache=_NoAnswersKept(),
                 token_cache=_NothingKept(),
@@ -192,17 +204,37 @@ class OidcProvider:
             )
         except (requests.RequestException, ValueError, KeyError) as error:
             raise IdentityError("the sign-in provider does not describe itself") from error
-        return _Connection(application, self._tokens(described), described.sign_out_url, now)
+        return _Connection(application, self._verifiers(described), described.sign_out_url, now)
 
-    def _tokens(self, described: Description) -> Tokens:
-        return Tokens(
-            issuer=described.issuer,
-            client_id=self._client_id,
-            tenant=self._tenant,
-            keys_url=described.keys_url,
-            timeout_seconds=self._timeout_seconds,
-            trust=self._trust,
-        )
+    def _verifiers(self, described: Description) -> dict[str, Tokens]:
+        """One for each issuer, with keys of its own: what one tenant signs is worth nothing as another's."""
+        return {
+            issuer: Tokens(
+                issuer=issuer,
+                client_id=self._client_id,
+                tenant=tenant,
+                keys_url=described.keys_url
+                if issuer == described.issuer
+                else self._of_tenant(str(tenant), "discovery/v2.0/keys"),
+                timeout_seconds=self._timeout_seconds,
+                trust=self._trust,
+                is_own=issuer == described.issuer,
+            )
+            for issuer, tenant in self._issuers.items()
+        }
+
+    def _of_tenant(self, tenant: str, path: str) -> str:
+        """An address at Entra ID, next to that of our own tenant."""
+        return f"{self._authority.removesuffix(f'/{self._tenant}/v2.0')}/{tenant}/{path}"
+
+
+def _verifier(connection: _Connection, token: str) -> Tokens:
+    """Who judges a token: of several issuers, the one that it says it is of. Raises `IdentityRefused`."""
+    verifiers = list(connection.verifiers.values())
+    found = verifiers[0] if len(verifiers) == 1 else connection.verifiers.get(claimed_issuer(token))
+    if found is None:
+        raise IdentityRefused
+    return found
 
 
 def _verdict(error: str) -> IdentityRefused | IdentityError:

@@ -34,12 +34,21 @@ class Tokens:
     """Verifies what one issuer signed for one client. Blocks; for a thread."""
 
     def __init__(
-        self, *, issuer: str, client_id: str, tenant: str | None, keys_url: str, timeout_seconds: float, trust: ssl.SSLContext
+        self,
+        *,
+        issuer: str,
+        client_id: str,
+        tenant: str | None,
+        keys_url: str,
+        timeout_seconds: float,
+        trust: ssl.SSLContext,
+        is_own: bool = True,
     ) -> None:
-        """`tenant` is the organisation's, when the provider is Entra ID."""
+        """`tenant` is the issuer's, when the provider is Entra ID; `is_own`: of the organisation itself, see `_identity`."""
         self._issuer = issuer
         self._client_id = client_id
         self._tenant = tenant
+        self._is_own = is_own
         self._keys = jwt.PyJWKClient(
             keys_url,
             lifespan=_KEYS_LIFESPAN_SECONDS,
@@ -127,6 +136,8 @@ class Tokens:
         return claims
 
     def _identity(self, claims: Claims) -> ProvenIdentity:
+        # Who administers, and who has which address, is for the organisation's own tenant to say, see also `_emails`.
+        roles = {*_words(claims.get("roles")), *_words(claims.get("groups"))} if self._is_own else ()
         # At Entra, `sub` differs per application; `oid` is the person in the tenant that the issuer names.
         subject = claims.get("oid" if self._tenant else "sub")
         if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT or not subject.isprintable():
@@ -137,16 +148,30 @@ class Tokens:
             subject=subject,
             emails=self._emails(claims),
             name=" ".join(name.replace("\x00", "").split())[:_LONGEST_NAME] if isinstance(name, str) else "",
-            roles=frozenset(_words(claims.get("roles"))) | frozenset(_words(claims.get("groups"))),
+            roles=frozenset(roles),
         )
 
     def _emails(self, claims: Claims) -> tuple[str, ...]:
-        """Addresses the provider stands for. In a tenant of our own its directory does; elsewhere it has to say so."""
+        """Addresses the provider stands for. In a tenant of our own its directory does; elsewhere it has to say so.
+
+        Of another tenant only the name to sign in with: its domain Microsoft had that tenant prove, and `email` is free text.
+        """
         if self._tenant is not None:
-            names: tuple[str, ...] = ("email", "preferred_username")
+            names: tuple[str, ...] = ("email", "preferred_username") if self._is_own else ("preferred_username",)
         else:
             names = ("email",) if claims.get("email_verified") is True else ()
         return tuple(claims[name] for name in names if isinstance(claims.get(name), str))
+
+
+def claimed_issuer(token: str) -> str:
+    """By whose keys a token may turn out to be right; so far it is only a claim. Raises `IdentityRefused`."""
+    try:
+        issuer = jwt.decode(token, options={"verify_signature": False}).get("iss") if len(token) <= _LONGEST_TOKEN else None
+    except (jwt.PyJWTError, ValueError):
+        raise IdentityRefused from None
+    if not isinstance(issuer, str):
+        raise IdentityRefused
+    return issuer
 
 
 def _key_id(token: str) -> str:

@@ -38,7 +38,7 @@ CHECKS: Final = (
     Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),
     Check(
         "sign-in",
-        ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS"),
+        ("OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "OIDC_TENANTS"),
         reaching.sign_in,
     ),
     Check("pdf", (), reaching.pdf),

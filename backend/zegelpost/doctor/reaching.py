@@ -235,6 +235,8 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
         client_id=given.client_id,
         client_secret=given.client_secret,
         tenant=given.entra_tenant,
+        other_tenants=given.other_tenants,
+        entrance=given.entrance,
         redirect_url=f"{base_url}/sign-in/callback",
         left_url=f"{base_url}/sign-in",
         timeout_seconds=_SECONDS,
@@ -249,7 +251,8 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
     if key_count == 0:
         yield wrong(f"{given.authority} has no key for RS256", "have it sign ID tokens with RS256")
         return
-    whose = f"Entra ID, tenant {given.entra_tenant}" if given.entra_tenant else given.authority
+    tenants = " and ".join([given.entra_tenant or "", *given.other_tenants])
+    whose = f"Entra ID, tenant {tenants}" if given.entra_tenant else given.authority
     yield fine(f"{whose} answers, {key_count} keys; it sends people back to {base_url}/sign-in/callback")
     if described.sign_out_url is None:
         yield note("nobody can sign out there from here", "see whether it has an end_session_endpoint")
@@ -257,6 +260,11 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
         yield note(
             "who is switched off in the directory stays signed in for up to twelve hours",
             f"set ZEGELPOST_ADDRESS_BOOK_URL to graph://CLIENT_ID:SECRET@{given.entra_tenant}",
+        )
+    if given.other_tenants:
+        yield note(
+            "who is switched off in another tenant stays signed in for up to twelve hours",
+            "have that organisation tell you who leaves",
         )
     for both in sorted(set(given.administrators) & set(given.auditors)):
         yield note(f"{both} administers and audits what it does itself", "set ZEGELPOST_OIDC_AUDITORS to another group or role")

@@ -75,7 +75,7 @@ def _nested(settings: Any) -> dict[str, str] | None:
         return None
     return {
         "client_id": provider.client_id,
-        "authority": provider.authority.removesuffix("/v2.0"),
+        "authority": provider.entrance.removesuffix("/v2.0"),
         "scope": f"api://{provider.client_id}/access_as_user",
     }
 
