@@ -309,7 +309,9 @@ async def test_only_entra_gives_tokens_that_we_may_read(tenant: Entra) -> None:
 
 
 @pytest.mark.parametrize(
-    "claims", [{"aud": [CLIENT_ID]}, {"aud": [CLIENT_ID, "elders"], "azp": CLIENT_ID}, {"exp": _later(-30)}, {"acct": 0}], ids=str
+    "claims",
+    [{"aud": [CLIENT_ID]}, {"aud": [CLIENT_ID, "elders"], "azp": CLIENT_ID}, {"exp": _later(-30)}, {"acct": 0}],
+    ids=["one audience", "two and a party", "just expired", "a member"],
 )
 async def test_what_is_allowed_is_taken(tenant: Entra, claims: dict[str, Any]) -> None:
     tenant.maker = _said(**claims)
