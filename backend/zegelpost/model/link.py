@@ -55,7 +55,8 @@ class LinkSecret:
     @property
     def printed(self) -> str:
         """The form printed in the mail for typing or pasting: eight groups of four."""
-        return "-".join(self.text[i : i + 4] for i in range(0, len(self.text), 4))
+        text = self.text
+        return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
 
 
 def link_page(base_url: str, kind: TransferKind, link_id: LinkId) -> str:

@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Iterable
 from datetime import date, datetime
 from functools import cache
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +24,7 @@ from zegelpost.model.identifiers import (
     DocumentId,
     FactorId,
     FeedId,
+    LinkId,
     OutgoingId,
     RecipientId,
     StaffUserId,
@@ -74,7 +75,9 @@ class KeepingKeys:
 
     def within(self, session: AsyncSession) -> KeepingKeys:
         """The same for this unit of work, reading each key once. No longer: a destroyed key must not live on in memory."""
-        found: KeepingKeys = session.info.setdefault("keeping_keys", KeepingKeys(_ReadOnce(self._ring)))
+        found: KeepingKeys | None = session.info.get("keeping_keys")
+        if found is None:
+            found = session.info["keeping_keys"] = KeepingKeys(_ReadOnce(self._ring))
         return found
 
     def seal_outgoing(self, outgoing_id: OutgoingId, day: date, payload: bytes) -> bytes:
@@ -192,22 +195,25 @@ class KeepingKeys:
 
     # Links and grants
 
-    def wrap_for_link(self, key: MessageKey, transfer: Transfer, link: Link, secret: LinkSecret) -> None:
-        """Store on the link what recognises the secret and what the secret opens; never the secret."""
+    def wrap_for_link(
+        self, key: MessageKey, transfer: Transfer, link_id: LinkId, recipient_id: RecipientId, secret: LinkSecret
+    ) -> dict[str, Any]:
+        """Columns of a new link: what recognises the secret, and what the secret opens; never the secret."""
         assert transfer.week is not None
-        link.week = transfer.week
-        link.carried_salt = None
-        salt = self._link_salt(link)
-        link.secret_check = link_check(salt, secret.value, link.recipient_id)
-        link.wrap = wrap_under_secret(
-            key,
-            purpose=WrapPurpose.LINK,
-            secret=secret.value,
-            salt=salt,
-            transfer_id=transfer.id,
-            holder_id=link.recipient_id,
-            key_id=link.id,
-        )
+        salt = self._new_link_salt(transfer.week, link_id)
+        return {
+            "week": transfer.week,
+            "secret_check": link_check(salt, secret.value, recipient_id),
+            "wrap": wrap_under_secret(
+                key,
+                purpose=WrapPurpose.LINK,
+                secret=secret.value,
+                salt=salt,
+                transfer_id=transfer.id,
+                holder_id=recipient_id,
+                key_id=link_id,
+            ),
+        }
 
     def require_secret(self, link: Link, secret: LinkSecret) -> None:
         """Recognise the secret without opening anything, so that a revoked link can say so. Raises `LinkWrong`."""
@@ -244,11 +250,13 @@ class KeepingKeys:
         link.carried_salt = seal_bytes(self._ring.week(week).link_salt, f"link/{link.id}/salt", salt)
 
     def _link_salt(self, link: Link) -> bytes:
-        """The week's secret, narrowed to one link so that it can be carried to a later week without the others."""
-        week_secret = self._ring.week(link.week).link_salt
         if link.carried_salt is not None:
-            return open_bytes(week_secret, f"link/{link.id}/salt", link.carried_salt)
-        return blind_index(week_secret, "link-salt", link.id)
+            return open_bytes(self._ring.week(link.week).link_salt, f"link/{link.id}/salt", link.carried_salt)
+        return self._new_link_salt(link.week, link.id)
+
+    def _new_link_salt(self, week: str, link_id: LinkId) -> bytes:
+        """The week's secret, narrowed to one link so that it can be carried to a later week without the others."""
+        return blind_index(self._ring.week(week).link_salt, "link-salt", link_id)
 
     # What the sender wrote
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,7 +17,7 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from zegelpost.database import Database
+from zegelpost.database import Database, afterwards, insert_all
 from zegelpost.model.clock import Clock
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import ActorKind, EventTag
@@ -87,7 +88,7 @@ class Notifying:
         self._gateways = gateways
         self._mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
         self._clock = clock
-        # Set by whoever put something in the outbox of this process, so that a code leaves at once.
+        # Set when something was put in the outbox by this process, so that a code leaves at once.
         self.wake = asyncio.Event()
 
     # Putting into the outbox, within the caller's unit of work
@@ -105,21 +106,45 @@ class Notifying:
         **facts: Any,
     ) -> None:
         """Render a notice to its final bytes and seal it in the outbox. After `lifetime` it is of no use to anyone."""
+        mail = self.mail(session, purpose, to, language, transfer=transfer, recipient=recipient, lifetime=lifetime, facts=facts)
+        self.queue(session, mail)
+
+    def queue(self, session: AsyncSession, row: dict[str, Any]) -> None:
+        """Put something finished in the outbox."""
+        session.add(Outgoing(**row))
+        afterwards(session, self.wake.set)
+
+    async def queue_all(self, session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+        """Put many finished notices in the outbox at once."""
+        await insert_all(session, Outgoing.__table__, rows)
+        afterwards(session, self.wake.set)
+
+    def mail(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        to: EmailAddress,
+        language: str,
+        *,
+        transfer: Transfer | None = None,
+        recipient: Recipient | None = None,
+        lifetime: timedelta = GIVE_UP_AFTER,
+        facts: dict[str, Any],
+    ) -> dict[str, Any]:
+        """A notice, finished and sealed: its row, for whoever puts it in the outbox in the same unit of work."""
         now = self._clock()
         outgoing_id = OutgoingId(new_identifier())
         envelope = self._mailing.envelope(purpose, language, to, outgoing_id, now, transfer, facts)
-        self._queue(
+        return self._sealed(
             session,
-            Outgoing(
-                id=outgoing_id,
-                kind=OutgoingKind.MAIL,
-                purpose=purpose,
-                transfer_id=transfer.id if transfer else None,
-                recipient_id=recipient.id if recipient else None,
-                useless_after=now + lifetime,
-            ),
             envelope,
             now,
+            id=outgoing_id,
+            kind=OutgoingKind.MAIL,
+            purpose=purpose,
+            transfer_id=transfer.id if transfer else None,
+            recipient_id=recipient.id if recipient else None,
+            useless_after=now + lifetime,
         )
 
     def queue_code(
@@ -134,20 +159,19 @@ class Notifying:
         useless_after: datetime,
     ) -> None:
         """Seal a code message in the outbox. The challenge is unique there: one code never leaves twice."""
-        self._queue(
+        code = self._sealed(
             session,
-            Outgoing(
-                id=OutgoingId(new_identifier()),
-                kind=OutgoingKind.SMS,
-                purpose=Purpose.CODE,
-                transfer_id=transfer.id,
-                recipient_id=recipient.id,
-                challenge_id=challenge_id,
-                useless_after=useless_after,
-            ),
             {"to": to.e164, "text": text},
             self._clock(),
+            id=OutgoingId(new_identifier()),
+            kind=OutgoingKind.SMS,
+            purpose=Purpose.CODE,
+            transfer_id=transfer.id,
+            recipient_id=recipient.id,
+            challenge_id=challenge_id,
+            useless_after=useless_after,
         )
+        self.queue(session, code)
 
     async def queue_to_sender(
         self,
@@ -192,15 +216,17 @@ class Notifying:
             .execution_options(synchronize_session=False)
         )
 
-    def _queue(self, session: AsyncSession, outgoing: Outgoing, envelope: dict[str, str], now: datetime) -> None:
+    def _sealed(self, session: AsyncSession, envelope: dict[str, str], now: datetime, **columns: Any) -> dict[str, Any]:
         payload = json.dumps(envelope).encode()
-        outgoing.day = now.date().isoformat()
-        outgoing.sealed_payload = self._keys.within(session).seal_outgoing(outgoing.id, now.date(), payload)
-        outgoing.state = OutgoingState.WAITING
-        outgoing.created_at = outgoing.due_at = now
-        outgoing.attempt_count = 0
-        session.add(outgoing)
-        self.wake.set()
+        return {
+            **columns,
+            "day": now.date().isoformat(),
+            "sealed_payload": self._keys.within(session).seal_outgoing(columns["id"], now.date(), payload),
+            "state": OutgoingState.WAITING,
+            "created_at": now,
+            "due_at": now,
+            "attempt_count": 0,
+        }
 
     # Handing over
 

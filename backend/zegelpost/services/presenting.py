@@ -38,9 +38,10 @@ class Presenting:
         self._keys = keeping_keys
         self.organisation = organisation
 
-    async def sender_of(self, session: AsyncSession, transfer: Transfer) -> Correspondent:
+    async def sender_of(self, session: AsyncSession, transfer: Transfer, *, at_hand: StaffUser | None = None) -> Correspondent:
         """Who sent a transfer: the guest, the department, the staff user, or else the organisation.
 
+        Whoever is `at_hand` is not looked up again.
         Of an intake it is whom the guest wrote to. A colleague is then called by the address that was typed, whether or not
         there is one: the guest reads it.
         """
@@ -50,6 +51,8 @@ class Presenting:
         if transfer.department_id is not None:
             department = await session.get_one(Department, transfer.department_id)
             return Correspondent(department.sender_name, department.email)
+        if at_hand is not None and transfer.sender_id == at_hand.id:
+            return present_staff(at_hand)
         if transfer.sender_id is not None:
             return present_staff(await session.get_one(StaffUser, transfer.sender_id))
         if transfer.kind == TransferKind.INTAKE:

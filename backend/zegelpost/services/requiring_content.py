@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Final
+
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.document import Document, DocumentState, ScanVerdict
 from zegelpost.model.refusals import ContentMissing, MalwareFound, UploadsUnfinished
 from zegelpost.model.transfer import Transfer, TransferText
+
+# Made once, as in `access.py`.
+_DOCUMENTS: Final = select(Document.state, Document.scan_verdict).where(Document.transfer_id == bindparam("transfer_id"))
 
 
 async def require_content(session: AsyncSession, transfer: Transfer, text: TransferText) -> None:
@@ -15,8 +20,7 @@ async def require_content(session: AsyncSession, transfer: Transfer, text: Trans
 
     Raises `UploadsUnfinished`, `MalwareFound`, `ContentMissing`.
     """
-    rows = await session.execute(select(Document.state, Document.scan_verdict).where(Document.transfer_id == transfer.id))
-    documents = rows.all()
+    documents = (await session.execute(_DOCUMENTS, {"transfer_id": transfer.id})).all()
     unfinished = sum(document.state == DocumentState.ARRIVING for document in documents)
     if unfinished:
         raise UploadsUnfinished(count=unfinished)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from zegelpost.database import Database
+from zegelpost.database import Database, insert_all
 from zegelpost.model.clock import Clock
 from zegelpost.model.department import Department
-from zegelpost.model.event import EventTag
+from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, LinkId, RecipientId, TransferId, new_identifier
 from zegelpost.model.link import LinkSecret, link_address, link_page
 from zegelpost.model.outgoing import Purpose
@@ -35,8 +35,11 @@ from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Correspondent, Presenting
-from zegelpost.services.recording import record
+from zegelpost.services.recording import fact, record
 from zegelpost.services.requiring_content import require_content
+
+# Made once, as in `access.py`.
+_RECIPIENTS: Final = select(Recipient).where(Recipient.transfer_id == bindparam("transfer_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +111,7 @@ class Sending:
             transfer.require_draft()
             key = self._keys.message_key(transfer, actor.token)
             self._write(transfer, key, content, actor)
-            known = await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id))
+            known = await session.scalars(_RECIPIENTS, {"transfer_id": transfer.id})
             await self._write_recipients(
                 session, transfer, key, content.addressees, hashes, {each.email_index: each for each in known}
             )
@@ -130,12 +133,12 @@ class Sending:
             keys = self._keys.within(session)
             key = keys.message_key(transfer, actor.token)
             # 2.
-            recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
+            recipients = list(await session.scalars(_RECIPIENTS, {"transfer_id": transfer.id}))
             if not recipients:
                 raise RecipientsMissing
             await require_content(session, transfer, keys.text(key, transfer))
             # Before anything changes, so that everything is written in one go.
-            sender = await self._presenting.sender_of(session, transfer)
+            sender = await self._presenting.sender_of(session, transfer, at_hand=actor.user)
             # 3.
             transfer.sent_at = now
             transfer.expires_at = now + timedelta(days=transfer.expires_in_days)
@@ -143,17 +146,26 @@ class Sending:
             transfer.state = TransferState.SENT
             # 4.
             parked = [recipient for recipient in recipients if recipient.parked_at is not None]
+            links: list[dict[str, Any]] = []
+            mails: list[dict[str, Any]] = []
+            events: list[dict[str, Any]] = []
             for recipient in recipients:
                 if recipient.parked_at is not None:
                     recipient.parked_at = now
-                    record(session, EventTag.RECIPIENT_PARKED, actor.subject(transfer, recipient_id=recipient.id), now)
+                    events.append(fact(EventTag.RECIPIENT_PARKED, actor.subject(transfer, recipient_id=recipient.id), now))
                 elif recipient.method == VerificationMethod.SIGN_IN:
-                    self.invite_colleague(session, sender, transfer, recipient, key)
+                    mails.append(self._colleague_invitation(session, sender, transfer, recipient, key))
                 else:
-                    self.invite(session, Purpose.INVITATION, sender, transfer, recipient, key)
+                    link, mail = self._invitation(session, Purpose.INVITATION, sender, transfer, recipient, key, {})
+                    links.append(link)
+                    mails.append(mail)
+            count = len(recipients) - len(parked)
+            events.append(fact(EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=count))
+            await insert_all(session, Link.__table__, links)
+            await self._notifying.queue_all(session, mails)
+            await insert_all(session, Event.__table__, events)
             if parked:
                 await self._tell_of_parked(session, transfer, parked)
-            record(session, EventTag.TRANSFER_SENT, actor.subject(transfer), now, recipient_count=len(recipients) - len(parked))
 
     def invite(
         self,
@@ -166,28 +178,51 @@ class Sending:
         **facts: Any,
     ) -> Link:
         """Make a link and mail it, with the `facts` that the notice needs. The secret is in the sealed mail and nowhere else."""
+        row, mail = self._invitation(session, purpose, sender, transfer, recipient, key, facts)
+        link = Link(**row)
+        session.add(link)
+        self._notifying.queue(session, mail)
+        return link
+
+    def _invitation(
+        self,
+        session: AsyncSession,
+        purpose: Purpose,
+        sender: Correspondent,
+        transfer: Transfer,
+        recipient: Recipient,
+        key: MessageKey,
+        facts: dict[str, Any],
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The rows of the link and of its mail; they are to be written together."""
         keys = self._keys.within(session)
         secret = LinkSecret.generate()
-        link = Link(id=LinkId(new_identifier()), recipient_id=recipient.id, created_at=self._clock())
-        keys.wrap_for_link(key, transfer, link, secret)
-        session.add(link)
+        link_id = LinkId(new_identifier())
+        link = {
+            "id": link_id,
+            "recipient_id": recipient.id,
+            "created_at": self._clock(),
+            **keys.wrap_for_link(key, transfer, link_id, recipient.id, secret),
+        }
         person = keys.person(recipient)
-        self._notifying.queue_mail(
+        mail = self._notifying.mail(
             session,
             purpose,
             person.email,
             transfer.language,
             transfer=transfer,
             recipient=recipient,
-            link=link_address(self._base_url, transfer.kind, link.id, secret),
-            page=link_page(self._base_url, transfer.kind, link.id),
-            printed_code=secret.printed,
-            needs_mobile=recipient.method == VerificationMethod.SMS,
-            last_digits=person.mobile.last_digits if person.mobile else "",
-            **facts,
-            **recipient_facts(person, sender, transfer),
+            facts={
+                "link": link_address(self._base_url, transfer.kind, link_id, secret),
+                "page": link_page(self._base_url, transfer.kind, link_id),
+                "printed_code": secret.printed,
+                "needs_mobile": recipient.method == VerificationMethod.SMS,
+                "last_digits": person.mobile.last_digits if person.mobile else "",
+                **facts,
+                **recipient_facts(person, sender, transfer),
+            },
         )
-        return link
+        return link, mail
 
     def invite_colleague(
         self,
@@ -198,18 +233,28 @@ class Sending:
         key: MessageKey,
     ) -> None:
         """Colleagues sign in; the mail holds no secret."""
+        self._notifying.queue(session, self._colleague_invitation(session, sender, transfer, recipient, key))
+
+    def _colleague_invitation(
+        self,
+        session: AsyncSession,
+        sender: Correspondent,
+        transfer: Transfer,
+        recipient: Recipient,
+        key: MessageKey,
+    ) -> dict[str, Any]:
         keys = self._keys.within(session)
         person = keys.person(recipient)
         keys.wrap_for_colleague(key, transfer, recipient)
-        self._notifying.queue_mail(
+        link = f"{self._base_url}/received/{transfer.id}"
+        return self._notifying.mail(
             session,
             Purpose.COLLEAGUE_INVITATION,
             person.email,
             transfer.language,
             transfer=transfer,
             recipient=recipient,
-            link=f"{self._base_url}/received/{transfer.id}",
-            **recipient_facts(person, sender, transfer),
+            facts={"link": link, **recipient_facts(person, sender, transfer)},
         )
 
     async def _tell_of_parked(self, session: AsyncSession, transfer: Transfer, parked: Sequence[Recipient]) -> None:
