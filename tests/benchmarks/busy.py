@@ -24,6 +24,17 @@ class Report:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """How it went while much was asked at once."""
+
+    work: str
+    seconds: float
+    look_count: int
+    page_p95_seconds: float
+    slowest_piece_seconds: float
+
+
 def sent_transfer(ours: Zegelpost, recipient_count: int, document_count: int) -> str:
     """A transfer that was sent, with something to report about."""
     transfer_id = ours.draft(recipient_count)
@@ -49,7 +60,7 @@ def one_report(ours: Zegelpost, transfer_id: str, rounds: int) -> Report:
     return Report(size, statistics.median(cpu), statistics.median(seconds))
 
 
-def busy_hour(ours: Zegelpost, transfer_id: str, upload_bytes: int) -> str:
+def busy_hour(ours: Zegelpost, transfer_id: str, upload_bytes: int) -> Busy:
     """How long a page takes, and whether the upload goes on, while 20 reports are printed and 50 people sign in."""
     page_seconds: list[float] = []
     gaps: list[float] = []
@@ -90,8 +101,10 @@ def busy_hour(ours: Zegelpost, transfer_id: str, upload_bytes: int) -> str:
     seconds = time.perf_counter() - start
     over.set()
     watcher.join()
-    p95 = statistics.quantiles(page_seconds, n=20)[-1]
-    return (
-        f"{_REPORTS} reports, {_SIGN_INS} sign-ins and an upload of {upload_bytes / 1e6:.0f} MB in {seconds:.1f} s:"
-        f" pages p95 {p95:.2f} s ({len(page_seconds)} looks), slowest sixteenth of the upload {max(gaps):.1f} s"
+    return Busy(
+        work=f"{_REPORTS} reports, {_SIGN_INS} sign-ins and an upload of {upload_bytes / 1e6:.0f} MB",
+        seconds=seconds,
+        look_count=len(page_seconds),
+        page_p95_seconds=statistics.quantiles(page_seconds, n=20)[-1],
+        slowest_piece_seconds=max(gaps),
     )

@@ -80,6 +80,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body_bytes: int
+    first_byte_seconds: float = 0.0  # of the body, after the request was sent
 
 
 def exchange(
@@ -115,6 +116,7 @@ def exchange(
 
 
 def _read_answer(line: socket.socket) -> Answer:
+    start = time.perf_counter()
     buffer = bytearray(_PIECE_BYTES)
     head = b""
     while b"\r\n\r\n" not in head:
@@ -127,12 +129,14 @@ def _read_answer(line: socket.socket) -> Answer:
     headers = {name.lower(): value.strip() for name, _, value in (entry.partition(":") for entry in fields)}
     body_bytes = len(rest)
     length = int(headers.get("content-length", -1))
+    first_byte = time.perf_counter() if body_bytes else 0.0
     while body_bytes != length and (count := line.recv_into(buffer)):
+        first_byte = first_byte or time.perf_counter()
         body_bytes += count
     # Let the server hang up first: a Node server whose client is gone a moment too early does not survive it.
     while line.recv_into(buffer):
         pass
-    return Answer(int(first.split()[1]), headers, body_bytes)
+    return Answer(int(first.split()[1]), headers, body_bytes, max(first_byte - start, 0.0))
 
 
 @dataclass
