@@ -229,6 +229,22 @@ async def test_what_they_sent_for_a_department_stays_with_it(world: World, eve: 
         assert "Extended (Bram Jansen)" in words(extended)
 
 
+async def test_administrators_see_that_the_list_also_ends_access(world: World, eve: httpx2.AsyncClient) -> None:
+    await make_administrator(world.services, BRAM)
+    async with browser(world.app) as client:
+        bram = Portal(client)
+        await bram.sign_in(BRAM)
+        assert "also loses access here" in words(await client.get("/admin/address-books"))
+        world.put("eve", accountEnabled=False)
+        warned = words(await bram.press("/admin/address-books"))
+        assert "may stay signed in here" in warned
+        assert await world.services.syncing.read_due() == []
+        # And from then on again, also after who was switched off meanwhile.
+        assert "may stay signed in" not in words(await bram.press("/admin/address-books", reads_directory="1"))
+        await world.read()
+    assert (await eve.get("/sent")).url.path == "/sign-in"
+
+
 # What says nothing of anyone
 
 

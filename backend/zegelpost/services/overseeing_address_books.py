@@ -66,6 +66,8 @@ class OrganisationBooks:
     """What is read for everyone, what administrators chose, and how it goes with the books of people."""
 
     has_directory: bool
+    # Whether reading the directory also takes away the access of who is switched off there.
+    follows_directory: bool
     has_mailboxes: bool
     has_file: bool
     reads_directory: bool
@@ -141,6 +143,7 @@ class OverseeingAddressBooks:
             )
             return OrganisationBooks(
                 has_directory=DIRECTORY in places,
+                follows_directory=self._books.directory_issuer is not None,
                 has_mailboxes=has_people,
                 has_file=self._books.file is not None,
                 reads_directory=choices.reads_directory,
