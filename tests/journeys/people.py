@@ -47,6 +47,13 @@ def device(chromium: Browser, language: str, width: int, *, has_script: bool = T
     )
 
 
+def open_menu(page: Page) -> None:
+    """On a telephone the places of the portal are behind "Menu"; at a desk they are in sight."""
+    opener = page.locator("nav.zp-nav summary")
+    if opener.is_visible():
+        opener.click()
+
+
 def sign_in(page: Page, demo: RunningDemo, email: str, path: str = "/") -> None:
     """Sign in on the way to `path`."""
     page.goto(demo.base_url + path)
