@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from email.message import EmailMessage
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 TEXT: Final = "Beste Rosa,\nBijgaand het verslag van 12 mei.\nMet vriendelijke groet, Anna\n"
 _OFFICE: Final = "application/vnd.openxmlformats-officedocument."
@@ -86,16 +86,94 @@ def open_document(extension: str) -> bytes:
     return file.getvalue()
 
 
-def compound() -> bytes:
-    """A compound file (MS-CFB) with an empty root: the shell of old Office documents, and of encrypted new ones."""
+Tree: TypeAlias = "Mapping[str, bytes | Tree]"
+
+
+def compound(content: Tree | None = None) -> bytes:
+    """A compound file (MS-CFB, version 3): the shell of old Office documents, and of encrypted new ones."""
+    rows: list[list[Any]] = []  # name, kind, child, sibling, start, size
+    streams: list[bytes] = []
+
+    def add(name: str, kind: int, node: bytes | Tree) -> int:
+        place = len(rows)
+        row = [name, kind, _NONE, _NONE, _END, 0]
+        rows.append(row)
+        if isinstance(node, bytes):
+            streams.append(node.ljust(4096, b"\0"))  # shorter ones have a place of their own, which this spares
+            row[4:] = [len(streams) - 1, len(streams[-1])]
+            return place
+        before = row
+        for number, child in enumerate(sorted(node, key=lambda each: (len(each), each.upper()))):
+            before[3 if number else 2] = made = add(child, 2 if isinstance(node[child], bytes) else 1, node[child])
+            before = rows[made]
+        return place
+
+    add("Root Entry", 5, content or {})
+    folders = -(-len(rows) // 4)
+    table = [0xFFFFFFFD, *range(2, folders + 1), _END]
+    starts = []
+    for stream in streams:
+        starts.append(len(table))
+        table += [*range(len(table) + 1, len(table) + -(-len(stream) // 512)), _END]
+    assert len(table) <= 128
     header = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
-    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0) + struct.pack("<I", 0)
-    header += b"\xff" * (512 - len(header))
-    table = struct.pack("<II", 0xFFFFFFFD, 0xFFFFFFFE) + b"\xff" * 504
-    name = "Root Entry".encode("utf-16-le")
-    root = name.ljust(64, b"\0") + struct.pack("<HBBIII", len(name) + 2, 5, 1, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF) + bytes(36)
-    root += struct.pack("<IQ", 0xFFFFFFFE, 0)
-    return header + table + root.ljust(512, b"\0")
+    header += struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, _END, 0, _END, 0) + struct.pack("<I", 0)
+    listed = b"".join(_entry(row, starts[row[4]] if row[1] == 2 else row[4]) for row in rows)
+    sectors = struct.pack(f"<{len(table)}I", *table).ljust(512, b"\xff") + listed.ljust(512 * folders, b"\0")
+    return (
+        header.ljust(512, b"\xff") + sectors + b"".join(stream.ljust(-(-len(stream) // 512) * 512, b"\0") for stream in streams)
+    )
+
+
+_NONE: Final = 0xFFFFFFFF
+_END: Final = 0xFFFFFFFE
+
+
+def _entry(row: list[Any], start: int) -> bytes:
+    name, kind, child, sibling, _, size = row
+    wide: bytes = name.encode("utf-16-le")
+    head = wide.ljust(64, b"\0") + struct.pack("<HBBIII", len(wide) + 2, kind, 1, _NONE, sibling, child)
+    return head + bytes(36) + struct.pack("<IQ", start, size)
+
+
+_PROJECT: Final[Tree] = {"VBA": {"dir": b"\1", "_VBA_PROJECT": b"\xcc\x61", "ThisDocument": b"\1"}, "PROJECT": b'ID="{0}"\r\n'}
+
+
+def _workbook(kind: int) -> bytes:
+    """The head of a workbook (MS-XLS) with one sheet: of cells (0), or of Excel 4.0 macros (1)."""
+    sheet = struct.pack("<IBB", 100, 0, kind) + b"\x05\0Blad1"
+    start = struct.pack("<HH", 0x0809, 16) + struct.pack("<HHHHII", 0x0600, 5, 0, 0, 0, 0)
+    return start + struct.pack("<HH", 0x0085, len(sheet)) + sheet + struct.pack("<HH", 0x000A, 0)
+
+
+def _slides(*, has_macros: bool) -> bytes:
+    """The head of a presentation (MS-PPT) whose list of projects says whether there are macros."""
+    project = struct.pack("<HHI", 2, 0x0400, 12) + struct.pack("<III", 3, int(has_macros), 2)
+    project = struct.pack("<HHI", 0x1F, 0x03FF, len(project)) + project
+    lists = struct.pack("<HHI", 0xF, 0x07D0, len(project)) + project
+    return struct.pack("<HHI", 0xF, 0x03E8, len(lists)) + lists
+
+
+def old_office(extension: str) -> bytes:
+    """A `.doc`, `.xls`, `.ppt` or `.pps` without macros, as far as its directory and its first records go."""
+    return compound({
+        "doc": {"WordDocument": b"\xec\xa5\xc1\0", "1Table": b"\0"},
+        "xls": {"Workbook": _workbook(0)},
+        "ppt": {"PowerPoint Document": _slides(has_macros=False), "Current User": b"\0"},
+        "pps": {"PowerPoint Document": _slides(has_macros=False), "Current User": b"\0"},
+    }[extension])  # fmt: skip
+
+
+# Old documents with macros, wherever the program keeps them.
+OLD_MACROS: Final[dict[str, tuple[str, bytes]]] = {
+    "of Word": ("doc", compound({"WordDocument": b"\xec\xa5\xc1\0", "Macros": _PROJECT})),
+    "of Excel": ("xls", compound({"Workbook": _workbook(0), "_VBA_PROJECT_CUR": _PROJECT})),
+    "of Excel 4.0": ("xls", compound({"Workbook": _workbook(1)})),
+    "of Excel 5.0": ("xls", compound({"Book": _workbook(0), "_VBA_PROJECT": _PROJECT})),
+    "of PowerPoint": ("ppt", compound({"PowerPoint Document": _slides(has_macros=True), "Current User": b"\0"})),
+    "of a slide show": ("pps", compound({"PowerPoint Document": _slides(has_macros=True)})),
+    "of Word, saved anew after": ("doc", compound({"WordDocument": b"\xec\xa5\xc1\0", "Elders": {"Dieper": _PROJECT}})),
+}
 
 
 def png() -> bytes:
@@ -162,7 +240,9 @@ DICOM: Final = bytes(128) + b"DICM" + b"\x02\0\0\0UL\x04\0" + bytes(4)
 REAL: Final[dict[str, bytes]] = {
     **{f"stuk.{extension}": office(extension) for extension in _PARTS},
     **{f"stuk.{extension}": open_document(extension) for extension in _OPEN_DOCUMENT},
-    **{f"stuk.{extension}": compound() for extension in ("doc", "xls", "ppt", "pps", "msg")},
+    **{f"stuk.{extension}": old_office(extension) for extension in ("doc", "xls", "ppt", "pps")},
+    "leeg.doc": compound(),
+    "stuk.msg": compound(),
     "stuk.pdf": PDF,
     "stuk.rtf": RTF,
     "stuk.txt": TEXT.encode(),

@@ -114,6 +114,7 @@ async def test_what_acts_when_it_is_opened_is_refused_under_every_name(anna: htt
         ("brief.docx", files.zipped({"brief.txt": files.TEXT})),
         ("brief.docx", files.office("docx")[:200]),
         ("brief.docx", b"\x01\x02\x03" + b"no compound file, and no archive either" + bytes(64)),
+        ("brief.docx", files.OLD_MACROS["of Word"][1]),
         ("brief.odt", files.office("docx")),
         ("brief.doc", files.PDF),
         ("brief.rtf", files.PDF),
@@ -155,6 +156,27 @@ async def test_macros_under_a_name_that_denies_them_are_refused(anna: httpx2.Asy
         assert (how, answer.status_code, answer.json().get("code")) == (how, 415, MACROS[0])
         assert answer.json()["detail"] == MACROS[1]
     assert await documents_of(anna, transfer_id) == []
+
+
+@pytest.mark.parametrize("which", files.OLD_MACROS)
+async def test_macros_of_old_documents_are_refused(anna: httpx2.AsyncClient, which: str) -> None:
+    extension, content = files.OLD_MACROS[which]
+
+    answer = await create(anna, transfer_id := await new_draft(anna), f"brief.{extension}", len(content), content)
+
+    assert await is_refused(answer, 415, MACROS[0])
+    assert await documents_of(anna, transfer_id) == []
+
+
+@pytest.mark.parametrize("extension", ["doc", "xls", "ppt"])
+async def test_an_old_document_that_cannot_be_read_is_none(anna: httpx2.AsyncClient, extension: str) -> None:
+    """What we cannot read, the program that opens it may: its directory is where macros are seen."""
+    good = files.old_office(extension)
+    lost = good[:48] + (99).to_bytes(4, "little") + good[52:]  # the directory begins where there is nothing
+
+    for content in (lost, good[:900]):
+        answer = await create(anna, await new_draft(anna), f"brief.{extension}", len(content), content)
+        assert await is_refused(answer, 415, MISMATCH[0])
 
 
 async def test_a_list_of_contents_that_cannot_be_read_is_no_office_document(anna: httpx2.AsyncClient) -> None:
