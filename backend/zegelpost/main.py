@@ -249,7 +249,7 @@ def build_services(
         following_up=following_up,
         noticing=noticing,
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
-        judging_held=JudgingHeld(database, keeping_keys, presenting, clock),
+        judging_held=JudgingHeld(database, keeping_keys, notifying, presenting, settings.base_url, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or connecting.printers(),
@@ -309,6 +309,7 @@ def build_worker(services: Services) -> Worker:
     return Worker(
         services.notifying,
         services.noticing,
+        services.judging_held,
         services.erasing,
         services.uploading,
         services.signing_in,

@@ -18,6 +18,7 @@ from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.identifying import Identifying
 from zegelpost.services.introducing import Introducing
+from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.remembering import Remembering
@@ -35,6 +36,7 @@ _SWEEP_EVERY_SECONDS: Final = 300
 class Worker:
     notifying: Notifying
     noticing: Noticing
+    judging_held: JudgingHeld
     erasing: Erasing
     uploading: Uploading
     signing_in: SigningIn
@@ -57,6 +59,7 @@ class Worker:
     async def sweep(self) -> None:
         """Everything that is due now, once."""
         noticed = await self.noticing.run()
+        held = await self.judging_held.tell_waiting()
         erased = await self.erasing.run()
         swept = await self.uploading.sweep()
         await self.notifying.forget_old()
@@ -73,6 +76,7 @@ class Worker:
         _LOG.info(
             "swept",
             noticed=noticed,
+            held=held,
             expired=erased.expired_count,
             erased=erased.erased_count,
             destroyed_weeks=list(erased.destroyed_weeks),

@@ -1,15 +1,35 @@
-"""Where administrators go, from the menu, and what is there when nothing has happened yet."""
+"""Where administrators go, from the menu, and what they judge there."""
 
 from __future__ import annotations
 
+import re
+
+import httpx2
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.journeys.people import EVERYWHERE, Watched, device, sign_in
+from tests.journeys.people import EVERYWHERE, PASSWORD, Watched, device, open_menu, sign_in
 from tests.journeys.running import RunningDemo
+from tests.web.small_files import OLD_MACROS
 
 WORDS = {
-    "nl": {"menu": "Beheer", "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Outlook")},
-    "en": {"menu": "Management", "pages": ("Held back", "Address books", "Departments", "Outlook")},
+    "nl": {
+        "menu": "Beheer",
+        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Outlook"),
+        "release": "Doorlaten",
+        "remove": "Verwijder",
+        "cancel": "Annuleer",
+        "released": "Het document is doorgelaten.",
+        "removed": "Het document is verwijderd.",
+    },
+    "en": {
+        "menu": "Management",
+        "pages": ("Held back", "Address books", "Departments", "Outlook"),
+        "release": "Let it through",
+        "remove": "Remove",
+        "cancel": "Cancel",
+        "released": "The document has been let through.",
+        "removed": "The document has been removed.",
+    },
 }
 
 
@@ -20,9 +40,93 @@ def test_every_page_of_management(demo: RunningDemo, chromium: Browser, language
     page = chris.page
     sign_in(page, demo, "chris@zegelpost.example")
     for name in WORDS[language]["pages"]:
+        open_menu(page)
         page.get_by_role("navigation").get_by_role("link", name=str(WORDS[language]["menu"])).click()
         chris.look()
         page.locator("main").get_by_role("link", name=name, exact=True).click()
         expect(page.locator("h1")).to_contain_text(name)
         chris.look()
+    context.close()
+
+
+def _hand_in_macros(demo: RunningDemo, email: str) -> None:
+    """Anna asks someone for documents, who sends two with macros."""
+    with httpx2.Client(base_url=demo.base_url, follow_redirects=True) as anna:
+        home = anna.post("/sign-in", data={"email": "anna@zegelpost.example", "password": PASSWORD}).text
+        csrf = str(re.findall(r'name="csrf" value="([^"]+)"', home)[0])
+        asked = {"name": "Guus", "email": email, "subject": "Formulier", "language": "en", "csrf": csrf}
+        assert anna.post("/requests", data=asked).status_code == 200
+    link = demo.find(email, r"(?m)^http://127\.0\.0\.1:\d+(/r/[a-z2-7]{26}#[a-z2-7]{32})$")
+    path, _, secret = link.partition("#")
+    extension, content = OLD_MACROS["of Word"]
+    with httpx2.Client(base_url=demo.base_url, follow_redirects=True) as guus:
+        guus.post(path, data={"link_secret": secret})
+        guus.post(f"{path}/answer")
+        for number in (1, 2):
+            guus.post(f"{path}/answer/documents", files={"documents": (f"formulier {number}.{extension}", content)})
+        assert guus.post(f"{path}/answer/send", data={"note": ""}).status_code == 200
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_judging_what_is_held_back(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    words, email = WORDS[language], f"guus-{language}-{width}@praktijk.example"
+    _hand_in_macros(demo, email)
+    context = device(chromium, language, width)
+    chris = Watched(context.new_page())
+    page = chris.page
+    sign_in(page, demo, "chris@zegelpost.example", "/admin/quarantine")
+    rows = page.locator("tbody tr", has_text=email)
+    expect(rows).to_have_count(2)
+    chris.look()
+    # Whoever thinks better of it has done nothing.
+    rows.first.get_by_role("link", name=str(words["remove"])).click()
+    expect(page.locator("main")).to_contain_text(email)
+    expect(page.locator("main")).not_to_contain_text("formulier")
+    chris.look()
+    page.get_by_role("link", name=str(words["cancel"])).click()
+    expect(rows).to_have_count(2)
+    for verb, done, left in (("release", "released", 1), ("remove", "removed", 0)):
+        rows.first.get_by_role("link", name=str(words[verb])).click()
+        chris.look()
+        page.get_by_role("button", name=str(words[verb])).click()
+        expect(page.locator("main")).to_contain_text(str(words[done]))
+        expect(rows).to_have_count(left)
+        chris.look()
+    demo.wait_for("mail", email, more_than=3)  # the request, the receipt, and both verdicts
+    context.close()
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+@pytest.mark.parametrize("who", ["anna", "chris"])
+def test_the_menu(demo: RunningDemo, chromium: Browser, language: str, width: int, who: str) -> None:
+    """One row on a telephone, which opens; everything in sight at a desk."""
+    context = device(chromium, language, width)
+    someone = Watched(context.new_page())
+    page = someone.page
+    sign_in(page, demo, f"{who}@zegelpost.example")
+    places = page.locator("nav.zp-nav ul a")
+    expect(places).to_have_count(7)
+    if width < 400:
+        box = page.locator("nav.zp-nav").bounding_box()
+        assert box
+        assert box["height"] < 64
+        expect(places.first).not_to_be_visible()
+        page.locator("nav.zp-nav summary").focus()
+        page.keyboard.press("Enter")
+        someone.look()
+    for place in places.all():
+        expect(place).to_be_visible()
+    page.locator("nav.zp-nav a[href='/sent']").click()
+    expect(page.locator("nav.zp-nav [aria-current=page]")).to_have_attribute("href", "/sent")
+    someone.look()
+    context.close()
+
+
+def test_the_menu_opens_without_script(demo: RunningDemo, chromium: Browser) -> None:
+    context = device(chromium, "nl", 390, has_script=False)
+    page = context.new_page()
+    sign_in(page, demo, "anna@zegelpost.example")
+    open_menu(page)
+    page.locator("nav.zp-nav a[href='/received']").click()
+    expect(page.locator("h1")).to_contain_text("Ontvangen")
     context.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.journeys.people import EVERYWHERE, Watched, device, sign_in
@@ -16,6 +18,16 @@ WORDS = {
         "insert": "Voeg in",
         "handled": "Markeer als afgehandeld",
         "add": "Voeg toe",
+        "keep": "Bewaar bij contactpersonen",
+        "found": "Eén gevonden",
+        "search": "Zoeken",
+        "change": "Wijzigen",
+        "remove": "Verwijder",
+        "removed": "De contactpersoon is verwijderd.",
+        "to_send": "Versturen",
+        "chosen": "Versturen aan gekozen contactpersonen",
+        "same": "Staat er al, hetzelfde: ",
+        "row": "Rij ",
     },
     "en": {
         "save": "Save",
@@ -24,6 +36,16 @@ WORDS = {
         "insert": "Insert",
         "handled": "Mark as handled",
         "add": "Add",
+        "keep": "Save in contacts",
+        "found": "One found",
+        "search": "Search",
+        "change": "Change",
+        "remove": "Remove",
+        "removed": "The contact has been removed.",
+        "to_send": "Send",
+        "chosen": "Send to the chosen contacts",
+        "same": "There already, the same: ",
+        "row": "Row ",
     },
 }
 
@@ -85,6 +107,79 @@ def test_contacts_and_standard_texts_help_to_send(demo: RunningDemo, chromium: B
     _press(anna.page, words["insert"])
     expect(anna.page.locator("#note")).to_have_value("Beste {naam},\n\nHierbij ons besluit.")
     expect(anna.page.locator("#recipient-0-email")).to_have_value(email)
+    anna.look()
+    desk.close()
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_the_address_book_from_saving_while_sending_to_a_file_and_back(  # noqa: PLR0915 - each step stands on the one before
+    demo: RunningDemo, chromium: Browser, tmp_path: Path, language: str, width: int
+) -> None:
+    words = WORDS[language]
+    name, email = f"Kees Kaart {language} {width}", f"kees-{language}-{width}@zorg.example"
+    desk = device(chromium, language, width)
+    anna = Watched(desk.new_page())
+    page = anna.page
+    sign_in(page, demo, "anna@zegelpost.example", "/transfers/new")
+
+    # Saved while sending.
+    page.fill("#subject", "Kennismaking")
+    page.fill("#recipient-0-name", name)
+    page.fill("#recipient-0-email", email)
+    page.fill("#recipient-0-mobile", "06-12345670")
+    page.get_by_label(words["keep"]).check()
+    page.locator("main form .zp-actions button").last.click()
+    page.wait_for_url("**/documents")
+
+    # Found, changed, and sent to.
+    page.goto(demo.base_url + "/contacts")
+    page.fill("#letters", name.upper())
+    page.locator("form[action='/contacts']").get_by_role("button", name=words["search"]).click()
+    expect(page.get_by_role("status")).to_contain_text(words["found"])
+    anna.look()
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("link", name=words["change"]).click()
+    page.fill("#organisation", "Thuiszorg De Brug")
+    page.fill("#mobile", "020 1234567")
+    _press(page, words["save"])
+    expect(page.locator("#mobile-error")).to_be_visible()
+    expect(page.locator("#organisation")).to_have_value("Thuiszorg De Brug")
+    page.fill("#mobile", "06-12345670")
+    _press(page, words["save"])
+    expect(page.locator("main")).to_contain_text("Thuiszorg De Brug")
+    anna.look()
+    page.get_by_role("link", name=words["to_send"]).first.click()
+    expect(page.locator("#recipient-0-email")).to_have_value(email)
+    expect(page.locator("#recipient-0-mobile")).to_have_value("+31612345670")
+    page.goto(demo.base_url + "/contacts")
+    page.locator("tr", has_text=email).get_by_role("checkbox").check()
+    _press(page, words["chosen"])
+    expect(page.locator("#recipient-0-email")).to_have_value(email)
+
+    # Out in both forms, and in again: nothing is new, row by row.
+    for name_of_file in ("csv", "vcf"):
+        page.goto(demo.base_url + "/contacts")
+        with page.expect_download() as download:
+            page.locator(f"a[href$='/export.{name_of_file}']").click()
+        kept = tmp_path / f"adressen.{name_of_file}"
+        download.value.save_as(kept)
+        assert email in kept.read_text(encoding="utf-8-sig")
+        page.goto(demo.base_url + "/contacts/import")
+        page.set_input_files("#file", kept)
+        _press(page, words["preview"])
+        expect(page.locator("main")).to_contain_text(words["same"])
+        row = page.locator("li", has_text=email)
+        expect(row).to_contain_text(words["row"])
+        anna.look()
+
+    # Gone, after being asked once more.
+    page.goto(demo.base_url + "/contacts")
+    page.get_by_role("link", name=name, exact=True).click()
+    page.get_by_role("link", name=words["remove"]).click()
+    anna.look()
+    _press(page, words["remove"])
+    expect(page.get_by_text(words["removed"])).to_be_visible()
+    expect(page.locator("tr", has_text=email)).to_have_count(0)
     anna.look()
     desk.close()
 

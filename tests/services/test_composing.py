@@ -67,7 +67,34 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.REQUEST, TO_RECIPIENT | WAY_IN | {"due_on": None, "needs_mobile": False}),
     (
         Purpose.ANSWER_RECEIVED,
-        TO_RECIPIENT | FROM_GUEST | {"link": "https://post.example.nl/received/a"},
+        TO_RECIPIENT
+        | FROM_GUEST
+        | {"link": "https://post.example.nl/received/a", "held_count": 2, "has_macros": True, "has_malware": True},
+    ),
+    *(
+        (Purpose.HELD_WAITING, {"name": HOSTILE, "count": count, "link": "https://post.example.nl/admin/quarantine"})
+        for count in (1, 2)
+    ),
+    *(
+        (
+            Purpose.HELD_JUDGED,
+            {
+                "name": HOSTILE,
+                "is_released": is_released,
+                "judged_by": HOSTILE,
+                "number": "ABCD-EFGH",
+                "link": "https://post.example.nl/received/a",
+            },
+        )
+        for is_released in (True, False)
+    ),
+    *(
+        (
+            Purpose.HELD_RECEIPT,
+            {"name": HOSTILE, "sender_name": HOSTILE, "sent_at": NOW, "number": "ABCD-EFGH"}
+            | {"is_released": is_released, "has_macros": has_macros},
+        )
+        for is_released, has_macros in ((True, True), (False, True), (False, False))
     ),
     (Purpose.INTAKE_CODE, {"code": "123456", "minutes": 30}),
     (Purpose.INTAKE_OPENED, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),

@@ -11,10 +11,11 @@ from sqlalchemy import select, update
 from starlette.applications import Starlette
 from tests.conftest import PASSWORD, Outbox, Portal, browser, make_administrator, make_auditor
 from tests.web.acts import DOCUMENT, Row, draft, enter, recognise, send, sentences
+from tests.web.small_files import with_macros
 from tests.web.tus import announced
 
 from zegelpost.main import Services
-from zegelpost.model.document import Document
+from zegelpost.model.document import Document, DocumentState
 from zegelpost.model.file_request import RequestItem
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.staff_user import SignIn, StaffUser
@@ -45,6 +46,7 @@ class World:
     drafts: dict[str, str] = field(default_factory=dict)
     request: dict[str, str] = field(default_factory=dict)
     received: dict[str, str] = field(default_factory=dict)
+    held: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -136,8 +138,9 @@ async def _world(app: Starlette, services: Services, outbox: Outbox, anna: Actor
         world.drafts = {"transfer_id": made, "document_id": await first(select(Document.id).where(Document.transfer_id == made))}
         item = await first(select(RequestItem.id).where(RequestItem.transfer_id == request))
         world.request = {"transfer_id": request, "request_id": request, "item_id": item}
-        document = await first(select(Document.id).where(Document.transfer_id == received))
-        world.received = {"transfer_id": received, "document_id": document}
+        documents = select(Document.id).where(Document.transfer_id == received)
+        for place, state in ((world.received, DocumentState.COMPLETE), (world.held, DocumentState.HELD)):
+            place |= {"transfer_id": received, "document_id": await first(documents.where(Document.state == state))}
     return world
 
 
@@ -152,7 +155,8 @@ async def _answered(app: Starlette, services: Services, outbox: Outbox, canary: 
         link = await outbox.link(ROSA.email)
         await recognise(rosa, link)
         await rosa.post(f"{link[0]}/answer")
-        await rosa.post(f"{link[0]}/answer/documents", files={"documents": (f"{canary}.pdf", DOCUMENT)})
+        for name, content in ((f"{canary}.pdf", DOCUMENT), (f"{canary}.docx", with_macros("docx"))):
+            await rosa.post(f"{link[0]}/answer/documents", files={"documents": (name, content)})
         answer = await rosa.post(f"{link[0]}/answer/send", data={"note": canary})
         assert answer.status_code == 200
     async with services.database.reading() as session:

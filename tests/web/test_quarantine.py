@@ -11,10 +11,10 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 from starlette.applications import Starlette
-from tests.conftest import Outbox, Portal, browser
+from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
 from tests.web.acts import DOCUMENT, words
 from tests.web.intake_acts import GUUS, come_in, open_department
-from tests.web.small_files import with_macros
+from tests.web.small_files import OLD_MACROS, with_macros
 from tests.web.tus import rewired
 
 from zegelpost.main import Services, build_app
@@ -252,6 +252,114 @@ async def test_it_is_erased_with_the_rest(
     assert (await chris_portal.press(f"/admin/quarantine/{document}/release")).status_code == 404
     async with services.database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Part)) == 0
+
+
+async def test_administrators_hear_of_malware_at_most_once_an_hour(
+    scanning_app: Starlette, services: Services, chris_portal: Portal, outbox: Outbox, clock: MovableClock, database_kind: str
+) -> None:
+    async def told() -> list[str]:
+        return [each["text"] for each in await outbox.all(kind="mail", to="chris@zegelpost.example")]
+
+    await _send(scanning_app, outbox, {"formulier.docx": MACROS})
+    assert await services.judging_held.tell_waiting() == 0  # who received it judges that
+    await _send(scanning_app, outbox, FORMS, email="een@praktijk.example")
+    assert await services.judging_held.tell_waiting() == 1
+    [first] = await told()
+    assert "in een document van buiten" in first
+    assert "http://127.0.0.1:8000/admin/quarantine" in first.split("\n")
+    for secret in ("factuur", "nachtdienst", "Guus", "praktijk"):
+        assert secret not in first
+    await _send(scanning_app, outbox, FORMS, email="twee@praktijk.example")
+    await _send(scanning_app, outbox, FORMS, email="drie@praktijk.example")
+    assert await services.judging_held.tell_waiting() == 0
+    assert len(await told()) == 1
+
+    clock.forward(hours=1)
+    assert await services.judging_held.tell_waiting() == 2
+    assert "in 3 documenten van buiten" in (await told())[-1]
+    clock.forward(hours=1)
+    assert await services.judging_held.tell_waiting() == 0
+    assert len(await told()) == 2
+
+
+async def test_nobody_is_marked_as_told_while_there_is_no_administrator(
+    scanning_app: Starlette, services: Services, outbox: Outbox
+) -> None:
+    await _send(scanning_app, outbox, FORMS)
+    assert await services.judging_held.tell_waiting() == 0
+    await make_administrator(services)
+    assert await services.judging_held.tell_waiting() == 1
+    assert len(await outbox.all(kind="mail", to="chris@zegelpost.example")) == 1
+
+
+async def test_everyone_hears_what_came_of_it(
+    scanning_app: Starlette, services: Services, anna_portal: Portal, chris_portal: Portal, outbox: Outbox, database_kind: str
+) -> None:
+    """But whoever judged it, who saw it on the page."""
+
+    async def mails(to: str) -> list[str]:
+        return [each["text"] for each in await outbox.all(kind="mail", to=to)]
+
+    received, _ = await _send(scanning_app, outbox, FORMS)
+    [notice] = await mails("anna@zegelpost.example")
+    assert "U kunt zelf beslissen over een document met macro's." in notice
+    assert "beslist een beheerder" in notice
+    await anna_portal.press(f"{received}/forward", email="bram@zegelpost.example")
+    held = await _documents(services)
+    await outbox.deliver()
+
+    await anna_portal.press(f"{received}/held/{held['macros']}/release")
+    assert len(await mails("anna@zegelpost.example")) == 1
+    bram = (await mails("bram@zegelpost.example"))[-1]
+    assert "doorgelaten door Anna de Vries" in bram
+    assert f"http://127.0.0.1:8000{received}" in bram.split("\n")
+    assert "let it through" in (await mails(GUUS))[-1]
+    assert "Anna" not in (await mails(GUUS))[-1]
+
+    await chris_portal.press(f"/admin/quarantine/{held['malware']}/remove")
+    for colleague in ("anna", "bram"):
+        assert "verwijderd door Chris Bakker" in (await mails(f"{colleague}@zegelpost.example"))[-1]
+    assert "Check your computer for viruses" in (await mails(GUUS))[-1]
+    for mail in (bram, *await mails(GUUS)):
+        assert "factuur" not in mail
+        assert "formulier" not in mail
+
+
+async def test_judging_asks_once_more(
+    scanning_app: Starlette, services: Services, anna_portal: Portal, chris_portal: Portal, outbox: Outbox
+) -> None:
+    received, _ = await _send(scanning_app, outbox, FORMS)
+    held = await _documents(services)
+    page = (await anna_portal.client.get(received)).text
+    listed = (await chris_portal.client.get("/admin/quarantine")).text
+    for verb, asked in (("release", "Let this document through?"), ("remove", "Remove this document?")):
+        one, any_ = f"{received}/held/{held['macros']}/{verb}", f"/admin/quarantine/{held['malware']}/{verb}"
+        assert f'href="{one}"' in page
+        assert f'href="{any_}"' in listed
+        mine, theirs = await anna_portal.client.get(one), await chris_portal.client.get(any_)
+        assert asked in words(mine)
+        assert "formulier.docx" in words(mine)
+        assert asked in words(theirs)
+        assert GUUS in words(theirs)
+        assert "factuur" not in theirs.text
+        for answer, action in ((mine, one), (theirs, any_)):
+            assert f'method="post" action="{action}"' in answer.text
+    assert await _documents(services) == held
+    async with services.database.reading() as session:
+        assert set(await session.scalars(select(HeldBack.outcome))) == {None}
+    # Whoever comes late is brought back to what has become of it.
+    await anna_portal.press(f"{received}/held/{held['macros']}/remove")
+    late = await anna_portal.client.get(f"{received}/held/{held['macros']}/release")
+    assert (late.url.path, "Removed by Anna" in words(late)) == (received, True)
+    await chris_portal.press(f"/admin/quarantine/{held['malware']}/remove")
+    assert (await chris_portal.client.get(f"/admin/quarantine/{held['malware']}/release")).status_code == 404
+
+
+async def test_old_documents_with_macros_are_held_too(scanning_app: Starlette, anna_portal: Portal, outbox: Outbox) -> None:
+    extension, content = OLD_MACROS["of Excel"]
+    received, seen = await _send(scanning_app, outbox, {f"oud.{extension}": content})
+    assert "It holds macros" in words(seen)
+    assert "oud.xls" in words(await anna_portal.client.get(received))
 
 
 async def test_a_program_learns_it_from_the_upload_too(scanning_app: Starlette, outbox: Outbox) -> None:

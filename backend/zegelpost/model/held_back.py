@@ -36,6 +36,8 @@ class HeldBack(Base):
     length_bytes: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[datetime]
     reason: Mapped[HoldReason] = mapped_column(text_of(HoldReason))
+    # When administrators were mailed that this waits for them.
+    told_at: Mapped[datetime | None]
     outcome: Mapped[HoldOutcome | None] = mapped_column(text_of(HoldOutcome))
     judged_at: Mapped[datetime | None]
     judged_by_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))

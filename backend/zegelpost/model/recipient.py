@@ -96,8 +96,6 @@ class Recipient(Base):
     # By staff, about what they received.
     handled_at: Mapped[datetime | None]
     handled_by_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))
-    # From the colleague who passed it on, sealed under the message key; nobody else reads it.
-    sealed_forward_note: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     def require_open(self) -> None:
         if self.blocked_at is not None:

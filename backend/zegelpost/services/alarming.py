@@ -5,6 +5,7 @@ At most once a day for each alarm: whoever gets a hundred mails reads none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,14 @@ class Alarm(StrEnum):
     SMS_SUSPICIOUS = "sms_suspicious"  # the provider takes us for a fraud
 
 
+async def administrators(session: AsyncSession) -> Sequence[StaffUser]:
+    """Whom to mail about what only an administrator can do."""
+    found = await session.scalars(
+        select(StaffUser).where(StaffUser.is_administrator.is_(True), StaffUser.is_switched_off.is_(False))
+    )
+    return found.all()
+
+
 async def raise_alarm(session: AsyncSession, notifying: Notifying, alarm: Alarm, now: datetime, *, limit: int = 0) -> None:
     """Tell administrators and the log, in the caller's unit of work. `limit` is how many codes were allowed."""
     try:
@@ -44,10 +53,7 @@ async def raise_alarm(session: AsyncSession, notifying: Notifying, alarm: Alarm,
     except TooManyAttempts:
         return
     _LOG.error("alarm", alarm=alarm.value, limit=limit)
-    administrators = await session.scalars(
-        select(StaffUser).where(StaffUser.is_administrator.is_(True), StaffUser.is_switched_off.is_(False))
-    )
-    for user in administrators:
+    for user in await administrators(session):
         notifying.queue_mail(
             session,
             Purpose.ALARM,

@@ -21,6 +21,7 @@ from zegelpost.model.department import Department
 from zegelpost.model.document import Document, DocumentState, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_request import FileRequest, ItemState, RequestItem
+from zegelpost.model.held_back import HeldBack, HoldReason
 from zegelpost.model.identifiers import DepartmentId, DocumentId, ItemId, RecipientId, TransferId, new_identifier
 from zegelpost.model.intake import WAITS_FOR_ACCOUNT
 from zegelpost.model.outgoing import Purpose
@@ -291,7 +292,8 @@ class Answering:
             await _mark_sent(session, guest, item_ids)
             # 5.
             states = list(await session.scalars(select(Document.state).where(Document.transfer_id == transfer.id)))
-            self._notify(session, guest, transfer, receiver, ours, to, states)
+            held = list(await session.scalars(select(HeldBack.reason).where(HeldBack.transfer_id == transfer.id)))
+            self._notify(session, guest, transfer, receiver, ours, to, states.count(DocumentState.COMPLETE), held)
             record(session, EventTag.TRANSFER_SENT, guest.subject(transfer), now, recipient_count=1)
             record(session, EventTag.ANSWER_RECEIVED, guest.subject(), now, answer=transfer.id)
         return transfer.id
@@ -354,11 +356,11 @@ class Answering:
         receiver: Recipient,
         ours: Correspondent,
         to: Correspondent,
-        states: Sequence[DocumentState],
+        document_count: int,
+        held: Sequence[HoldReason],
     ) -> None:
         """Tell the receiver, as `ours` call them, and give the guest a receipt that names whom they wrote `to`."""
-        held_count = states.count(DocumentState.HELD)
-        document_count = len(states) - held_count
+        held_count = len(held)
         person = self._keys.person(guest.recipient)
         number = receipt_number(transfer.id)
         self._notifying.queue_mail(
@@ -377,6 +379,8 @@ class Answering:
             number=number,
             document_count=document_count,
             held_count=held_count,
+            has_macros=HoldReason.MACROS in held,
+            has_malware=HoldReason.MALWARE in held,
         )
         self._notifying.queue_mail(
             session,

@@ -225,9 +225,12 @@ class Handling:
             key = self._keys.colleague_key(transfer, mine)
             recipient = await self._added(session, transfer, email, index, position=len(recipients))
             sender = present_staff(actor.user)
-            self._sending.invite_colleague(session, sender, transfer, recipient, key)
+            # What an outsider sent is in the outsider's language; the colleague has one of their own.
+            person = self._keys.person(recipient)
+            colleague, _ = await self._presenting.colleague(session, Correspondent(person.name, str(email)))
+            self._sending.invite_colleague(session, sender, transfer, recipient, key, language=colleague.language)
             record(session, EventTag.TRANSFER_FORWARDED, actor.subject(transfer, recipient_id=recipient.id), now)
-            return self._keys.person(recipient)
+            return person
 
     async def _added(
         self, session: AsyncSession, transfer: Transfer, email: EmailAddress, index: bytes, *, position: int

@@ -231,9 +231,10 @@ class Sending:
         transfer: Transfer,
         recipient: Recipient,
         key: MessageKey,
+        language: str = "",
     ) -> None:
-        """Colleagues sign in; the mail holds no secret."""
-        self._notifying.queue(session, self._colleague_invitation(session, sender, transfer, recipient, key))
+        """Colleagues sign in; the mail holds no secret. In the transfer's language unless another is named."""
+        self._notifying.queue(session, self._colleague_invitation(session, sender, transfer, recipient, key, language))
 
     def _colleague_invitation(
         self,
@@ -242,6 +243,7 @@ class Sending:
         transfer: Transfer,
         recipient: Recipient,
         key: MessageKey,
+        language: str = "",
     ) -> dict[str, Any]:
         keys = self._keys.within(session)
         person = keys.person(recipient)
@@ -251,7 +253,7 @@ class Sending:
             session,
             Purpose.COLLEAGUE_INVITATION,
             person.email,
-            transfer.language,
+            language or transfer.language,
             transfer=transfer,
             recipient=recipient,
             facts={"link": link, **recipient_facts(person, sender, transfer)},
