@@ -18,6 +18,11 @@ WORDS = {
         "insert": "Voeg in",
         "handled": "Markeer als afgehandeld",
         "add": "Voeg toe",
+        "pass_on": "Doorsturen",
+        "passed_on": "Uw collega krijgt een e-mail",
+        "default": "Zet deze tekst klaar",
+        "delete": "Verwijder deze standaardtekst",
+        "deleted": "De standaardtekst is verwijderd.",
         "keep": "Bewaar bij contactpersonen",
         "found": "Eén gevonden",
         "search": "Zoeken",
@@ -36,6 +41,11 @@ WORDS = {
         "insert": "Insert",
         "handled": "Mark as handled",
         "add": "Add",
+        "pass_on": "Pass on",
+        "passed_on": "Your colleague gets an e-mail",
+        "default": "Put this text in every",
+        "delete": "Delete this standard text",
+        "deleted": "The standard text has been deleted.",
         "keep": "Save in contacts",
         "found": "One found",
         "search": "Search",
@@ -108,6 +118,28 @@ def test_contacts_and_standard_texts_help_to_send(demo: RunningDemo, chromium: B
     expect(anna.page.locator("#note")).to_have_value("Beste {naam},\n\nHierbij ons besluit.")
     expect(anna.page.locator("#recipient-0-email")).to_have_value(email)
     anna.look()
+    desk.close()
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_a_standard_text_that_is_there_at_once(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    words, name = WORDS[language], f"Altijd {language} {width}"
+    desk = device(chromium, language, width)
+    anna = Watched(desk.new_page())
+    sign_in(anna.page, demo, "anna@zegelpost.example", "/templates/new")
+    anna.page.fill("#name", name)
+    anna.page.fill("#text", "Beste {naam},")
+    anna.page.get_by_label(words["default"]).check()
+    _press(anna.page, words["save"])
+    anna.page.goto(demo.base_url + "/transfers/new")
+    expect(anna.page.locator("#note")).to_have_value("Beste {naam},")
+    anna.page.goto(demo.base_url + "/templates")
+    anna.look()
+    anna.page.get_by_role("link", name=name).click()
+    anna.page.get_by_role("link", name=words["delete"]).click()
+    anna.look()
+    anna.page.locator("form[action$='/delete'] button").click()
+    expect(anna.page.get_by_text(words["deleted"])).to_be_visible()
     desk.close()
 
 
@@ -215,6 +247,15 @@ def test_a_department_receives_and_handles(demo: RunningDemo, chromium: Browser,
     _press(bram.page, words["handled"])
     expect(bram.page.get_by_text("Bram Jansen").first).to_be_visible()
     bram.look()
+    # Inside the organisation only: what is refused is said where people look, and what was typed stays.
+    bram.page.fill("#email", "rosa@zorg.example")
+    _press(bram.page, words["pass_on"])
+    expect(bram.page.get_by_role("alert")).to_be_in_viewport()
+    expect(bram.page.locator("#email")).to_have_value("rosa@zorg.example")
+    bram.look()
+    bram.page.fill("#email", "chris@zegelpost.example")
+    _press(bram.page, words["pass_on"])
+    expect(bram.page.locator("main")).to_contain_text(words["passed_on"])
 
     bram.page.goto(demo.base_url + "/departments")
     bram.look()

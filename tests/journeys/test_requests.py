@@ -16,6 +16,8 @@ LINK = re.compile(r"^(http://127\.0\.0\.1:\d+/[or]/[a-z2-7]{26}#[a-z2-7]{32})$",
 WORDS = {
     "nl": {
         "ask": "Verzoek versturen",
+        "close": "Sluiten",
+        "closed": "Dit verzoek is gesloten.",
         "partly": "Deels beantwoord",
         "send": "Versturen",
         "received": "Wij hebben het ontvangen",
@@ -30,6 +32,8 @@ WORDS = {
     },
     "en": {
         "ask": "Send the request",
+        "close": "Close",
+        "closed": "This request has been closed.",
         "partly": "Partly answered",
         "send": "Send",
         "received": "We have received it",
@@ -150,6 +154,11 @@ def test_asked_sent_returned_approved(  # noqa: PLR0915 - a journey is long, and
     anna.page.get_by_role("button", name=words["approve"]).first.click()
     expect(anna.page.get_by_text(words["approved"], exact=True).first).to_be_visible()
     anna.look()
+    anna.page.get_by_role("button", name=words["close"], exact=True).click()
+    anna.look()
+    rosa.page.reload()
+    expect(rosa.page.locator("main")).to_contain_text(words["closed"])
+    rosa.look()
     staff.close()
     outsider.close()
 

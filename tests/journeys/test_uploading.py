@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 from tests.journeys.line import Line
+from tests.journeys.people import EVERYWHERE
 from tests.journeys.running import RunningDemo
 from tests.journeys.upload_area import MEGABYTE, WORDS, Anna, download, image, rosa_opens, sha256_of, until_quiet
 
@@ -48,7 +49,7 @@ def _picture(anna: Anna, name: str) -> None:
         anna.page.screenshot(path=Path(folder) / f"uploading-{name}.png", full_page=True)
 
 
-@pytest.mark.parametrize(("language", "width"), [("nl", 390), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_many_at_once_and_every_state(
     anna_in: Callable[..., Anna], chromium: Browser, line: Line, tmp_path: Path, language: str, width: int
 ) -> None:

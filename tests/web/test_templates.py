@@ -64,7 +64,7 @@ async def test_the_default_stands_there_in_its_own_place(anna_portal: Portal) ->
     await add(anna_portal, name="Vraag", text="Wij vragen u {naam}", use="request", is_default="1")
     assert values(await anna_portal.client.get("/transfers/new"))["note"] == "Standaard twee"
     assert values(await anna_portal.client.get("/requests/new"))["note"] == "Wij vragen u {naam}"
-    assert words(await anna_portal.client.get("/templates")).count("Is there already") == 2
+    assert words(await anna_portal.client.get("/templates")).count("Default") == 2
 
 
 async def test_a_request_fills_in_its_guest(app: Starlette, anna_portal: Portal, outbox: Outbox) -> None:
@@ -109,6 +109,7 @@ async def test_others_templates_are_out_of_reach(app: Starlette, anna_portal: Po
         assert stolen.status_code == 404
         assert "Geheim" not in (await client.get("/templates")).text + (await client.get("/transfers/new")).text
         assert (await mallory.press("/templates/new", name="x", text="x", department_id="a" * 26)).status_code == 422
+    assert "Delete this standard text?" in words(await anna_portal.client.get(f"/templates/{template}/delete"))
     await anna_portal.press(f"/templates/{template}/delete")
     assert "Geheim" not in (await anna_portal.client.get("/templates")).text
 

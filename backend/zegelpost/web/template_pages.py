@@ -124,6 +124,12 @@ async def change_template(request: Request, actor: StaffActor, form: Mapping[str
     return RedirectResponse("/templates?done=saved", 303)
 
 
+async def confirm_delete(request: Request, actor: StaffActor) -> Response:
+    known = await request.app.state.services.keeping_templates.template(actor, request.path_params["template_id"])
+    href = f"/templates/{known.id}/delete"
+    return page(request, "template_delete.html", actor, current_page="account", template=known, language_href=href)
+
+
 async def delete_template(request: Request, actor: StaffActor, _: Mapping[str, str]) -> Response:
     await request.app.state.services.keeping_templates.delete(actor, request.path_params["template_id"])
     return RedirectResponse("/templates?done=deleted", 303)
@@ -138,5 +144,6 @@ def routes() -> list[Route]:
         Route("/templates/new", staff_form(add_template), methods=post),
         Route(one, signed_in(edit_template), methods=get),
         Route(one, staff_form(change_template), methods=post),
+        Route(f"{one}/delete", signed_in(confirm_delete), methods=get),
         Route(f"{one}/delete", staff_form(delete_template), methods=post),
     ]
