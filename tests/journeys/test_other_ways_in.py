@@ -156,7 +156,7 @@ def test_a_remembered_device(demo: RunningDemo, chromium: Browser, language: str
     _press(rosa.page, second, has_script=has_script)
     expect(rosa.page.locator("main")).to_contain_text("Uw rapport")
     anna.page.goto(transfer)
-    for summary in anna.page.locator("summary").all():
+    for summary in anna.page.locator("main summary").all():
         summary.click()
     expect(anna.page.locator("main")).to_contain_text(words["without_code"])
     _look(anna, has_script=has_script)

@@ -236,7 +236,7 @@ def test_a_department_receives_and_handles(demo: RunningDemo, chromium: Browser,
     bram = Watched(other.new_page())
     sign_in(bram.page, demo, "bram@zegelpost.example", "/received")
     bram.look()
-    bram.page.locator("details summary").first.click()
+    bram.page.locator("main details summary").first.click()
     bram.page.fill("#sender", "vries")
     bram.page.locator("form[action='/received'] button").click()
     expect(bram.page.get_by_role("link", name=subject)).to_be_visible()

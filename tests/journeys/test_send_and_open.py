@@ -177,7 +177,7 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
 
     # Anna sees who did what, and takes it back: whoever is reading is cut off.
     anna.page.goto(transfer_url)
-    for summary in anna.page.locator("summary").all():
+    for summary in anna.page.locator("main summary").all():
         summary.click()
     anna.look()
     anna.page.goto(transfer_url + "/revoke")
