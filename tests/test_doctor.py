@@ -25,6 +25,7 @@ from tests.stand_ins.graph_api import graph_api
 from tests.stand_ins.imap_server import PASSWORD as BOUNCE_PASSWORD
 from tests.stand_ins.imap_server import imap_server
 from tests.stand_ins.mail_server import mail_server
+from tests.stand_ins.messagebird_api import ACCESS_KEY, SIGNING_KEY, messagebird_api
 from tests.stand_ins.name_server import NameServer, name_server
 from tests.stand_ins.raw_server import raw_server
 from tests.stand_ins.tls import trusted
@@ -49,6 +50,8 @@ SECRETS_OF_THE_STAGE = (
     "metrics-token-that-is-long-enough",
     "bounce-token-that-is-long-enough",
     BOUNCE_PASSWORD,
+    ACCESS_KEY,
+    SIGNING_KEY,
 )
 
 
@@ -333,6 +336,29 @@ async def test_twilio_down(patient: Patient, api: TwilioApi) -> None:
     api.fail_next(503)
 
     assert "503" in wrong_ones(await patient.examine("sms"))[0]
+
+
+async def test_a_second_provider(patient: Patient, api: TwilioApi) -> None:
+    with messagebird_api() as bird:
+        both = f"{api.sms_url()} {bird.sms_url()}"
+        lines = await patient.examine("sms", SMS_URL=both)
+        assert wrong_ones(lines) == []
+        assert [line.finding.text for line in lines if "second provider" in line.finding.text]
+
+        bird.balance["amount"] = 0
+        assert "there is no credit" in wrong_ones(await patient.examine("sms", SMS_URL=both))[0]
+        lines = await patient.examine("sms", SMS_URL=bird.sms_url(key="gone", signing_key=""))
+        assert "ZEGELPOST_SMS_URL" in wrong_ones(lines)[0]
+        bird.fail_next(503)
+        assert "503" in wrong_ones(await patient.examine("sms", SMS_URL=bird.sms_url()))[0]
+
+
+async def test_who_is_called_from_where(patient: Patient, api: TwilioApi) -> None:
+    url = f"{api.sms_url()}&call_from=+3197012345678"
+    lines = await patient.examine("sms", SMS_URL=url, SPOKEN_CODES="on")
+    assert [line.finding.text for line in lines if "from +3197012345678" in line.finding.text]
+    lines = await patient.examine("sms", SMS_URL=url)
+    assert [line.finding.level for line in lines if "no codes are read out" in line.finding.text] == [Level.NOTE]
 
 
 async def test_a_scanner_that_is_not_there(patient: Patient) -> None:

@@ -67,6 +67,10 @@ def test_good_settings_are_complete() -> None:
         ({"SMS_COUNTRIES": "+31, NL"}, "SMS_COUNTRIES"),
         ({"SMS_PER_DAY": "many"}, "SMS_PER_DAY"),
         ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
+        ({"SPOKEN_CODES": "yes"}, "SPOKEN_CODES"),
+        ({"SPOKEN_CODES": "on"}, "SPOKEN_CODES"),
+        ({"SPOKEN_CODES": "on", "TWILIO_AUTH_TOKEN": "0123"}, "SPOKEN_CODES"),
+        ({"SPOKEN_CODES": "on", "SMS_URL": "twilio://SK1:secret@AC1?from=+31201112222"}, "SPOKEN_CODES"),
         ({"DKIM_SELECTORS": "s1, s 2"}, "DKIM_SELECTORS"),
         ({"DKIM_SELECTORS": "s1@relay@example.nl"}, "DKIM_SELECTORS"),
         ({"SMTP_URL": "smtps://mail.example.nl:99999"}, "SMTP_URL"),
@@ -87,6 +91,12 @@ def test_good_settings_are_complete() -> None:
         ({"SMS_URL": "twilio://SK1@AC1?from=x"}, "SMS_URL"),
         ({"SMS_URL": "twilio://SK1:secret@AC1"}, "SMS_URL"),
         ({"SMS_URL": "messagebird://x"}, "SMS_URL"),
+        ({"SMS_URL": "messagebird://key@"}, "SMS_URL"),
+        ({"SMS_URL": "messagebird+http://key@sms.example.nl?from=x"}, "SMS_URL"),
+        ({"SMS_URL": "spryng://key@?from=x"}, "SMS_URL"),
+        ({"SMS_URL": "messagebird://a@?from=x messagebird://b@?from=x"}, "SMS_URL"),
+        ({"SMS_URL": "twilio://SK1:secret@AC1?from=x messagebird://key@"}, "SMS_URL"),
+        ({"SMS_URL": "messagebird://key@?from=+31612345678", "SPOKEN_CODES": "on", "TWILIO_AUTH_TOKEN": "0123"}, "SPOKEN_CODES"),
         ({"STAFF_DOMAINS": ""}, "STAFF_DOMAINS"),
         ({"STAFF_DOMAINS": " , "}, "STAFF_DOMAINS"),
         ({"DATABASE_URL": "mysql://x/y"}, "DATABASE_URL"),
@@ -284,3 +294,18 @@ def test_codes_go_where_and_as_often_as_the_operator_says() -> None:
     settings = read(GOOD | {"SMS_COUNTRIES": "+31, +32,", "SMS_PER_DAY": "50"})
 
     assert (settings.sms_countries, settings.sms_per_day) == (("+31", "+32"), 50)
+
+
+@pytest.mark.parametrize("origin", ["from=+31201112222", "from=%2B31201112222", "from=Gemeente&call_from=+31201112222"])
+def test_codes_are_read_out_where_there_is_a_number_to_call_from(origin: str) -> None:
+    spoken = {"SPOKEN_CODES": "on", "TWILIO_AUTH_TOKEN": "0123", "SMS_URL": f"twilio://SK1:secret@AC1?{origin}"}
+
+    assert read(GOOD | spoken).has_spoken_codes
+    assert not read(GOOD).has_spoken_codes
+    assert read(DEMO).has_spoken_codes
+    assert not read(DEMO | {"SPOKEN_CODES": "off"}).has_spoken_codes
+
+
+def test_one_provider_of_text_messages_or_two() -> None:
+    for url in ("messagebird://key@?from=Gemeente", "twilio://SK1:secret@AC1?from=x messagebird://key@?from=x"):
+        assert read(GOOD | {"SMS_URL": url}).sms_url == url

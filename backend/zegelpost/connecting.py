@@ -14,9 +14,20 @@ from zegelpost.adapters.blobs_directory import DirectoryBlobs
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.adapters.sms_in_order import NamedGateway, SmsGatewaysInOrder, SmsReportsOfAll
 from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.contact import TypedContact
-from zegelpost.ports import AddressBook, Blobs, BounceMailbox, IdentityProvider, PdfPrinter, Scanner, SenderMailboxes
+from zegelpost.ports import (
+    AddressBook,
+    Blobs,
+    BounceMailbox,
+    IdentityProvider,
+    PdfPrinter,
+    Scanner,
+    SenderMailboxes,
+    SmsReports,
+    Telephone,
+)
 from zegelpost.services.notifying import Gateways
 from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.syncing import AddressBooks
@@ -103,21 +114,54 @@ def printers() -> Printers:
 
 def gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:
     if outbox is not None:
-        return Gateways(outbox.mail, outbox.sms)
+        return Gateways(outbox.mail, outbox.sms, telephone=outbox.telephone)
     from zegelpost.adapters.mail_smtp import SmtpMailGateway  # noqa: PLC0415
-    from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
-    from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
-    from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
 
     assert settings.smtp_url is not None
     assert settings.sms_url is not None
-    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url)
-    token = settings.twilio_auth_token
+    carriers = [_carrier(url, settings) for url in settings.sms_url.split()]
+    named = [carrier.gateway for carrier in carriers]
+    readers = [carrier.reports for carrier in carriers if carrier.reports is not None]
     return Gateways(
         SmtpMailGateway(settings.smtp_url),
-        TwilioSmsGateway(account, has_reports=token is not None),
+        named[0].gateway if len(named) == 1 else SmsGatewaysInOrder(named),
         _mailboxes(settings),
-        TwilioSmsReports(TwilioSignatures(token)) if token else None,
+        SmsReportsOfAll(readers) if readers else None,
+        next((carrier.telephone for carrier in carriers if carrier.telephone is not None), None),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Carrier:
+    """One address in `ZEGELPOST_SMS_URL`, and all that it can do."""
+
+    gateway: NamedGateway
+    reports: SmsReports | None
+    telephone: Telephone | None = None
+
+
+def _carrier(url: str, settings: Settings) -> _Carrier:
+    if url.startswith("twilio:"):
+        from zegelpost.adapters.sms_twilio import TwilioSmsGateway  # noqa: PLC0415
+        from zegelpost.adapters.telephone_twilio import TwilioTelephone  # noqa: PLC0415
+        from zegelpost.adapters.twilio_account import TwilioAccount  # noqa: PLC0415
+        from zegelpost.adapters.twilio_reports import TwilioSignatures, TwilioSmsReports  # noqa: PLC0415
+
+        account = TwilioAccount(url, api_url=settings.twilio_api_url)
+        signatures = TwilioSignatures(settings.twilio_auth_token) if settings.twilio_auth_token else None
+        return _Carrier(
+            gateway=NamedGateway("twilio", TwilioSmsGateway(account, has_reports=signatures is not None)),
+            reports=TwilioSmsReports(signatures) if signatures else None,
+            telephone=TwilioTelephone(account, signatures) if signatures and settings.has_spoken_codes else None,
+        )
+    from zegelpost.adapters.messagebird_account import MessageBirdAccount  # noqa: PLC0415
+    from zegelpost.adapters.messagebird_reports import MessageBirdReports  # noqa: PLC0415
+    from zegelpost.adapters.sms_messagebird import MessageBirdSmsGateway  # noqa: PLC0415
+
+    bird = MessageBirdAccount(url)
+    return _Carrier(
+        gateway=NamedGateway("messagebird", MessageBirdSmsGateway(bird)),
+        reports=MessageBirdReports(bird.signing_key) if bird.signing_key else None,
     )
 
 

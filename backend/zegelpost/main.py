@@ -26,6 +26,7 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock, system_clock
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.policy import Policy
+from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.return_address import ReturnAddress
 from zegelpost.ports import BounceMailbox, IdentityProvider, OutageError
@@ -68,6 +69,7 @@ from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.sending import Sending
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.speaking_codes import SpeakingCodes
 from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.tracking_codes import TrackingCodes
@@ -165,6 +167,7 @@ class Services:
     verifying_audit: VerifyingAudit
     exporting_audit: ExportingAudit
     tracking_codes: TrackingCodes
+    speaking_codes: SpeakingCodes
     templates: Templates
     translators: dict[Language, Translator]
     handbook: Handbook
@@ -202,6 +205,7 @@ def build_services(
         has_sign_in_provider=settings.sign_in_provider is not None,
         administrator_roles=settings.sign_in_provider.administrators if settings.sign_in_provider else (),
         auditor_roles=settings.sign_in_provider.auditors if settings.sign_in_provider else (),
+        methods=(*Policy().methods, VerificationMethod.SPOKEN) if settings.has_spoken_codes else Policy().methods,
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
@@ -215,7 +219,7 @@ def build_services(
     notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways, clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
-    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, remembering, policy, clock)
+    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
     noticing = Noticing(database, notifying, presenting, settings.base_url, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
@@ -261,7 +265,7 @@ def build_services(
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
-        verifying=Verifying(database, keeping_keys, notifying, composing, presenting, remembering, policy, clock),
+        verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, policy, clock),
         remembering=remembering,
         uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
         downloading=Downloading(database, keeping_keys, blobs),
@@ -271,6 +275,7 @@ def build_services(
             database, keeping_keys, notifying, organisation, bounce_mailbox or connecting.bounce_mailbox(settings), clock
         ),
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
+        speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
         erasing=Erasing(database, ring, clock),
         measuring=Measuring(database, clock),
         sequencing=sequencing,

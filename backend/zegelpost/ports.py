@@ -84,7 +84,7 @@ class SmsError(OutageError):
 
 
 class SmsErrorKind(StrEnum):
-    """Classes of SMS errors, each with its own sentence for the sender."""
+    """Classes of errors with codes, by SMS or by telephone, each with its own sentence for the sender."""
 
     NUMBER_WRONG = "number_wrong"
     NOT_MOBILE = "not_mobile"
@@ -93,6 +93,10 @@ class SmsErrorKind(StrEnum):
     OUR_SETUP = "our_setup"
     BUSY = "busy"
     SUSPICIOUS = "suspicious"
+    # Of calls.
+    LINE_BUSY = "line_busy"
+    NO_ANSWER = "no_answer"
+    NO_KEY = "no_key"
     OTHER = "other"
 
 
@@ -262,6 +266,8 @@ class BounceMailbox(Protocol):
 @dataclass(frozen=True, slots=True)
 class SmsAcceptance:
     provider_reference: str
+    # Why a gateway that should have taken it did not, where another one stepped in.
+    passed_over: SmsErrorKind | None = None
 
 
 class SmsGateway(Protocol):
@@ -292,6 +298,52 @@ class SmsReports(Protocol):
 
     def read(self, *, address: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> SmsReport:
         """`address` is the public one, as it was given to the gateway. Raises `ReportForged` for what did not come from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """What a voice says in one language (`nl`, `en`). A sentence that is a single digit is said apart from what is around it."""
+
+    language: str
+    sentences: Sequence[str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What a provider says about a call that it took: how it ended, or which key was pressed."""
+
+    provider_reference: str
+    state: CarrierState | None = None  # `UNDELIVERED` when it is over: whether the code was heard is known from the key
+    kind: SmsErrorKind | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a provider wants to be told to say, in its own form."""
+
+    media_type: str
+    content: str = field(repr=False)
+
+
+class Telephone(Protocol):
+    """Calls people, and reads out what they are to hear once somebody has pressed a key. Anyone, or a machine, may pick up."""
+
+    async def call(self, *, recipient: str, speech: Speech, valid_seconds: int, key_to: str, report_to: str) -> SmsAcceptance:
+        """Call an E.164 number once and say this, which asks for a key; after the key, what `key_to` answers.
+
+        The call ends by itself, also when nobody presses anything, and rings no longer than `valid_seconds`. At `report_to`
+        we hear how it ended. Raises `SmsError`; the caller never repeats a call after an error with `may_have_been_sent`.
+        """
+
+    def read(self, *, address: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> CallReport:
+        """What the provider posts to `key_to` and `report_to`. `address`: as it was given. Raises `ReportForged`."""
+
+    def ask(self, speech: Speech, *, key_to: str) -> Script:
+        """Say this and wait for a key again."""
+
+    def say(self, speech: Speech) -> Script:
+        """Say this and hang up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,7 +40,7 @@ NAMES: Final = (
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "OIDC_TENANTS", "TRUSTED_PROXIES",
     "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE",
     "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY", "REMEMBERED_DEVICES", "BOUNCE_ADDRESS",
-    "AUDIT_MAIL",
+    "AUDIT_MAIL", "SPOKEN_CODES",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -85,6 +85,7 @@ class Settings:
     outlook_hosts: tuple[str, ...] = ()
     has_intake: bool = True
     remembers_devices: bool = True
+    has_spoken_codes: bool = False
     dkim_selectors: tuple[str, ...] = ()
     bounce_address: str | None = None
     bounce_mailbox_url: str | None = field(repr=False, default=None)
@@ -147,6 +148,7 @@ class Settings:
             outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
             has_intake=_is_on(values, "INTAKE"),
             remembers_devices=_is_on(values, "REMEMBERED_DEVICES"),
+            has_spoken_codes=_has_spoken_codes(values, is_demo=is_demo),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             bounce_address=_bounce_address(values.get("BOUNCE_ADDRESS")),
             bounce_mailbox_url=_bounce_mailbox_url(values.get("BOUNCE_MAILBOX_URL")),
@@ -258,10 +260,27 @@ def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
         if text and not is_demo:
             raise SettingsError(f"{PREFIX}SMS_URL=demo: only works with {PREFIX}DEMO=1")
         return None
-    parts = split("SMS_URL", text)
-    if parts.scheme != "twilio" or not (parts.username and parts.password and parts.hostname and "from=" in parts.query):
-        raise SettingsError(f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=…")
+    urls = text.split()
+    for url in urls:
+        _require_sms_gateway(url)
+    if len({urlsplit(url).scheme for url in urls}) < len(urls):
+        raise SettingsError(f"{PREFIX}SMS_URL names one provider twice: the second is for when the first is away")
     return text
+
+
+def _require_sms_gateway(url: str) -> None:
+    parts = split("SMS_URL", url)
+    has_origin = "from=" in parts.query
+    if parts.scheme == "twilio" and parts.username and parts.password and parts.hostname and has_origin:
+        return
+    if parts.scheme == "messagebird" and parts.username and not parts.password and has_origin:
+        return
+    if parts.scheme == "messagebird+http" and parts.username and has_origin and is_loopback(parts.hostname or ""):
+        return
+    raise SettingsError(
+        f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=… or messagebird://ACCESS_KEY@?from=…,"
+        " or both with a space between: the second is tried when the first sent nothing"
+    )
 
 
 def _address_book_url(text: str | None) -> str | None:
@@ -422,12 +441,27 @@ def _per_day(text: str | None) -> int | None:
     return int(text)
 
 
-def _is_on(values: Mapping[str, str], name: str) -> bool:
-    """On unless it is switched off."""
+def _is_on(values: Mapping[str, str], name: str, *, default: bool = True) -> bool:
     text = values.get(name)
     if text and text not in {"on", "off"}:
         raise SettingsError(f"{PREFIX}{name} must be on or off, not {text!r}")
-    return text != "off"
+    return text == "on" if text else default
+
+
+def _has_spoken_codes(values: Mapping[str, str], *, is_demo: bool) -> bool:
+    """Off unless asked for: every call needs a number of our own, and proof of who tells that a key was pressed."""
+    is_on = _is_on(values, "SPOKEN_CODES", default=is_demo)
+    if not is_on or is_demo:
+        return is_on
+    if not values.get("TWILIO_AUTH_TOKEN"):
+        raise SettingsError(
+            f"{PREFIX}SPOKEN_CODES=on needs {PREFIX}TWILIO_AUTH_TOKEN, to check who asks for a code to be read out"
+        )
+    twilio = next((url for url in (values.get("SMS_URL") or "").split() if url.startswith("twilio:")), "")
+    options = parse_qs(urlsplit(twilio).query.replace("+", "%2B"))
+    if not any(number.startswith("+") for name in ("from", "call_from") for number in options.get(name, [])):
+        raise SettingsError(f"{PREFIX}SPOKEN_CODES=on needs a number to call from: add call_from=+31… to {PREFIX}SMS_URL")
+    return is_on
 
 
 def _outlook_hosts(text: str | None) -> tuple[str, ...]:

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 import pytest
 import trustme
 from tests.stand_ins.gateways import DeliveredSms, FakeSms
+from tests.stand_ins.messagebird_api import MessageBirdApi, messagebird_api
 from tests.stand_ins.twilio_api import ACCOUNT, KEY, TOKEN, TwilioApi, twilio_api
 
+from zegelpost.adapters.messagebird_account import MessageBirdAccount
 from zegelpost.adapters.outbox_demo import DemoOutbox
+from zegelpost.adapters.sms_messagebird import MessageBirdSmsGateway
 from zegelpost.adapters.sms_twilio import TwilioSmsGateway
 from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.ports import SmsError, SmsErrorKind, SmsGateway
@@ -82,8 +85,40 @@ def api() -> Iterator[TwilioApi]:
         yield running
 
 
-@pytest.fixture(params=["twilio", "fake"])
+@pytest.fixture
+def bird() -> Iterator[MessageBirdApi]:
+    with messagebird_api() as running:
+        yield running
+
+
+# What MessageBird says instead: HTTP status, code, and the parameter that it is about.
+_BIRD_TROUBLES = {
+    SmsErrorKind.NUMBER_WRONG: (422, 10, "recipients"),
+    SmsErrorKind.OPTED_OUT: (422, 103, None),
+    SmsErrorKind.OUR_SETUP: (401, 2, "access_key"),
+    SmsErrorKind.BUSY: (429, 0, None),
+    SmsErrorKind.OTHER: (400, 21, None),
+}
+
+
+def fail_bird(bird: MessageBirdApi, trouble: Trouble) -> None:
+    if trouble.may_have_been_sent:
+        bird.fail_next(trouble.status, 99, is_accepted=True)
+    elif trouble.kind in _BIRD_TROUBLES:
+        bird.fail_next(*_BIRD_TROUBLES[trouble.kind])
+    else:
+        pytest.skip("MessageBird tells this only in its reports")
+
+
+@pytest.fixture(params=["twilio", "messagebird", "fake"])
 def stage(request: pytest.FixtureRequest) -> Stage:
+    if request.param == "messagebird":
+        bird: MessageBirdApi = request.getfixturevalue("bird")
+        return Stage(
+            MessageBirdSmsGateway(MessageBirdAccount(bird.sms_url())),
+            lambda: [DeliveredSms(f"+{message.to}", message.body, message.validity_seconds) for message in bird.messages],
+            lambda it: fail_bird(bird, it),
+        )
     if request.param == "fake":
         fake = FakeSms()
         return Stage(

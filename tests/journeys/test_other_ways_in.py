@@ -1,4 +1,4 @@
-"""Ways in besides a code every time: an access code with a hint, and a device that is remembered."""
+"""Ways in besides a code every time by text message: an access code with a hint, a remembered device, and a telephone call."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ WORDS = {
         "remove": "Verwijder dit apparaat",
         "removed": "Het apparaat is verwijderd",
         "without_code": "Geopend zonder code op een onthouden apparaat",
+        "landline": "Dit is geen mobiel nummer",
+        "check": "Krijgt een code voorgelezen aan de telefoon, op",
+        "call_me": "Bel mij met de code",
+        "calling": "Wij bellen nu het nummer dat eindigt op",
+        "key": "Druk op de 1",
+        "read_out": "De code is voorgelezen.",
+        "told": "Code voorgelezen aan de telefoon, nadat op een toets is gedrukt",
     },
     "en": {
         "short": "The access code is too short",
@@ -36,6 +43,13 @@ WORDS = {
         "remove": "Remove this device",
         "removed": "The device has been removed",
         "without_code": "Opened without a code on a remembered device",
+        "landline": "This is not a mobile number",
+        "check": "Gets a code read out on the telephone, on",
+        "call_me": "Call me with the code",
+        "calling": "We are calling the number that ends in",
+        "key": "Press 1",
+        "read_out": "The code has been read out.",
+        "told": "Code read out on the telephone after a key was pressed",
     },
 }
 PLACES = [("nl", 390, True), ("en", 1280, True), ("en", 390, False), ("nl", 1280, False)]
@@ -169,3 +183,45 @@ def test_a_remembered_device(demo: RunningDemo, chromium: Browser, language: str
     _look(rosa, has_script=has_script)
     _press(rosa.page, second, has_script=has_script)
     expect(rosa.page.get_by_role("button", name=words["send_code"])).to_be_visible()
+
+
+@pytest.mark.parametrize(("language", "width", "has_script"), PLACES)
+def test_a_code_by_telephone(demo: RunningDemo, chromium: Browser, language: str, width: int, has_script: bool) -> None:
+    words, to = WORDS[language], f"oma-{language}-{width}@example.nl"
+    number = f"+312012{['nl', 'en'].index(language)}{width:04d}"
+    anna = _anna(chromium, demo, language, width, has_script=has_script)
+    _begin(anna.page, demo, language, to)
+    anna.page.fill("#recipient-0-mobile", number)
+    _go_on(anna.page)
+    expect(anna.page.locator("#recipient-0-mobile-error")).to_contain_text(words["landline"])
+    anna.page.select_option("#recipient-0-method", "spoken")
+    expect(anna.page.locator("#recipient-0-access_code")).to_be_hidden()
+    _look(anna, has_script=has_script)
+    _go_on(anna.page)
+    anna.page.locator("a[href$='/check']").click()
+    expect(anna.page.locator("main")).to_contain_text(f"{words['check']} {number}")
+    _look(anna, has_script=has_script)
+    anna.page.get_by_role("button", name=words["send"]).click()
+    transfer = anna.page.url.split("?")[0]
+
+    oma = Watched(device(chromium, language, width, has_script=has_script).new_page())
+    _press(oma.page, _link(demo, to), has_script=has_script)
+    _look(oma, has_script=has_script)
+    oma.page.get_by_role("button", name=words["call_me"]).click()
+    expect(oma.page.locator("main")).to_contain_text(f"{words['calling']} {number[-2:]}.")
+    _look(oma, has_script=has_script)
+    # Her telephone is on the page of the outbox. It rings by itself, and tells the code to whoever presses the key.
+    demo.wait_for("call", number)
+    telephone = Watched(device(chromium, language, width, has_script=has_script).new_page())
+    telephone.page.goto(demo.base_url + "/demo/outbox")
+    _look(telephone, has_script=has_script)
+    telephone.page.locator("article", has_text=number).get_by_role("button", name=words["key"]).click()
+    code = "".join(re.findall(r"\b\d\b", telephone.page.locator("body").inner_text()))[:6]
+    oma.page.reload()
+    expect(oma.page.locator("main")).to_contain_text(words["read_out"])
+    _look(oma, has_script=has_script)
+    oma.page.fill("#code", code)
+    oma.page.get_by_role("button", name=words["open"]).click()
+    expect(oma.page.locator("main")).to_contain_text("Uw rapport")
+    anna.page.goto(transfer)
+    expect(anna.page.locator("main")).to_contain_text(words["told"])

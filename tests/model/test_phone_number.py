@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from zegelpost.model.phone_number import PhoneNumber
-from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotMobile
+from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotCallable, PhoneNumberNotMobile
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,35 @@ def test_shows_no_more_than_asked() -> None:
     assert number.last_digits == "56"
     assert number.country_prefix == "+32"
     assert number.masked == "+32 •••••• 56"
+
+
+@pytest.mark.parametrize(
+    ("typed", "e164"),
+    [
+        ("020 123 4567", "+31201234567"),
+        ("0118-123456", "+31118123456"),
+        ("088 123 45 67", "+31881234567"),
+        ("085 123 45 67", "+31851234567"),
+        ("06 12 34 56 78", "+31612345678"),
+        ("+32 2 501 02 11", "+3225010211"),
+    ],
+)
+def test_any_number_where_somebody_picks_up_can_be_called(typed: str, e164: str) -> None:
+    assert PhoneNumber.parse(typed, is_called=True).e164 == e164
+
+
+@pytest.mark.parametrize(
+    ("typed", "refusal"),
+    [
+        ("0900 1234567", PhoneNumberNotCallable),
+        ("0909 1234", PhoneNumberNotCallable),
+        ("0800 1234", PhoneNumberNotCallable),
+        ("097012345678", PhoneNumberNotCallable),
+        ("112", PhoneNumberInvalid),
+        ("020 12345", PhoneNumberInvalid),
+        ("", PhoneNumberInvalid),
+    ],
+)
+def test_nobody_earns_by_being_called(typed: str, refusal: type[Exception]) -> None:
+    with pytest.raises(refusal):
+        PhoneNumber.parse(typed, is_called=True)

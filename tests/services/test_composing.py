@@ -29,7 +29,7 @@ PAGE = "https://post.example.nl/o/aaaaaaaaaaaaaaaaaaaaaaaaaa"
 PRINTED = "abcd-efgh-ijkl-mnop-qrst-uvwx-yz23-4567"
 HOSTILE = 'aaa "q" <z@z.nl>, <b>&amp; {{ 7 * 7 }} =?utf-8?q?=0aBcc=3a_x=40y.nl?='
 NOTICES = [purpose for purpose in Purpose if purpose != Purpose.CODE]
-WAY_IN = {"link": LINK, "page": PAGE, "printed_code": PRINTED, "needs_mobile": True, "last_digits": "78"}
+WAY_IN = {"link": LINK, "page": PAGE, "printed_code": PRINTED, "needs_mobile": True, "is_called": False, "last_digits": "78"}
 TO_RECIPIENT = {
     "name": HOSTILE,
     "sender_name": HOSTILE,
@@ -47,6 +47,8 @@ ASKING = (Purpose.REQUEST, Purpose.REQUEST_REMINDER, Purpose.REQUEST_NEW_LINK, P
 VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN),
     (Purpose.INVITATION, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "last_digits": ""}),
+    (Purpose.INVITATION, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "is_called": True}),
+    (Purpose.NEW_LINK, TO_RECIPIENT | WAY_IN | {"needs_mobile": False, "is_called": True}),
     (Purpose.COLLEAGUE_INVITATION, TO_RECIPIENT | {"link": "https://post.example.nl/received/a"}),
     (Purpose.NEW_LINK, TO_RECIPIENT | WAY_IN),
     (Purpose.NEW_LINK, TO_RECIPIENT | WAY_IN | {"needs_mobile": False}),
@@ -119,8 +121,9 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
         },
     ),
     *((Purpose.ALARM, {"name": HOSTILE, "what": alarm.value, "limit": 2000}) for alarm in Alarm),
-    (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": True, "reason": "The number is wrong."}),
-    (Purpose.DELIVERY_FAILED, TO_SENDER | {"is_sms": False, "reason": "Check the address."}),
+    (Purpose.DELIVERY_FAILED, TO_SENDER | {"kind": "sms", "reason": "The number is wrong."}),
+    (Purpose.DELIVERY_FAILED, TO_SENDER | {"kind": "call", "reason": "Nobody answered."}),
+    (Purpose.DELIVERY_FAILED, TO_SENDER | {"kind": "mail", "reason": "Check the address."}),
     (Purpose.ACCOUNT_CONFIRM, TO_STAFF | {"hours": 24}),
     (Purpose.ACCOUNT_EXISTS, TO_STAFF),
     (Purpose.ACCOUNT_MISSING, {"email": HOSTILE, "link": "https://post.example.nl/account/new"}),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
 
-from zegelpost.ports import MailAcceptance, MailError, SmsAcceptance, SmsError
+from zegelpost.ports import CallReport, MailAcceptance, MailError, Script, SmsAcceptance, SmsError, Speech
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +104,36 @@ class FakeSms:
         if failure is not None:
             raise failure
         return SmsAcceptance(f"fake-{len(self.delivered)}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredCall:
+    recipient: str
+    speech: Speech
+    key_to: str
+    report_to: str
+
+
+@dataclass(slots=True)
+class FakeTelephone:
+    """`failures` are raised one by one; after one that may have been sent the telephone rang all the same."""
+
+    delivered: list[DeliveredCall] = field(default_factory=list)
+    failures: deque[SmsError] = field(default_factory=deque)
+
+    async def call(self, *, recipient: str, speech: Speech, valid_seconds: int, key_to: str, report_to: str) -> SmsAcceptance:  # noqa: ARG002 - rings at once
+        failure = self.failures.popleft() if self.failures else None
+        if failure is None or failure.may_have_been_sent:
+            self.delivered.append(DeliveredCall(recipient, speech, key_to, report_to))
+        if failure is not None:
+            raise failure
+        return SmsAcceptance(f"fake-call-{len(self.delivered)}")
+
+    def read(self, *, address: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> CallReport:  # noqa: ARG002 - nothing is signed
+        return CallReport(dict(fields).get("reference", ""), key=dict(fields).get("key", ""))
+
+    def ask(self, speech: Speech, *, key_to: str) -> Script:
+        return Script("text/plain", " ".join([*speech.sentences, key_to]))
+
+    def say(self, speech: Speech) -> Script:
+        return Script("text/plain", " ".join(speech.sentences))

@@ -1,4 +1,4 @@
-"""Twilio's Programmable Messaging over HTTP, as documented, on loopback. It keeps what it gets and misbehaves on command."""
+"""Twilio's Messaging and Voice over HTTP, as documented, on loopback. It keeps what it gets and misbehaves on command."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.stand_ins.http_server import Handler, served
+from tests.stand_ins.twilio_voice import PlacedCall, call_refusal, call_resource, place
 
 ACCOUNT = "ACdDeEfF0123456789aAbBcCdDeEfF0123"
 KEY = "SK0123456789abcdef0123456789abcdef"
 SECRET = "s3cr:t/with@signs"
 TOKEN = "0123456789abcdef0123456789abcdef"
 _MESSAGES = re.compile(r"/2010-04-01/Accounts/(\w+)/Messages\.json")
+_CALLS = re.compile(r"/2010-04-01/Accounts/(\w+)/Calls\.json")
 # "Magic" numbers of the test credentials: https://www.twilio.com/docs/iam/test-credentials
 _MAGIC = {"+15005550001": 21211, "+15005550002": 21612, "+15005550003": 21408, "+15005550004": 21610, "+15005550009": 21614}
 
@@ -73,6 +75,7 @@ class TwilioApi:
 
     url: str
     messages: list[SentMessage] = field(default_factory=list)
+    calls: list[PlacedCall] = field(default_factory=list)
     upcoming: deque[Misbehaviour] = field(default_factory=deque)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -128,20 +131,22 @@ class _Handler(Handler, BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         api = self.stand_in(TwilioApi)
         form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        path = _MESSAGES.fullmatch(urlsplit(self.path).path)
+        place = urlsplit(self.path).path
+        path = _MESSAGES.fullmatch(place) or _CALLS.fullmatch(place)
+        refuse = call_refusal if _CALLS.fullmatch(place) else _refusal
         if self._credentials() != (KEY, SECRET):
             self._error(401, 20003, "Authenticate")
         elif path is None or path[1] != ACCOUNT:
             self._error(404, 20404, f"The requested resource {self.path} was not found")
         elif api.upcoming:
             self._misbehave(api, api.upcoming.popleft(), form)
-        elif refusal := _refusal(form):
+        elif refusal := refuse(form):
             self._error(400, *refusal)
         else:
-            self._json(201, _resource(_accept(api, form)))
+            self._json(201, _taken(api, form))
 
     def _misbehave(self, api: TwilioApi, how: Misbehaviour, form: dict[str, list[str]]) -> None:
-        message = _accept(api, form) if how.is_accepted else None
+        taken = _taken(api, form) if how.is_accepted else None
         if how.delay_seconds:
             api.closing.wait(how.delay_seconds)
         if how.status is None:
@@ -152,8 +157,8 @@ class _Handler(Handler, BaseHTTPRequestHandler):
         elif how.status >= 400:
             # Real ones quote the number.
             self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us", how)
-        elif message is not None:
-            self._json(how.status, _resource(message))
+        elif taken is not None:
+            self._json(how.status, taken)
 
     def _credentials(self) -> tuple[str, ...]:
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
@@ -182,6 +187,15 @@ def _refusal(form: dict[str, list[str]]) -> tuple[int, str] | None:
     if not 1 <= int(form.get("ValidityPeriod", ["36000"])[0]) <= 36_000:
         return 30000, "ValidityPeriod is out of range"
     return None
+
+
+def _taken(api: TwilioApi, form: dict[str, list[str]]) -> dict[str, Any]:
+    """Keep it; what the answer says about it."""
+    if "Twiml" not in form:
+        return _resource(_accept(api, form))
+    call = place(form)
+    api.calls.append(call)
+    return call_resource(call, ACCOUNT)
 
 
 def _accept(api: TwilioApi, form: dict[str, list[str]]) -> SentMessage:

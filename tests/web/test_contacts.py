@@ -108,7 +108,7 @@ async def test_made_seen_changed_and_removed(anna_portal: Portal, database_kind:
         ("email", "rosa", "Enter a valid e-mail address"),
         ("email", "SAM@advocaat.example", "This e-mail address is in this address book already."),
         ("mobile", "020-1234567", "This is not a mobile number."),
-        ("mobile", "+7 912 345 67 89", "We cannot send text messages to numbers that start with +7."),
+        ("mobile", "+7 912 345 67 89", "We cannot send codes to numbers that start with +7."),
         ("mobile", "zes", "This is not a telephone number."),
         ("department_id", "a" * 26, "There is no such department."),
     ],

@@ -44,7 +44,7 @@ OPEN = {
     # Numbers without anybody in them, for this machine and whoever has the token; test_metrics.py.
     "/metrics",
     # Whoever reports there has to sign.
-    "/webhooks/sms/{outgoing_id}",
+    *("/webhooks/sms/{outgoing_id}", "/webhooks/calls/{outgoing_id}", "/webhooks/calls/{outgoing_id}/key"),
     *("/.well-known/security.txt", "/security.txt", "/healthz", "/favicon.ico", "/demo/outbox", "/demo/outbox.json"),
     *("/api/v1/openapi.json", "/api/v1/sign-in"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from http.cookies import SimpleCookie
@@ -14,12 +15,18 @@ import pytest
 from sqlalchemy import func, select, text
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser
+from tests.stand_ins.bounces import postfix
+from tests.stand_ins.gateways import FakeMail, FakeSms
 from tests.web.acts import DOCUMENT, ROSA, SAM, Row, enter, other_than, recognise, send, words
 
 from zegelpost.main import Services, build_app, build_services, build_worker
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.outgoing import Outgoing, Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.remembered_device import MOST_DEVICES, RememberedDevice
+from zegelpost.ports import MailError
+from zegelpost.services.notifying import Gateways
+from zegelpost.services.taking_bounces import Taken
 from zegelpost.settings import Settings
 
 TICK = "Remember this device for 30 days"
@@ -209,6 +216,7 @@ async def test_it_lasts_thirty_days_and_using_it_does_not_lengthen_that(
     days: int,
     is_open: bool,
 ) -> None:
+    await outbox.deliver()  # the mail about it, without which there is no device for long
     clock.forward(days=20)
     await anna_portal.sign_in("anna@zegelpost.example")
     await send(anna_portal, ROSA)
@@ -334,6 +342,70 @@ async def test_the_sender_who_shuts_out_or_makes_a_new_link_ends_it(
     assert await knock(rosa, outbox) is False
 
 
+@pytest.mark.parametrize("button", ["revoke", "recipients/{}/block", "recipients/{}/reissue"])
+async def test_what_one_sender_doubts_takes_nothing_from_another(
+    database_kind: str,
+    app: Starlette,
+    transfer_id: str,
+    services: Services,
+    outbox: Outbox,
+    rosa: httpx2.AsyncClient,
+    clock: MovableClock,
+    button: str,
+) -> None:
+    clock.forward(minutes=1)
+    bram = Portal(browser(app))
+    await bram.sign_in("bram@zegelpost.example")
+    his = await send(bram, ROSA)
+    his_link = await invitation(outbox, ROSA.email)
+    assert await knock(rosa, outbox) is True, "Anna's device stands for the code that he would have sent"
+    (rid,) = re.findall(r"/recipients/([a-z2-7]{26})/reissue", (await bram.client.get(f"/transfers/{his}")).text)
+    clock.forward(minutes=1)
+
+    await bram.press(f"/transfers/{his}/{button.format(rid)}")
+
+    # Whoever has his new link proves anew who they are; hers, and what she sends next, stay as they were.
+    link = await invitation(outbox, ROSA.email)
+    if "reissue" in button:
+        assert link != his_link
+        assert await knock(rosa, outbox) is False
+    assert await device_count(services) == 1
+    async with services.database.reading() as session:
+        assert await session.scalar(select(func.count()).where(Event.tag == EventTag.DEVICE_REMOVED)) == 0
+    anna = Portal(browser(app))
+    await anna.sign_in("anna@zegelpost.example")
+    await send(anna, ROSA)
+    assert await knock(rosa, outbox) is True
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_a_device_of_which_nobody_could_be_told_is_forgotten(
+    settings: Settings,
+    transfer_id: str,
+    services: Services,
+    rosa: httpx2.AsyncClient,
+    anna_portal: Portal,
+    outbox: Outbox,
+    is_refused: bool,
+) -> None:
+    if is_refused:
+        refusing = FakeMail(failures=deque([MailError("550 5.1.1", is_permanent=True)]))
+        there = build_services(settings, gateways=Gateways(refusing, FakeSms()), clock=services.clock)
+        assert await there.notifying.dispatch() == 1
+        await there.database.close()
+    else:
+        await outbox.deliver()
+        async with services.database.reading() as session:
+            mail_id = await session.scalar(select(Outgoing.id).where(Outgoing.purpose == Purpose.DEVICE_REMEMBERED))
+        notice = postfix("zegelpost@zegelpost.example", message_id=f"{mail_id}@127.0.0.1")
+        assert await services.taking_bounces.take(notice) == Taken.TOLD
+
+    assert await device_count(services) == 0
+    assert (await device_events(services))[-1] == (EventTag.DEVICE_REMOVED, {"reason": "untold"})
+    await send(anna_portal, ROSA)
+    assert await knock(rosa, outbox) is False
+
+
 async def test_a_reminder_leaves_it(
     transfer_id: str, services: Services, anna_portal: Portal, outbox: Outbox, rosa: httpx2.AsyncClient
 ) -> None:
@@ -365,7 +437,7 @@ async def test_too_many_wrong_codes_anywhere_end_it(
         await recognise(thief, link)
         for number in range(wrong):
             if number % 5 == 0:
-                clock.forward(minutes=1)
+                clock.forward(minutes=3)
                 await thief.post(f"{link[0]}/code")
             await enter(thief, link[0], other_than(await outbox.code(ROSA.number)))
 
@@ -382,7 +454,7 @@ async def test_a_locked_link_stays_locked_to_a_remembered_device(
         await recognise(thief, link)
         for number in range(15):
             if number % 5 == 0:
-                clock.forward(minutes=1)
+                clock.forward(minutes=3)
                 await thief.post(f"{link[0]}/code")
             await enter(thief, link[0], other_than(await outbox.code(ROSA.number)))
 

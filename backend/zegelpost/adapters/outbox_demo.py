@@ -1,28 +1,30 @@
-"""Mail and SMS that would have left, kept in memory for whoever tries the demo. Never outside it."""
+"""Mail, SMS and calls that would have left, kept in memory for whoever tries the demo. Never outside it."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.policy import default
 from typing import Any, Final
 
-from zegelpost.ports import MailAcceptance, SmsAcceptance
+from zegelpost.ports import CallReport, MailAcceptance, Script, SmsAcceptance, Speech
 
 _MOST: Final = 1000
 
 
 class DemoOutbox:
-    """Both gateways at once; accepts everything."""
+    """All gateways at once; accepts everything."""
 
     def __init__(self) -> None:
         self._entries: deque[dict[str, Any]] = deque(maxlen=_MOST)
         self.mail = _DemoMail(self._entries)
         self.sms = _DemoSms(self._entries)
+        self.telephone = _DemoTelephone(self._entries)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Oldest first; `kind`, `to`, `subject`, `text`, `html`, `sent_at`."""
+        """Oldest first; `kind`, `to`, `subject`, `text`, `html`, `sent_at`; of a call also `key_to`, where its key goes."""
         return list(self._entries)
 
 
@@ -62,3 +64,33 @@ class _DemoSms:
             }
         )
         return SmsAcceptance("demo")
+
+
+class _DemoTelephone:
+    """It rings on the page of the outbox, and there the key is pressed. Nothing is signed: demo is loopback only."""
+
+    def __init__(self, entries: deque[dict[str, Any]]) -> None:
+        self._entries = entries
+
+    async def call(self, *, recipient: str, speech: Speech, valid_seconds: int, key_to: str, report_to: str) -> SmsAcceptance:  # noqa: ARG002 - the port's signature
+        self._entries.append(
+            {
+                "kind": "call",
+                "to": recipient,
+                "subject": None,
+                "text": " ".join(speech.sentences),
+                "html": None,
+                "sent_at": datetime.now(UTC).isoformat(),
+                "key_to": key_to,
+            }
+        )
+        return SmsAcceptance("demo")
+
+    def read(self, *, address: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> CallReport:  # noqa: ARG002 - the port's signature
+        return CallReport("demo", key=dict(fields).get("Digits", ""))
+
+    def ask(self, speech: Speech, *, key_to: str) -> Script:  # noqa: ARG002 - the port's signature
+        return self.say(speech)
+
+    def say(self, speech: Speech) -> Script:
+        return Script("text/plain", " ".join(speech.sentences))

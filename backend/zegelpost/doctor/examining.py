@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from zegelpost.doctor import choices, listing, naming, reaching, returning, storing
+from zegelpost.doctor import choices, listing, naming, reaching, returning, storing, texting
 from zegelpost.doctor.findings import Check, Examination, Finding, Level, wrong
 from zegelpost.settings import PREFIX, SECRETS
 
@@ -33,7 +33,11 @@ CHECKS: Final = (
     Check("mail domain", ("MAIL_FROM", "DKIM_SELECTORS"), naming.mail_domain),
     Check("bounces", ("BOUNCE_ADDRESS", "BOUNCE_MAILBOX_URL", "BOUNCE_TOKEN"), returning.bounces),
     Check("mailboxes", ("MAILBOXES_URL",), returning.mailboxes),
-    Check("sms", ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY"), reaching.text_messages),
+    Check(
+        "sms",
+        ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY", "SPOKEN_CODES"),
+        texting.text_messages,
+    ),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),
     Check("address book", ("ADDRESS_BOOK_URL", "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES"), listing.address_books),
     Check(

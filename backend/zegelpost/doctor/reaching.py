@@ -1,11 +1,10 @@
-"""Relay, text messages, scanner, PDF programs and our own address: what Zegelpost reaches, and how it is reached."""
+"""Relay, scanner, PDF programs and our own address: what Zegelpost reaches, and how it is reached."""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
 import ipaddress
-import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -18,26 +17,14 @@ from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.adapters.scanner_clamd import ClamdScanner
-from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
-from zegelpost.model.policy import Policy
-from zegelpost.ports import (
-    IdentityError,
-    MailError,
-    OutageError,
-    PdfPrinter,
-    PrintableDocument,
-    ScannerError,
-    SmsError,
-    SmsErrorKind,
-)
+from zegelpost.ports import IdentityError, MailError, OutageError, PdfPrinter, PrintableDocument, ScannerError
 from zegelpost.settings import is_loopback
 
 _SECONDS: Final = 10
 _RENEW_WITHIN: Final = timedelta(days=14)
 _OLD_SIGNATURES: Final = timedelta(days=3)
 _STALE_SIGNATURES: Final = timedelta(days=10)
-_SMS_NAME: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ]{1,11}\Z")  # what networks take as a sender's name
 _LARGEST_ANSWER_BYTES: Final = 1_000_000
 
 
@@ -71,44 +58,6 @@ def _mail_remedy(reason: str) -> str:
             "allow this server to send as ZEGELPOST_MAIL_FROM or, where that is set, as ZEGELPOST_BOUNCE_ADDRESS with +anything"
         )
     return "correct ZEGELPOST_SMTP_URL, or ask whoever runs the relay"
-
-
-async def text_messages(examination: Examination) -> AsyncIterator[Finding]:
-    """Whether Twilio takes our credentials; nothing is sent."""
-    settings = examination.settings
-    if settings.sms_url is None:
-        yield note("no text messages: codes are shown on the demonstration's outbox page")
-        return
-    account = TwilioAccount(settings.sms_url, api_url=settings.twilio_api_url, timeout_seconds=_SECONDS)
-    try:
-        facts = await asyncio.to_thread(account.look, settings.twilio_auth_token)
-    except SmsError as error:
-        is_ours = error.kind == SmsErrorKind.OUR_SETUP
-        yield wrong(
-            error.reason, "correct key, secret or account in ZEGELPOST_SMS_URL" if is_ours else "try again; see status.twilio.com"
-        )
-        return
-    if facts.told_at is not None:
-        examination.clocks.append(("Twilio", facts.told_at, examination.clock()))
-    yield fine("Twilio takes the key")
-    if account.origin[:1] != "+" and not account.origin.startswith("MG") and not _SMS_NAME.match(account.origin):
-        yield wrong(
-            f"{account.origin!r} is no sender's name",
-            "use at most 11 letters, digits and spaces, with a letter, or a number or messaging service",
-        )
-    if settings.twilio_api_url and settings.twilio_api_url.startswith("http://"):
-        yield note("ZEGELPOST_TWILIO_API_URL has no TLS: codes and the key travel in the clear", "only for a stand-in")
-    if facts.has_token is None:
-        yield note(
-            "no ZEGELPOST_TWILIO_AUTH_TOKEN: nobody is told whether a code arrived, and no code can be spoken",
-            "set it to the account's auth token",
-        )
-    elif facts.has_token:
-        yield fine("status reports can be checked: the auth token is this account's")
-    else:
-        yield wrong("ZEGELPOST_TWILIO_AUTH_TOKEN is not this account's: every status report is refused", "correct it")
-    prefixes = settings.sms_countries or Policy().country_prefixes
-    yield fine(f"at most {settings.sms_per_day or Policy().codes_per_day} codes a day, to {len(prefixes)} countries")
 
 
 async def scanner(examination: Examination) -> AsyncIterator[Finding]:

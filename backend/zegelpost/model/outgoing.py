@@ -29,6 +29,7 @@ _STATUS_IN_REPLY: Final = re.compile(r"(?<![\d.])[245]\.(\d{1,3})\.(\d{1,3})(?![
 class OutgoingKind(StrEnum):
     MAIL = "mail"
     SMS = "sms"
+    CALL = "call"  # a telephone call in which a code is read out
 
 
 class OutgoingState(StrEnum):
@@ -37,7 +38,7 @@ class OutgoingState(StrEnum):
     ACCEPTED = "accepted"
     FAILED = "failed"  # permanently, or given up
     BOUNCED = "bounced"  # a mail server took it, and could not deliver it
-    UNKNOWN = "unknown"  # an SMS that may have left; never tried again
+    UNKNOWN = "unknown"  # an SMS or a call that may have left; never tried again
 
 
 class MailFault(StrEnum):

@@ -10,9 +10,11 @@ from typing import Self
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
-from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotMobile
+from zegelpost.model.refusals import PhoneNumberInvalid, PhoneNumberNotCallable, PhoneNumberNotMobile
 
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+# Where somebody picks up, and where a call costs what calls cost: no premium or shared-cost numbers. UAN: 088 in the Netherlands.
+_CALLED = {*_MOBILE, PhoneNumberType.FIXED_LINE, PhoneNumberType.VOIP, PhoneNumberType.UAN}
 # 097 is for machines (connected meters, cars); the library counts it as mobile, but no person reads SMS there.
 _DUTCH_MACHINE = "+3197"
 # The library would dial letters as on a keypad and leave out extensions and words; each of them is more likely a slip.
@@ -21,15 +23,16 @@ _TYPED = re.compile(r"[\d\s+()./\-\u2010-\u2015\u2212\uff0b]+\Z")
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumber:
-    """A mobile number that can get SMS, in E.164 (`+31612345678`)."""
+    """A number that a code can reach, in E.164 (`+31612345678`): a mobile, or any that is called."""
 
     e164: str
 
     @classmethod
-    def parse(cls, text: str, *, home_region: str = "NL") -> Self:
+    def parse(cls, text: str, *, home_region: str = "NL", is_called: bool = False) -> Self:
         """Read any notation people use (`06-12 34 56 78`, `0031…`, `+31 (0)6…`).
 
-        Raises `PhoneNumberInvalid` for what is no number and `PhoneNumberNotMobile` for one that cannot get SMS.
+        `is_called`: somebody picks it up and listens, so that it may be a landline. Raises `PhoneNumberInvalid` for what is no
+        number, and `PhoneNumberNotMobile` or `PhoneNumberNotCallable` for one that no code can reach in that way.
         """
         # Address books put invisible direction marks around numbers.
         visible = "".join(c for c in text if unicodedata.category(c) != "Cf")
@@ -42,8 +45,8 @@ class PhoneNumber:
         if not phonenumbers.is_valid_number(number):
             raise PhoneNumberInvalid
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-        if phonenumbers.number_type(number) not in _MOBILE or e164.startswith(_DUTCH_MACHINE):
-            raise PhoneNumberNotMobile
+        if phonenumbers.number_type(number) not in (_CALLED if is_called else _MOBILE) or e164.startswith(_DUTCH_MACHINE):
+            raise PhoneNumberNotCallable if is_called else PhoneNumberNotMobile
         return cls(e164)
 
     @property

@@ -20,7 +20,10 @@ from zegelpost.model.refusals import LinkLocked, RecipientBlocked
 LONGEST_NAME: Final = 120
 SHORTEST_ACCESS_CODE: Final = 8
 LONGEST_HINT: Final = 100
-CODE_COOL_DOWN: Final = timedelta(seconds=30)
+# Before the second code, the third, and every later one, as long as none of them was entered.
+CODE_COOL_DOWNS: Final = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
+# A telephone rings, is picked up, and the code is read out twice: nobody is called while that goes on.
+CALL_COOL_DOWN: Final = timedelta(minutes=3)
 CODES_PER_HOUR: Final = 5  # for one link, and for one number over all links
 CODES_PER_DAY: Final = 10
 CODE_LIFETIME: Final = timedelta(minutes=10)  # ASVS 5.0, 6.5.5
@@ -37,9 +40,15 @@ class VerificationMethod(StrEnum):
     """How a recipient proves to be the one the sender meant."""
 
     SMS = "sms"
+    SPOKEN = "spoken"  # the same code, read out on the telephone to whoever presses a key
     ACCESS_CODE = "access_code"
     SIGN_IN = "sign_in"  # colleagues and departments, who have accounts
     LINK = "link"  # the link alone: for guests who only send, and whose number nobody knows
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether we send a code to a telephone."""
+        return self in {VerificationMethod.SMS, VerificationMethod.SPOKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Person:
 
     name: str
     email: EmailAddress
-    mobile: PhoneNumber | None
+    mobile: PhoneNumber | None  # of someone who is called, any number
 
     def to_json(self) -> str:
         return json.dumps({"name": self.name, "email": str(self.email), "mobile": self.mobile and self.mobile.e164})
@@ -86,6 +95,8 @@ class Recipient(Base):
     staff_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     # Without a usable number: the sender adds it later, and nothing reaches them before that.
     parked_at: Mapped[datetime | None]
+    # Devices that were remembered before this moment no longer stand for this recipient's code.
+    devices_from: Mapped[datetime | None]
     wrong_code_count: Mapped[int] = mapped_column(default=0)
     locked_at: Mapped[datetime | None]
     blocked_at: Mapped[datetime | None]

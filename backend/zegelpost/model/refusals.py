@@ -41,6 +41,14 @@ class EmailAddressInvalid(Refusal): ...
 class PhoneNumberInvalid(Refusal): ...
 
 
+class PhoneNumberNotCallable(Refusal):
+    """A number that costs the caller extra, or that nobody answers."""
+
+
+class PhoneNumberIsLandline(Refusal):
+    """No text message gets there, and the organisation has codes read out on the telephone."""
+
+
 class PhoneNumberNotMobile(Refusal): ...
 
 
@@ -397,7 +405,7 @@ class CodeTriesExhausted(Refusal): ...
 
 
 class CodeAskedTooSoon(Refusal):
-    """Fact: `retry_after_seconds`."""
+    """Fact: `retry_after_seconds`; sentences name it as `wait`, in words."""
 
 
 class CodeLimitReached(Refusal):

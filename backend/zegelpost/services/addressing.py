@@ -19,7 +19,9 @@ from zegelpost.model.refusals import (
     NameMissing,
     NameTooLong,
     PhoneCountryNotAllowed,
+    PhoneNumberIsLandline,
     PhoneNumberMissing,
+    PhoneNumberNotMobile,
     RecipientDuplicate,
     RecipientsMissing,
     Refusal,
@@ -129,7 +131,7 @@ def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addr
         mobile = _mobile(typed.mobile, method, policy)
     except Refusal as refusal:
         # Only with a sender copy is there a key when the number comes.
-        if not (typed.is_parked and method == VerificationMethod.SMS and policy.has_sender_copy):
+        if not (typed.is_parked and method.needs_number and policy.has_sender_copy):
             refused["mobile"] = refusal
     access_code = typed.access_code.strip()
     is_kept = typed.has_access_code and not access_code
@@ -148,7 +150,7 @@ def _addressee(typed: TypedRecipient, policy: Policy, *, is_guest: bool) -> Addr
         method,
         access_code or None if method == VerificationMethod.ACCESS_CODE else None,
         hint if method == VerificationMethod.ACCESS_CODE else "",
-        is_parked=method == VerificationMethod.SMS and mobile is None,
+        is_parked=method.needs_number and mobile is None,
     )
 
 
@@ -167,20 +169,25 @@ def _holds(access_code: str, hint: str) -> bool:
     return code != "" and code in text
 
 
-def usable_number(typed: str, policy: Policy) -> PhoneNumber:
-    """A number that codes can go to. Raises `PhoneNumberMissing`, `PhoneNumberInvalid` and its sisters."""
+def usable_number(typed: str, policy: Policy, method: VerificationMethod = VerificationMethod.SMS) -> PhoneNumber:
+    """A number that codes can go to in this way. Raises `PhoneNumberMissing`, `PhoneNumberInvalid` and its sisters."""
     if not typed.strip():
         raise PhoneNumberMissing
-    mobile = PhoneNumber.parse(typed)
+    try:
+        mobile = PhoneNumber.parse(typed, is_called=method == VerificationMethod.SPOKEN)
+    except PhoneNumberNotMobile:
+        if VerificationMethod.SPOKEN in policy.methods:
+            raise PhoneNumberIsLandline from None
+        raise
     if mobile.country_prefix not in policy.country_prefixes:
         raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
     return mobile
 
 
 def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumber | None:
-    if not typed.strip() and method != VerificationMethod.SMS:
+    if not typed.strip() and not method.needs_number:
         return None
-    return usable_number(typed, policy)
+    return usable_number(typed, policy, method)
 
 
 def _method(typed: TypedRecipient, email: EmailAddress | None, policy: Policy) -> VerificationMethod:

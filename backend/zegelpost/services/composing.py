@@ -27,6 +27,7 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.return_address import ReturnAddress
+from zegelpost.ports import Speech
 
 _MAILS: Final = Path(__file__).parent / "mails"
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
@@ -115,6 +116,19 @@ class Composing:
         # A host name so long that it does not fit: half a name would bind the code to a stranger's page, so it goes without.
         return _CODE_TEXTS[language][-1].format(code=code)
 
+    def call_greeting(self, language: str) -> Speech:
+        """What whoever picks up hears, an answering machine too: who calls and which key to press. No code."""
+        return Speech(language, [sentence.format(organisation=self.organisation.name) for sentence in _GREETINGS[language]])
+
+    def spoken_code(self, code: str, language: str) -> Speech:
+        """The code, digit by digit, and once more."""
+        before, again, after = _CODE_SPOKEN[language]
+        return Speech(language, [before, *code, again, *code, after])
+
+    def spoken_refusal(self, language: str) -> Speech:
+        """For whoever presses the key when the code no longer works."""
+        return Speech(language, [_TOO_LATE[language]])
+
 
 _CODE_TEXTS: Final = {
     "nl": (
@@ -127,6 +141,31 @@ _CODE_TEXTS: Final = {
         "Your code for your documents: {code}. Never share this code.",
         "Your code: {code}",
     ),
+}
+
+
+KEY: Final = "1"  # that has to be pressed; a call that reaches a machine hears none
+_GREETINGS: Final = {
+    "nl": (
+        "Goedendag. Dit is een automatisch telefoontje van {organisation}.",
+        "Er is een code gevraagd om documenten te openen.",
+        "Druk op de 1 om de code te horen.",
+        "Heeft u niets gevraagd? Hang dan op.",
+    ),
+    "en": (
+        "Hello. This is an automatic call from {organisation}.",
+        "Somebody asked for a code to open documents.",
+        "Press 1 to hear the code.",
+        "Did you not ask for anything? Then hang up.",
+    ),
+}
+_CODE_SPOKEN: Final = {
+    "nl": ("Uw code is:", "Ik herhaal:", "Geef deze code aan niemand. Tot ziens."),
+    "en": ("Your code is:", "I repeat:", "Never share this code. Goodbye."),
+}
+_TOO_LATE: Final = {
+    "nl": "Deze code werkt niet meer. Vraag op de pagina een nieuwe code. Tot ziens.",
+    "en": "This code no longer works. Ask for a new one on the page. Goodbye.",
 }
 
 

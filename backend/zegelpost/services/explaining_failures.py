@@ -46,6 +46,32 @@ SMS_REASONS: Final = {
 }
 
 
+CALL_REASONS: Final = {
+    "nl": {
+        SmsErrorKind.NUMBER_WRONG: "Het nummer klopt niet. Controleer het nummer.",
+        SmsErrorKind.UNREACHABLE: "Dit nummer is nu niet te bereiken.",
+        SmsErrorKind.LINE_BUSY: "Het nummer was in gesprek.",
+        SmsErrorKind.NO_ANSWER: "Er werd niet opgenomen.",
+        SmsErrorKind.NO_KEY: "Er werd opgenomen, maar niemand drukte op de 1. Misschien was het een antwoordapparaat.",
+        SmsErrorKind.OUR_SETUP: "De telefoondienst is niet goed ingesteld. Vraag uw beheerder om hulp.",
+        SmsErrorKind.BUSY: "De telefoondienst is te druk. Probeer het later opnieuw.",
+        SmsErrorKind.SUSPICIOUS: "De telefoondienst vertrouwt dit nummer niet. Vraag uw beheerder om hulp.",
+        SmsErrorKind.OTHER: "De telefoondienst kon niet bellen.",
+    },
+    "en": {
+        SmsErrorKind.NUMBER_WRONG: "The number is wrong. Please check it.",
+        SmsErrorKind.UNREACHABLE: "This number cannot be reached now.",
+        SmsErrorKind.LINE_BUSY: "The line was busy.",
+        SmsErrorKind.NO_ANSWER: "Nobody answered.",
+        SmsErrorKind.NO_KEY: "Somebody answered, but nobody pressed 1. It may have been an answering machine.",
+        SmsErrorKind.OUR_SETUP: "The telephone service is not set up properly. Ask your administrator.",
+        SmsErrorKind.BUSY: "The telephone service is too busy. Please try again later.",
+        SmsErrorKind.SUSPICIOUS: "The telephone service does not trust this number. Ask your administrator.",
+        SmsErrorKind.OTHER: "The telephone service could not call.",
+    },
+}
+
+
 def mail_reason(language: str, failure: str) -> str:
     """`failure` is what we kept of the server's answer."""
     return MAIL_REASONS[language][MailFault.of(failure)]
@@ -54,4 +80,10 @@ def mail_reason(language: str, failure: str) -> str:
 def sms_reason(language: str, failure: str) -> str:
     """`failure` is a class of `SmsErrorKind`; what is none counts as other."""
     kind = SmsErrorKind(failure) if failure in set(SmsErrorKind) else SmsErrorKind.OTHER
-    return SMS_REASONS[language][kind]
+    return SMS_REASONS[language].get(kind) or SMS_REASONS[language][SmsErrorKind.OTHER]
+
+
+def call_reason(language: str, failure: str) -> str:
+    """The same, of a call in which a code should have been read out."""
+    kind = SmsErrorKind(failure) if failure in set(SmsErrorKind) else SmsErrorKind.OTHER
+    return CALL_REASONS[language].get(kind) or CALL_REASONS[language][SmsErrorKind.OTHER]

@@ -30,11 +30,11 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
 from zegelpost.services.addressing import usable_number
+from zegelpost.services.forgetting_devices import forget_here
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import record
-from zegelpost.services.remembering import Remembering
 from zegelpost.services.sending import Sending
 
 _REMIND_EVERY: Final = timedelta(hours=12)
@@ -58,7 +58,6 @@ class FollowingUp:
         notifying: Notifying,
         presenting: Presenting,
         sending: Sending,
-        remembering: Remembering,
         policy: Policy,
         clock: Clock,
     ) -> None:
@@ -67,7 +66,6 @@ class FollowingUp:
         self._notifying = notifying
         self._presenting = presenting
         self._sending = sending
-        self._remembering = remembering
         self._policy = policy
         self._clock = clock
 
@@ -85,7 +83,7 @@ class FollowingUp:
             for recipient in recipients:
                 await self._shut(session, recipient)
                 subject = actor.subject(transfer, recipient_id=recipient.id)
-                await self._remembering.forget(session, recipient, subject, now, reason="revoked")
+                await forget_here(session, recipient, subject, now, reason="revoked")
                 # Who was parked never heard of it.
                 if tell_recipients and recipient.blocked_at is None and recipient.parked_at is None:
                     person = self._keys.person(recipient)
@@ -111,7 +109,7 @@ class FollowingUp:
             recipient.blocked_at = recipient.blocked_at or now
             await self._shut(session, recipient)
             subject = actor.subject(transfer, recipient_id=recipient.id)
-            await self._remembering.forget(session, recipient, subject, now, reason="blocked")
+            await forget_here(session, recipient, subject, now, reason="blocked")
             record(session, EventTag.RECIPIENT_BLOCKED, subject, now)
 
     async def extend(self, actor: StaffActor, transfer_id: str, days: int) -> None:
@@ -150,7 +148,7 @@ class FollowingUp:
             purpose = Purpose.REQUEST_NEW_LINK if transfer.kind == TransferKind.REQUEST else Purpose.NEW_LINK
             await self.new_way_in(session, purpose, transfer, recipient, key, now)
             subject = actor.subject(transfer, recipient_id=recipient.id)
-            await self._remembering.forget(session, recipient, subject, now, reason="reissued")
+            await forget_here(session, recipient, subject, now, reason="reissued")
             record(session, EventTag.LINK_REISSUED, subject, now, reason="asked")
 
     async def complete(self, actor: StaffActor, transfer_id: str, recipient_id: str, typed_mobile: str) -> None:
@@ -167,7 +165,7 @@ class FollowingUp:
             if recipient.parked_at is None:
                 raise RecipientNotParked
             try:
-                mobile = usable_number(typed_mobile, self._policy)
+                mobile = usable_number(typed_mobile, self._policy, recipient.method)
             except Refusal as refusal:
                 raise FormRefused({"mobile": refusal}) from None
             person = replace(self._keys.person(recipient), mobile=mobile)

@@ -35,7 +35,7 @@ from zegelpost.model.intake import (
 )
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
-from zegelpost.model.recipient import CODE_COOL_DOWN, Grant, Person, Recipient, VerificationMethod
+from zegelpost.model.recipient import CODE_COOL_DOWNS, Grant, Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AddresseeMissing,
     CodeAskedTooSoon,
@@ -205,8 +205,8 @@ class Introducing:
             introduction = await self._live(session, token)
             person, _ = await self._checked(self._typed(introduction))
             since = now - introduction.code_sent_at
-            if since < CODE_COOL_DOWN:
-                raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWN - since).total_seconds()) + 1)
+            if since < CODE_COOL_DOWNS[0]:
+                raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWNS[0] - since).total_seconds()) + 1)
             if introduction.code_count >= MAILED_CODES:
                 raise CodeLimitReached(retry_after_seconds=int(INTRODUCTION_LIFETIME.total_seconds()))
             await count_try(

@@ -1,4 +1,4 @@
-"""Limiting codes: nobody is bombed with text messages, and nobody earns money by making us send them.
+"""Limiting codes: nobody is bombed with text messages or calls, and nobody earns money by making us send them.
 
 Only staff enter numbers, and only to countries of the policy. What is left is asking again and again, from many links at once:
 that is bounded here for a link, a number, a sender, a network and the whole installation, each counted when a code is asked for.
@@ -7,6 +7,7 @@ that is bounded here for a link, a number, a sender, a network and the whole ins
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 import structlog
@@ -14,7 +15,16 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.policy import Policy
-from zegelpost.model.recipient import CODE_COOL_DOWN, CODES_PER_DAY, CODES_PER_HOUR, Challenge, Recipient
+from zegelpost.model.recipient import (
+    CALL_COOL_DOWN,
+    CODE_COOL_DOWNS,
+    CODES_PER_DAY,
+    CODES_PER_HOUR,
+    Challenge,
+    Link,
+    Recipient,
+    VerificationMethod,
+)
 from zegelpost.model.refusals import CodeAskedTooSoon, CodeLimitReached, TooManyAttempts
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.alarming import Alarm, raise_alarm
@@ -67,9 +77,23 @@ async def count_code(
 
 
 async def _require_room_for_person(session: AsyncSession, recipient: Recipient, now: datetime) -> None:
-    latest = await session.scalar(select(func.max(Challenge.created_at)).where(Challenge.recipient_id == recipient.id))
-    if latest is not None and now - latest < CODE_COOL_DOWN:
-        raise CodeAskedTooSoon(retry_after_seconds=int((CODE_COOL_DOWN - (now - latest)).total_seconds()) + 1)
+    rows = await session.execute(
+        select(Challenge.created_at, Challenge.used_at)
+        .where(Challenge.recipient_id == recipient.id, Challenge.created_at > now - _HOUR)
+        .order_by(Challenge.created_at.desc(), Challenge.id.desc())
+    )
+    asked = list(rows)
+    newest_link = await session.scalar(select(func.max(Link.created_at)).where(Link.recipient_id == recipient.id))
+    # Whoever asks again and again, and enters none, waits longer each time; who got in, or got a new link, begins anew.
+    news = (number for number, code in enumerate(asked) if code.used_at or (newest_link and code.created_at < newest_link))
+    in_vain = next(news, len(asked))
+    if asked:
+        pause = CODE_COOL_DOWNS[min(max(in_vain, 1), len(CODE_COOL_DOWNS)) - 1]
+        if recipient.method == VerificationMethod.SPOKEN and in_vain:
+            pause = max(pause, CALL_COOL_DOWN)
+        since = now - asked[0].created_at
+        if since < pause:
+            raise CodeAskedTooSoon(retry_after_seconds=ceil((pause - since).total_seconds()))
     for window, limit in ((_HOUR, CODES_PER_HOUR), (_DAY, CODES_PER_DAY)):
         for mine in (Challenge.recipient_id == recipient.id, Challenge.number_index == recipient.number_index):
             count = await session.scalar(select(func.count()).where(mine, Challenge.created_at > now - window))

@@ -1,7 +1,8 @@
 """Notifying: the transactional outbox and its dispatch.
 
 What leaves is rendered and sealed in the unit of work that causes it, and handed over afterwards. A mail may, after a crash
-at the worst moment, be handed over again, but only as exactly the same bytes. A code by SMS is handed over at most once.
+at the worst moment, be handed over again, but only as exactly the same bytes. A code, by SMS or by telephone, is handed over at
+most once.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from zegelpost.model.outgoing import (
     Purpose,
 )
 from zegelpost.model.phone_number import PhoneNumber
-from zegelpost.model.recipient import Person, Recipient
+from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.transfer import Transfer, TransferKind
 from zegelpost.ports import (
     KeyDestroyedError,
@@ -46,11 +47,14 @@ from zegelpost.ports import (
     SmsErrorKind,
     SmsGateway,
     SmsReports,
+    Telephone,
 )
 from zegelpost.sealing.text import open_bytes
 from zegelpost.services.alarming import Alarm, raise_alarm
+from zegelpost.services.carrying_codes import CarryingCodes
 from zegelpost.services.composing import Composing
-from zegelpost.services.explaining_failures import mail_reason, sms_reason
+from zegelpost.services.explaining_failures import call_reason, mail_reason, sms_reason
+from zegelpost.services.forgetting_devices import forget_untold
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.mailing import Mailing
 from zegelpost.services.presenting import Correspondent, Presenting
@@ -67,6 +71,7 @@ class Gateways:
     sms: SmsGateway
     mailboxes: SenderMailboxes | None = None
     sms_reports: SmsReports | None = None  # nothing: nobody tells us what became of a message
+    telephone: Telephone | None = None  # nothing: no code is read out
 
 
 class Notifying:
@@ -85,7 +90,7 @@ class Notifying:
         self._ring = ring
         self._composing = composing
         self._presenting = presenting
-        self._gateways = gateways
+        self._carrying = CarryingCodes(composing, gateways.sms, gateways.telephone)
         self._mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
         self._clock = clock
         # Set when something was put in the outbox by this process, so that a code leaves at once.
@@ -152,26 +157,28 @@ class Notifying:
         session: AsyncSession,
         challenge_id: ChallengeId,
         to: PhoneNumber,
-        text: str,
+        code: str,
+        language: str,
         *,
         transfer: Transfer,
         recipient: Recipient,
         useless_after: datetime,
     ) -> None:
-        """Seal a code message in the outbox. The challenge is unique there: one code never leaves twice."""
-        code = self._sealed(
+        """Seal a code in the outbox, in the recipient's way. The challenge is unique there: one code never leaves twice."""
+        kind = OutgoingKind.CALL if recipient.method == VerificationMethod.SPOKEN else OutgoingKind.SMS
+        sealed = self._sealed(
             session,
-            {"to": to.e164, "text": text},
+            {"to": to.e164} | self._carrying.content(kind, code, language),
             self._clock(),
             id=OutgoingId(new_identifier()),
-            kind=OutgoingKind.SMS,
+            kind=kind,
             purpose=Purpose.CODE,
             transfer_id=transfer.id,
             recipient_id=recipient.id,
             challenge_id=challenge_id,
             useless_after=useless_after,
         )
-        self.queue(session, code)
+        self.queue(session, sealed)
 
     async def queue_to_sender(
         self,
@@ -256,7 +263,7 @@ class Notifying:
     async def _claim(self, worker: str) -> list[Outgoing]:
         now = self._clock()
         interrupted = (
-            (Outgoing.kind == OutgoingKind.SMS) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now)
+            (Outgoing.kind != OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now)
         )
         async with self._database.reading() as session:
             if await session.scalar(select(Outgoing.id).where(or_(_is_due(now), interrupted)).limit(1)) is None:
@@ -271,9 +278,8 @@ class Notifying:
                 .execution_options(synchronize_session=False)
             )
             for outgoing in lost:
-                record(
-                    session, EventTag.SMS_FAILED, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted"
-                )
+                tag = _FAILED[outgoing.kind]
+                record(session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted")
             due = (
                 select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
             )
@@ -293,20 +299,15 @@ class Notifying:
         if now >= outgoing.useless_after:
             await self._finish(outgoing, worker, OutgoingState.FAILED, failure=outgoing.failure or "too late")
             return
+        passed_over: SmsErrorKind | None = None
         try:
-            envelope = self._envelope(outgoing)
+            envelope = self.envelope(outgoing)
             if outgoing.kind == OutgoingKind.MAIL:
                 mail = await self._mailing.deliver(outgoing, envelope)
                 acceptance = f"{mail.server} {mail.reply_code} {mail.tls_version or 'no TLS'}"
             else:
-                seconds = max(1, int((outgoing.useless_after - now).total_seconds()))
-                sms = await self._gateways.sms.deliver(
-                    recipient=envelope["to"],
-                    text=envelope["text"],
-                    valid_seconds=seconds,
-                    report_to=self._composing.organisation.base_url + report_path(outgoing.id),
-                )
-                acceptance = sms.provider_reference
+                taken = await self._carrying.deliver(outgoing, envelope, now)
+                acceptance, passed_over = taken.provider_reference, taken.passed_over
         except SmsError as error:
             if error.may_have_been_sent:
                 await self._finish(outgoing, worker, OutgoingState.UNKNOWN, failure=error.kind.value)
@@ -323,9 +324,10 @@ class Notifying:
                 pause = error.retry_after_seconds if isinstance(error, MailError) else None
                 await self._postpone(outgoing, worker, error.reason, wait_seconds=pause)
         else:
-            await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance)
+            await self._finish(outgoing, worker, OutgoingState.ACCEPTED, acceptance=acceptance, passed_over=passed_over)
 
-    def _envelope(self, outgoing: Outgoing) -> dict[str, str]:
+    def envelope(self, outgoing: Outgoing) -> dict[str, str]:
+        """What is sealed in the outbox. Raises `KeyDestroyedError` days later."""
         assert outgoing.sealed_payload is not None
         secret = self._ring.outbox_day(datetime.fromisoformat(outgoing.day).date())
         envelope: dict[str, str] = json.loads(open_bytes(secret, f"outgoing/{outgoing.id}", outgoing.sealed_payload))
@@ -334,7 +336,7 @@ class Notifying:
     async def _postpone(self, outgoing: Outgoing, worker: str, reason: str, *, wait_seconds: float | None = None) -> None:
         """`wait_seconds` is what the other side asked for; sooner would make it worse, and too late is told at once."""
         delay = RETRY_AFTER[min(outgoing.attempt_count, len(RETRY_AFTER)) - 1]
-        if outgoing.kind == OutgoingKind.SMS:
+        if outgoing.kind != OutgoingKind.MAIL:
             # Someone is waiting for it; minutes later it is of no use.
             delay = min(delay, timedelta(seconds=20))
         delay = max(delay, timedelta(seconds=wait_seconds or 0))
@@ -354,17 +356,28 @@ class Notifying:
             )
 
     async def _finish(
-        self, outgoing: Outgoing, worker: str, state: OutgoingState, *, acceptance: str | None = None, failure: str | None = None
+        self,
+        outgoing: Outgoing,
+        worker: str,
+        state: OutgoingState,
+        *,
+        acceptance: str | None = None,
+        failure: str | None = None,
+        passed_over: SmsErrorKind | None = None,
     ) -> None:
-        """Write down the outcome, blank the payload, tell the sender of a failure: one unit of work."""
+        """Write down the outcome, blank the payload, tell the sender of a failure: one unit of work.
+
+        A call's stays until the call is over: the code is read out when somebody presses the key.
+        """
         now = self._clock()
+        keeps_payload = outgoing.kind == OutgoingKind.CALL and state in {OutgoingState.ACCEPTED, OutgoingState.UNKNOWN}
         async with self._database.work() as session:
             ended = await session.execute(
                 update(Outgoing)
                 .where(Outgoing.id == outgoing.id, Outgoing.worker == worker, Outgoing.state == OutgoingState.SENDING)
                 .values(
                     state=state,
-                    sealed_payload=None,
+                    sealed_payload=Outgoing.sealed_payload if keeps_payload else None,
                     worker=None,
                     leased_until=None,
                     acceptance=acceptance and acceptance[:200],
@@ -376,18 +389,16 @@ class Notifying:
             )
             if ended.first() is None:
                 return  # the lease ran out and another worker took over; its outcome counts
-            is_mail = outgoing.kind == OutgoingKind.MAIL
-            if state == OutgoingState.ACCEPTED:
-                tag = EventTag.MAIL_ACCEPTED if is_mail else EventTag.SMS_ACCEPTED
-            else:
-                tag = EventTag.MAIL_FAILED if is_mail else EventTag.SMS_FAILED
+            tag = (_ACCEPTED if state == OutgoingState.ACCEPTED else _FAILED)[outgoing.kind]
             record(
                 session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, acceptance=acceptance, failure=failure
             )
             if state == OutgoingState.FAILED:
+                await forget_untold(session, outgoing, now)
                 await self.tell_sender(session, outgoing, failure or "")
-            if not is_mail and failure in _ALARMS:
-                await raise_alarm(session, self, _ALARMS[failure], now)
+            refusal = failure if failure or passed_over is None else passed_over.value
+            if outgoing.kind != OutgoingKind.MAIL and refusal in _ALARMS:
+                await raise_alarm(session, self, _ALARMS[refusal], now)
 
     async def tell_sender(self, session: AsyncSession, outgoing: Outgoing, failure: str) -> None:
         """Mail the sender that something for a recipient of theirs did not arrive, and what they can do about it."""
@@ -398,14 +409,25 @@ class Notifying:
         sender = await self._presenting.follower_of(session, transfer)
         if sender is None:
             return
-        is_sms = outgoing.kind == OutgoingKind.SMS
-        reason = (sms_reason if is_sms else mail_reason)(sender.language, failure)
+        reason = _REASONS[outgoing.kind](sender.language, failure)
         await self.queue_to_sender(
-            session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, is_sms=is_sms, reason=reason
+            session, Purpose.DELIVERY_FAILED, transfer=transfer, recipient=recipient, kind=outgoing.kind.value, reason=reason
         )
 
     async def forget_old(self) -> None:
-        """Destroy the outbox secrets of days past the retry horizon."""
+        """Destroy the outbox secrets of days past the retry horizon, and what was left of calls nobody told the end of."""
+        async with self._database.work() as session:
+            await session.execute(
+                update(Outgoing)
+                .where(
+                    Outgoing.kind == OutgoingKind.CALL,
+                    Outgoing.useless_after <= self._clock(),
+                    Outgoing.sealed_payload.is_not(None),
+                    Outgoing.state.in_([OutgoingState.ACCEPTED, OutgoingState.UNKNOWN]),
+                )
+                .values(sealed_payload=None)
+                .execution_options(synchronize_session=False)
+            )
         await asyncio.to_thread(self._ring.destroy_outbox_days_before, (self._clock() - OUTBOX_KEYS_KEPT).date())
 
 
@@ -415,11 +437,6 @@ def _is_due(now: datetime) -> Any:
         # A worker died with a mail in hand; the same bytes may go again.
         (Outgoing.kind == OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now),
     )
-
-
-def report_path(outgoing_id: OutgoingId) -> str:
-    """Where a provider tells what became of a message; nobody guesses it, and what it says there is signed besides."""
-    return f"/webhooks/sms/{outgoing_id}"
 
 
 def subject_of(outgoing: Outgoing) -> Subject:
@@ -445,6 +462,17 @@ _TO_SENDER: Final = {
     Purpose.NOTICE_DOWNLOADED,
     Purpose.PARKED,
 }
+_ACCEPTED: Final = {
+    OutgoingKind.MAIL: EventTag.MAIL_ACCEPTED,
+    OutgoingKind.SMS: EventTag.SMS_ACCEPTED,
+    OutgoingKind.CALL: EventTag.CALL_ACCEPTED,
+}
+_FAILED: Final = {
+    OutgoingKind.MAIL: EventTag.MAIL_FAILED,
+    OutgoingKind.SMS: EventTag.SMS_FAILED,
+    OutgoingKind.CALL: EventTag.CALL_FAILED,
+}
+_REASONS: Final = {OutgoingKind.MAIL: mail_reason, OutgoingKind.SMS: sms_reason, OutgoingKind.CALL: call_reason}
 # What no sender can mend.
 _ALARMS: Final[dict[str | None, Alarm]] = {
     SmsErrorKind.OUR_SETUP.value: Alarm.SMS_SETUP,

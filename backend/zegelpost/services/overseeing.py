@@ -52,6 +52,7 @@ class CodeOverview:
     state: CodeState
     at: datetime
     failure: str | None
+    is_call: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,12 +223,15 @@ class Overseeing:
 async def _latest_codes(session: AsyncSession, transfer: Transfer) -> dict[RecipientId | None, CodeOverview]:
     rows = await session.scalars(
         select(Outgoing)
-        .where(Outgoing.transfer_id == transfer.id, Outgoing.kind == OutgoingKind.SMS)
+        .where(Outgoing.transfer_id == transfer.id, Outgoing.purpose == Purpose.CODE)
         .order_by(Outgoing.created_at, Outgoing.id)
     )
     return {
         row.recipient_id: CodeOverview(
-            row.code_state, row.carrier_told_at or row.accepted_at or row.created_at, row.carrier_failure or row.failure
+            row.code_state,
+            row.carrier_told_at or row.accepted_at or row.created_at,
+            row.carrier_failure or row.failure,
+            is_call=row.kind == OutgoingKind.CALL,
         )
         for row in rows
         if row.failure != WITHDRAWN

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -60,6 +60,7 @@ class Remembering:
 
         1. The organisation allows it, and a text message is how this recipient proves who they are.
         2. The cookie is of this very address and this very number, and not too old.
+        3. Since then, no sender of this transfer made a new link or shut them out.
         """
         # 1.
         if not self.may_remember(recipient) or recipient.number_index is None:
@@ -71,6 +72,8 @@ class Remembering:
                 RememberedDevice.email_index == recipient.email_index,
                 RememberedDevice.number_index == recipient.number_index,
                 RememberedDevice.expires_at > now,
+                # 3.
+                true() if recipient.devices_from is None else RememberedDevice.created_at > recipient.devices_from,
             )
         )
         return found is not None
@@ -112,17 +115,6 @@ class Remembering:
         )
         record(session, EventTag.DEVICE_REMEMBERED, actor.subject(), now)
         return DeviceCookie(recipient.email_index.hex()[:16], token)
-
-    async def forget(self, session: AsyncSession, recipient: Recipient, subject: Subject, now: datetime, *, reason: str) -> None:
-        """Forget every device of this recipient's address, because it is in doubt who is there."""
-        gone = await session.execute(
-            delete(RememberedDevice)
-            .where(RememberedDevice.email_index == recipient.email_index)
-            .returning(RememberedDevice.id)
-            .execution_options(synchronize_session=False)
-        )
-        if gone.first() is not None:
-            record(session, EventTag.DEVICE_REMOVED, subject, now, reason=reason)
 
     async def remove(self, device_id: str) -> None:
         """Forget one device, for whoever has the mail about it; what is open anywhere with that address closes too.

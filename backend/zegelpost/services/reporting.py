@@ -85,6 +85,9 @@ NTA_7516: Final[Mapping[EventTag, Nta7516]] = {
     EventTag.SMS_ACCEPTED: Nta7516.SENT,
     EventTag.SMS_FAILED: Nta7516.SENT_FAILED,
     EventTag.SMS_UNDELIVERED: Nta7516.SENT_FAILED,
+    EventTag.CALL_ACCEPTED: Nta7516.SENT,
+    EventTag.CALL_FAILED: Nta7516.SENT_FAILED,
+    EventTag.CALL_MISSED: Nta7516.SENT_FAILED,
 }
 # Named one by one, so that a fact that is added to an event some day is not in reports before someone thought about it.
 _TOLD_FACTS: Final = ("method", "purpose", "acceptance", "failure", "reason", "days", "recipient_count", "answer")

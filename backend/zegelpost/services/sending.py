@@ -217,6 +217,7 @@ class Sending:
                 "page": link_page(self._base_url, transfer.kind, link_id),
                 "printed_code": secret.printed,
                 "needs_mobile": recipient.method == VerificationMethod.SMS,
+                "is_called": recipient.method == VerificationMethod.SPOKEN,
                 "last_digits": person.mobile.last_digits if person.mobile else "",
                 **facts,
                 **recipient_facts(person, sender, transfer),

@@ -24,6 +24,7 @@ from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState
 from zegelpost.model.recipient import Recipient
 from zegelpost.ports import BounceMailbox, OutageError
 from zegelpost.services.composing import Organisation
+from zegelpost.services.forgetting_devices import forget_untold
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.reading_delivery_notices import DeliveryNotice, Fate, read_delivery_notice
@@ -145,6 +146,8 @@ class TakingBounces:
             subject = Subject(actor=ActorKind.SYSTEM, transfer_id=outgoing.transfer_id, recipient_id=outgoing.recipient_id)
             tag = EventTag.MAIL_BOUNCED if notice.fate == Fate.FAILED else EventTag.MAIL_DELAYED
             record(session, tag, subject, now, purpose=outgoing.purpose.value, failure=status)
+            if notice.fate == Fate.FAILED:
+                await forget_untold(session, outgoing, now)
             if notice.fate == Fate.FAILED and not await _is_opened(session, outgoing):
                 await self._notifying.tell_sender(session, outgoing, status)
         return Taken.TOLD

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,9 +16,19 @@ from zegelpost.model.identifiers import OutgoingId, is_identifier
 from zegelpost.model.outgoing import CarrierState, Outgoing, OutgoingKind
 from zegelpost.model.recipient import Challenge
 from zegelpost.model.refusals import ReportForged
-from zegelpost.ports import SmsErrorKind, SmsReport, SmsReports
-from zegelpost.services.notifying import Notifying, report_path, subject_of
+from zegelpost.ports import SmsErrorKind, SmsReports
+from zegelpost.services.carrying_codes import report_path
+from zegelpost.services.notifying import Notifying, subject_of
 from zegelpost.services.recording import record
+
+
+@dataclass(frozen=True, slots=True)
+class CodeNews:
+    """What we are told afterwards about something that carried a code."""
+
+    provider_reference: str
+    state: CarrierState
+    failure: SmsErrorKind | None = None
 
 
 class TrackingCodes:
@@ -29,8 +41,10 @@ class TrackingCodes:
         self._base_url = base_url
         self._clock = clock
 
-    async def reported(self, outgoing_id: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> None:
-        """Take down a report. Raises `ReportForged`.
+    async def reported(
+        self, outgoing_id: str, fields: Sequence[tuple[str, str]], headers: Mapping[str, str], *, query: str = ""
+    ) -> None:
+        """Take down a report. `query`: of its address, for those that tell it there. Raises `ReportForged`.
 
         1. It is our provider's, for this very address.
         2. It is about the message that we handed over here; an old report, or one about another message, changes nothing.
@@ -40,13 +54,14 @@ class TrackingCodes:
         # 1.
         if self._reports is None or not is_identifier(outgoing_id):
             raise ReportForged
-        address = self._base_url + report_path(OutgoingId(outgoing_id))
+        address = self._base_url + report_path(OutgoingId(outgoing_id)) + (f"?{query}" if query else "")
         report = self._reports.read(address=address, fields=fields, headers=headers)
         if report.state is None:
             return
         async with self._database.work() as session:
             # 2. and 3.
-            outgoing = await self._move(session, OutgoingId(outgoing_id), report, report.state)
+            news = CodeNews(report.provider_reference, report.state, report.kind)
+            outgoing = await take_news(session, OutgoingId(outgoing_id), OutgoingKind.SMS, news, self._clock())
             if outgoing is None or report.state == CarrierState.SENT:
                 return
             is_lost = report.state == CarrierState.UNDELIVERED
@@ -54,32 +69,35 @@ class TrackingCodes:
             failure = (report.kind or SmsErrorKind.OTHER).value if is_lost else None
             record(session, tag, subject_of(outgoing), self._clock(), purpose=outgoing.purpose.value, failure=failure)
             # 4.
-            if failure and not await _is_used(session, outgoing):
+            if failure and not await is_used(session, outgoing):
                 await self._notifying.tell_sender(session, outgoing, failure)
 
-    async def _move(
-        self, session: AsyncSession, outgoing_id: OutgoingId, report: SmsReport, state: CarrierState
-    ) -> Outgoing | None:
-        return await session.scalar(
-            update(Outgoing)
-            .where(
-                Outgoing.id == outgoing_id,
-                Outgoing.kind == OutgoingKind.SMS,
-                # A report may overtake the answer that names the message, and after an unclear answer it is all we have.
-                or_(Outgoing.acceptance.is_(None), Outgoing.acceptance == report.provider_reference),
-                or_(Outgoing.carrier_state.is_(None), Outgoing.carrier_state.in_(state.earlier)),
-            )
-            .values(
-                carrier_state=state,
-                carrier_told_at=self._clock(),
-                carrier_failure=report.kind.value if report.kind else None,
-                acceptance=func.coalesce(Outgoing.acceptance, report.provider_reference[:200]),
-            )
-            .returning(Outgoing)
-            .execution_options(synchronize_session=False)
+
+async def take_news(
+    session: AsyncSession, outgoing_id: OutgoingId, kind: OutgoingKind, news: CodeNews, now: datetime
+) -> Outgoing | None:
+    """One conditional update; nothing when it is no news, or about something that we did not hand over as this."""
+    return await session.scalar(
+        update(Outgoing)
+        .where(
+            Outgoing.id == outgoing_id,
+            Outgoing.kind == kind,
+            # A report may overtake the answer that names the message, and after an unclear answer it is all we have.
+            or_(Outgoing.acceptance.is_(None), Outgoing.acceptance == news.provider_reference),
+            or_(Outgoing.carrier_state.is_(None), Outgoing.carrier_state.in_(news.state.earlier)),
         )
+        .values(
+            carrier_state=news.state,
+            carrier_told_at=now,
+            carrier_failure=news.failure.value if news.failure else None,
+            acceptance=func.coalesce(Outgoing.acceptance, news.provider_reference[:200]),
+        )
+        .returning(Outgoing)
+        .execution_options(synchronize_session=False)
+    )
 
 
-async def _is_used(session: AsyncSession, outgoing: Outgoing) -> bool:
+async def is_used(session: AsyncSession, outgoing: Outgoing) -> bool:
+    """Whether somebody got in with this code."""
     challenge = await session.scalar(select(Challenge).where(Challenge.id == outgoing.challenge_id))
     return challenge is not None and challenge.used_at is not None

@@ -43,7 +43,7 @@ from zegelpost.model.refusals import (
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import RecipientActor, link_holder, link_of
-from zegelpost.services.composing import Composing
+from zegelpost.services.forgetting_devices import forget_all
 from zegelpost.services.hashing_passwords import is_password
 from zegelpost.services.keeping_contacts import number_worked
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -88,7 +88,6 @@ class Verifying:
         database: Database,
         keeping_keys: KeepingKeys,
         notifying: Notifying,
-        composing: Composing,
         presenting: Presenting,
         remembering: Remembering,
         policy: Policy,
@@ -97,7 +96,6 @@ class Verifying:
         self._database = database
         self._keys = keeping_keys
         self._notifying = notifying
-        self._composing = composing
         self._presenting = presenting
         self._remembering = remembering
         self._policy = policy
@@ -174,7 +172,7 @@ class Verifying:
             )
 
     async def send_code(self, link_id: str, cookie: SecretToken | None, language: str, *, network: str) -> None:
-        """Make a code and put its SMS in the outbox. Earlier codes of this recipient stop working.
+        """Make a code and put its SMS or call in the outbox. Earlier codes of this recipient stop working.
 
         Raises `CodeAskedTooSoon` and `CodeLimitReached`, see `limiting_codes.py`; `network` is where the asker is.
         """
@@ -183,7 +181,7 @@ class Verifying:
             actor = await link_holder(session, link_id, cookie, now)
             recipient = await session.get_one(Recipient, actor.recipient.id, with_for_update=True)
             person = self._keys.person(recipient)
-            if recipient.method != VerificationMethod.SMS or person.mobile is None or recipient.number_index is None:
+            if not recipient.method.needs_number or person.mobile is None or recipient.number_index is None:
                 raise VerificationMethodNotAllowed
             await count_code(session, self._notifying, self._policy, actor.transfer, recipient, network, now)
             await session.execute(
@@ -210,7 +208,8 @@ class Verifying:
                 session,
                 challenge_id,
                 person.mobile,
-                self._composing.code_sms(code, language),
+                code,
+                language,
                 transfer=actor.transfer,
                 recipient=recipient,
                 useless_after=now + CODE_LIFETIME,
@@ -270,7 +269,7 @@ class Verifying:
                 is_locked = count is None or await self._record_wrong(session, actor, count, now)
                 left = TRIES_PER_CODE - tries
                 if not left:
-                    await self._remembering.forget(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
+                    await forget_all(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
                 refusal = LinkLocked() if is_locked else CodeIncorrect(tries_left=left) if left else CodeTriesExhausted()
             else:
                 # 4.
@@ -403,7 +402,7 @@ class Verifying:
         )
         await self._notifying.queue_to_sender(session, Purpose.LINK_LOCKED, transfer=actor.transfer, recipient=actor.recipient)
         record(session, EventTag.LINK_LOCKED, actor.subject(), now)
-        await self._remembering.forget(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
+        await forget_all(session, actor.recipient, actor.subject(), now, reason="too_many_wrong")
         return True
 
 

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.contact import ContactSource, TypedContact
+from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import FormRefused, TooManyContacts
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient
@@ -223,7 +224,13 @@ async def typed_recipients(request: Request, actor: StaffActor, contact_ids: Seq
 def to_keep(rows: Sequence[TypedRecipient]) -> dict[int, ToKeep]:
     """Whom to save, by their row."""
     return {
-        number: ToKeep(typed=TypedContact(name=row.name, email=row.email, mobile=row.mobile), department_id=row.book)
+        number: ToKeep(
+            # A contact's number gets text messages, and who is called may have no such number.
+            typed=TypedContact(
+                name=row.name, email=row.email, mobile="" if row.method == VerificationMethod.SPOKEN else row.mobile
+            ),
+            department_id=row.book,
+        )
         for number, row in enumerate(rows)
         if row.is_kept
     }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import structlog
+from babel.dates import format_timedelta
 from babel.numbers import format_decimal
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -38,8 +40,12 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.EmailAddressInvalid: _a(422, translatable("Enter a valid e-mail address, such as name@example.com.")),
     r.PhoneNumberInvalid: _a(422, translatable("This is not a telephone number. Check the digits.")),
     r.PhoneNumberNotMobile: _a(422, translatable("This is not a mobile number. Enter a number that can receive text messages.")),
-    r.PhoneNumberMissing: _a(422, translatable("Enter a mobile number. The recipient gets a code on it.")),
-    r.PhoneCountryNotAllowed: _a(422, translatable("We cannot send text messages to numbers that start with %(prefix)s.")),
+    r.PhoneNumberNotCallable: _a(422, translatable("We cannot call this number. Enter an ordinary landline or mobile number.")),
+    r.PhoneNumberIsLandline: _a(
+        422, translatable("This is not a mobile number. Enter one, or choose a code by telephone call for this recipient.")
+    ),
+    r.PhoneNumberMissing: _a(422, translatable("Enter a telephone number. The recipient gets a code on it.")),
+    r.PhoneCountryNotAllowed: _a(422, translatable("We cannot send codes to numbers that start with %(prefix)s.")),
     r.NameMissing: _a(422, translatable("Enter a name.")),
     r.NameTooLong: _a(422, translatable("This name is too long: %(limit)s characters at most.")),
     r.FileNameInvalid: _a(422, translatable("This file has no usable name.")),
@@ -146,7 +152,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.CodeIncorrect: _a(422, translatable("This code is not right. You have %(tries_left)s more tries with this code.")),
     r.CodeExpired: _a(410, translatable("This code is too old. Ask for a new one.")),
     r.CodeTriesExhausted: _a(429, translatable("This code was wrong too often. Ask for a new one.")),
-    r.CodeAskedTooSoon: _a(429, translatable("A code was sent just now. Wait half a minute before you ask for a new one.")),
+    r.CodeAskedTooSoon: _a(429, translatable("A code was sent just now. Wait %(wait)s before you ask for a new one.")),
     r.CodeLimitReached: _a(429, translatable("Too many codes have been sent. Try again later.")),
     r.AccessCodeIncorrect: _a(422, translatable("This access code is not right.")),
     r.DocumentTooLarge: _a(413, translatable("This file is too large: %(limit_bytes)s GB at most.")),
@@ -195,6 +201,9 @@ def sentence(refusal: r.Refusal, translator: Translator) -> str:
     if "limit_bytes" in facts:
         gigabytes = facts["limit_bytes"] / _GIGABYTE
         facts["limit_bytes"] = format_decimal(round(gigabytes, 1), locale=translator.language.value)
+    if "retry_after_seconds" in facts:
+        wait = timedelta(seconds=facts["retry_after_seconds"])
+        facts["wait"] = format_timedelta(wait, locale=translator.language.value)
     return translator.gettext(ANSWERS[type(refusal)].sentence) % facts
 
 

@@ -12,7 +12,7 @@ from zegelpost.model.intake import INTRODUCTION_LIFETIME
 from zegelpost.model.password import SHORTEST_PASSWORD
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import (
-    CODE_COOL_DOWN,
+    CODE_COOL_DOWNS,
     CODE_LIFETIME,
     CODES_PER_HOUR,
     GRANT_IDLE,
@@ -20,6 +20,7 @@ from zegelpost.model.recipient import (
     SENDING_GRANT_IDLE,
     TRIES_PER_CODE,
     WRONG_CODES_PER_LINK,
+    VerificationMethod,
 )
 from zegelpost.model.remembered_device import REMEMBERED_FOR
 from zegelpost.model.staff_user import SIGN_IN_IDLE, SIGN_IN_LONGEST
@@ -38,6 +39,7 @@ def facts_of_policy(policy: Policy, language: Language) -> Mapping[str, object]:
     return {
         "is_scanning": policy.is_scanning,
         "has_sender_copy": policy.has_sender_copy,
+        "has_spoken_codes": VerificationMethod.SPOKEN in policy.methods,
         "requires_second_factor": policy.requires_second_factor,
         "expiry_days": policy.default_expiry_days,
         "longest_expiry_days": policy.longest_expiry_days,
@@ -54,7 +56,7 @@ def facts_of_policy(policy: Policy, language: Language) -> Mapping[str, object]:
         "upload_days": UPLOAD_LIFETIME.days,
         "code_minutes": CODE_LIFETIME // _MINUTE,
         "device_days": REMEMBERED_FOR.days,
-        "code_pause_seconds": int(CODE_COOL_DOWN.total_seconds()),
+        "code_pause_seconds": int(CODE_COOL_DOWNS[0].total_seconds()),
         "codes_per_hour": CODES_PER_HOUR,
         "tries_per_code": TRIES_PER_CODE,
         "wrong_codes": WRONG_CODES_PER_LINK,

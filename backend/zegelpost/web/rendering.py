@@ -21,7 +21,7 @@ from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from zegelpost.services.explaining_failures import sms_reason
+from zegelpost.services.explaining_failures import call_reason, sms_reason
 from zegelpost.web.translation import Language, Translator, load_translators
 
 WEB: Final = Path(__file__).resolve().parent
@@ -204,6 +204,7 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "icon": assets.icon,
         "language": translator.language.value,
         "sms_reason": sms_reason,
+        "call_reason": call_reason,
         "languages": {language.value: name for language, name in _NAMES.items()},
         **site,
     }
