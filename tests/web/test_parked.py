@@ -93,7 +93,7 @@ async def test_a_draft_remembers_who_waits(anna_portal: Portal, outbox: Outbox) 
 async def test_what_was_typed_stays_with_the_reason(anna_portal: Portal, outbox: Outbox) -> None:
     _, complete = await parked(anna_portal)
     for typed, said in [
-        ("", "Enter a mobile number."),
+        ("", "Enter a telephone number."),
         ("070 123 45 67", "This is not a mobile number."),
         ("+7 912 345 67 89", "numbers that start with +7"),
         ("06 hallo", "This is not a telephone number."),

@@ -19,7 +19,9 @@ from zegelpost.model.refusals import (
     ExpiryOutOfRange,
     FormRefused,
     NothingToRemind,
+    PhoneNumberIsLandline,
     PhoneNumberMissing,
+    PhoneNumberNotMobile,
     RecipientNotParked,
     Refusal,
     RemindedRecently,
@@ -166,6 +168,9 @@ class FollowingUp:
                 raise RecipientNotParked
             try:
                 mobile = usable_number(typed_mobile, self._policy, recipient.method)
+            except PhoneNumberIsLandline:
+                # How they get their codes was chosen when it was sent.
+                raise FormRefused({"mobile": PhoneNumberNotMobile()}) from None
             except Refusal as refusal:
                 raise FormRefused({"mobile": refusal}) from None
             person = replace(self._keys.person(recipient), mobile=mobile)
