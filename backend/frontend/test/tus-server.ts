@@ -46,7 +46,7 @@ export class TusServer {
     return this.asked.map(({ method }) => method)
   }
 
-  only(): Stored {
+  single(): Stored {
     const [stored, ...others] = this.uploads.values()
     if (!stored || others.length > 0) throw new Error(`expected one upload, there are ${this.uploads.size}`)
     return stored
