@@ -2,6 +2,7 @@
  * The page `/demo/outlook`: a mail client of cardboard around the real pane, the real guard and the real server. Loaded in the pane's
  * frame and in the dialog, it only gives them their `Office`.
  */
+import { has } from './stand-in/clients'
 import { type Mailbox, officeOver } from './stand-in/outlook'
 
 declare global {
@@ -20,6 +21,17 @@ interface StandIn {
 const outlook = window as unknown as { Office: StandIn }
 
 const DOCUMENT = btoa(`%PDF-1.7\n1 0 obj << >> endobj\n${'besluit '.repeat(4000)}\ntrailer << >>\n%%EOF\n`)
+
+// Slower than anybody likes, and quicker than the pane gives up.
+const SLOW_MS = 1_500
+
+function base64Of(file: File): Promise<string> {
+  return new Promise((resolve) => {
+    const reader = new FileReader()
+    reader.onload = () => resolve(String(reader.result).split(',')[1] ?? '')
+    reader.readAsDataURL(file)
+  })
+}
 
 function mailboxFrom(page: HTMLElement): Mailbox {
   const mode = page.dataset.mode === 'read' ? 'read' : 'compose'
@@ -45,6 +57,9 @@ function mailboxFrom(page: HTMLElement): Mailbox {
     notices: {},
     failing: new Set(),
     silent: new Set(),
+    delayMs: 5,
+    settings: {},
+    isDark: matchMedia('(prefers-color-scheme: dark)').matches,
     handlers: {},
     changed: () => undefined,
   }
@@ -69,30 +84,75 @@ function mailClient(page: HTMLElement): void {
     if (focused !== subject) subject.value = box.subject
     if (focused !== body) body.value = box.body
     part('attachments').textContent = box.attachments.map((each) => each.name).join(', ') || '–'
+    page.dataset.theme = box.isDark ? 'dark' : 'light'
     part('notice').textContent = Object.values(box.notices).join(' ')
     page.dataset.closed = String(box.isClosed)
     part('window').hidden = box.isClosed
     part('closed').hidden = !box.isClosed
   }
 
-  const tell = (event: string): void => (box.handlers[event] ?? []).forEach((listener) => listener())
+  const tell = (event: string, what: unknown = {}): void => (box.handlers[event] ?? []).forEach((listener) => listener(what))
   to.addEventListener('change', () => {
     box.to = to.value
       .split(/[;,]/)
       .map((each) => each.trim())
       .filter(Boolean)
-      .map((email) => ({ displayName: email, emailAddress: email, recipientType: 'externalUser' }))
+      .map((email) => ({
+        displayName: email,
+        emailAddress: email,
+        recipientType: /^(lijst|list)\b/.test(email) ? 'distributionList' : 'externalUser',
+      }))
     box.cc = box.bcc = []
-    tell('recipients')
+    tell('RecipientsChanged')
   })
-  // Outlook tells nothing of this one.
+  // Outlook tells nothing of these.
   from.addEventListener('change', () => void (box.from = { displayName: from.value, emailAddress: from.value }))
   subject.addEventListener('change', () => void (box.subject = subject.value))
   body.addEventListener('change', () => void (box.body = body.value))
+  part('attach').addEventListener('change', () => void attach())
+  part('empty').addEventListener('change', () => {
+    for (const each of box.attachments) each.content = part<HTMLInputElement>('empty').checked ? '' : (contents.get(each.id) ?? '')
+  })
+  part('slow').addEventListener('change', () => (box.delayMs = part<HTMLInputElement>('slow').checked ? SLOW_MS : 5))
+  part('dark').addEventListener('change', () => {
+    box.isDark = part<HTMLInputElement>('dark').checked
+    show()
+    tell('OfficeThemeChanged')
+  })
+  part<HTMLInputElement>('dark').checked = box.isDark
+
+  const contents = new Map(box.attachments.map(({ id, content }) => [id, content]))
+  /** Put files beside the mail, as large ones as a mailbox takes. */
+  async function attach(): Promise<void> {
+    const input = part<HTMLInputElement>('attach')
+    for (const file of input.files ?? []) {
+      const id = String(contents.size + 1)
+      const content = await base64Of(file)
+      contents.set(id, content)
+      box.attachments = [...box.attachments, { id, name: file.name, size: file.size, isInline: false, attachmentType: 'file', content }]
+    }
+    input.value = ''
+    show()
+    tell('AttachmentsChanged')
+  }
+
   part('send').addEventListener('click', () => {
-    outlook.Office.actions.associated.onMessageSendHandler?.({
+    const guard = outlook.Office.actions.associated.onMessageSendHandler
+    const leave = (): void => {
+      answer.textContent = `${answer.dataset.sent ?? ''} ${box.to.map((each) => each.emailAddress).join(', ')}`
+      part('left').textContent = answer.textContent
+      box.isClosed = true
+      show()
+    }
+    // Outlook on the web of Exchange on-premises runs no guard.
+    if (!guard || !has(box.client, 'OnMessageSend')) {
+      leave()
+      return
+    }
+    guard({
       completed: (options: { allowEvent: boolean; errorMessage?: string }) => {
-        answer.textContent = options.allowEvent ? (answer.dataset.sent ?? '') : (options.errorMessage ?? '')
+        if (options.allowEvent) leave()
+        else answer.textContent = options.errorMessage ?? ''
       },
     })
   })

@@ -1,20 +1,26 @@
 /** The add-in's pane: finds out where it stands, signs in, and shows the part that belongs there. */
-import { Client, type NestedFacts, type NestedToken } from './api/client'
+import { Client } from './api/client'
+import { sentenceOf } from './compose/explaining'
 import { ComposePane } from './compose/pane'
 import { button, element } from './element'
+import type { Facts } from './facts'
 import { type Words, wordsOf } from './i18n/words'
+import type { Draft } from './office/draft'
 import { connect, type Outlook } from './office/outlook'
 import { showRead } from './read/pane'
-import { statusPart } from './status'
+import { nestedBy } from './signing-in'
+import { statusPart } from './status/part'
 
-interface Facts {
-  readonly api_url: string
-  readonly portal_url: string
-  readonly sign_in_url: string
-  readonly nested: NestedFacts | null
+/** What every part of the pane stands on. */
+interface Ground {
+  readonly root: HTMLElement
+  readonly main: HTMLElement
+  readonly outlook: Outlook
+  readonly client: Client
+  readonly facts: Facts
+  readonly words: Words
+  readonly language: 'nl' | 'en'
 }
-
-const QUIET_PATIENCE_MS = 10_000
 
 async function start(root: HTMLElement): Promise<void> {
   const facts = JSON.parse(root.dataset.facts ?? '{}') as Facts
@@ -22,6 +28,7 @@ async function start(root: HTMLElement): Promise<void> {
   const { tag, words } = wordsOf(outlook.language)
   document.documentElement.lang = tag
   document.title = words.title
+  outlook.onTheme((isDark) => (document.documentElement.dataset.theme = isDark ? 'dark' : 'light'))
   const client = new Client(
     facts.api_url,
     async () => (JSON.parse(await outlook.openDialog(`${facts.sign_in_url}?language=${tag}`)) as { code: string }).code,
@@ -31,73 +38,69 @@ async function start(root: HTMLElement): Promise<void> {
   )
   const main = element('section')
   root.replaceChildren(main)
+  const ground = { root, main, outlook, client, facts, words, language: tag }
   if (outlook.mail) {
     await showRead(main, outlook.mail, outlook, facts.portal_url, words)
-    root.append(statusPart(client, outlook, facts.portal_url, words, tag))
+    root.append(statusPart(client, outlook, facts, words, tag))
+  } else if (outlook.draft) {
+    await begin(outlook.draft, ground)
+  }
+}
+
+/** Without a question where Outlook itself knows who it is. */
+async function begin(draft: Draft, ground: Ground): Promise<void> {
+  if (!(await ground.client.signedInQuietly())) {
+    askToSignIn(draft, ground)
     return
   }
-  if (await client.signedInQuietly()) await compose(root, main, client, outlook, facts, words, tag)
-  else askToSignIn(root, main, client, outlook, facts, words, tag)
-}
-
-/** Fetches the script only when somebody is to be signed in by it. */
-function nestedBy(script: string, facts: NestedFacts): NestedToken {
-  let loading: Promise<NestedToken> | undefined
-  return async (isQuiet) => {
-    const token = (async () => {
-      loading ??= import(script).then(({ nestedTokens }: typeof import('./nested')) => nestedTokens(facts))
-      return (await loading)(isQuiet)
-    })()
-    if (!isQuiet) return token
-    // A host that says it can and then keeps silent must not keep people waiting: they have a button.
-    return Promise.race([
-      token,
-      new Promise<string>((_, reject) => setTimeout(() => reject(new Error('late')), QUIET_PATIENCE_MS)),
-    ])
+  try {
+    await compose(draft, ground)
+  } catch (error) {
+    askToSignIn(draft, ground, sentenceOf(error, ground.words))
   }
-}
-
-async function compose(
-  root: HTMLElement,
-  main: HTMLElement,
-  client: Client,
-  outlook: Outlook,
-  facts: Facts,
-  words: Words,
-  tag: 'nl' | 'en',
-): Promise<void> {
-  const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
-  if (!outlook.draft) return
-  const pane = new ComposePane(main, outlook.draft, client, words, tag, policy, me, templates)
-  await pane.start()
-  root.append(statusPart(client, outlook, facts.portal_url, words, tag))
 }
 
 /** A dialog may only open by a click: browsers stop windows that nobody asked for. */
-function askToSignIn(
-  root: HTMLElement,
-  main: HTMLElement,
-  client: Client,
-  outlook: Outlook,
-  facts: Facts,
-  words: Words,
-  tag: 'nl' | 'en',
-): void {
-  const problem = element('p', { class: 'zp-problem', role: 'alert', hidden: true })
+function askToSignIn(draft: Draft, ground: Ground, said = ''): void {
+  const { main, client, words } = ground
+  const problem = element('p', { class: 'zp-problem', role: 'alert', hidden: said === '' }, said)
   const go = button(words.signIn, () => void signIn(), { class: 'zp-primary', id: 'sign-in' })
   main.replaceChildren(element('h1', {}, words.title), element('p', {}, words.signInWhy), problem, go)
 
   async function signIn(): Promise<void> {
     go.disabled = true
+    problem.hidden = true
     try {
       await client.signedIn()
-      await compose(root, main, client, outlook, facts, words, tag)
-    } catch {
+      await compose(draft, ground)
+    } catch (error) {
       go.disabled = false
       problem.hidden = false
-      problem.textContent = words.signInAgain
+      problem.textContent = sentenceOf(error, words)
     }
   }
+}
+
+/** Everything that the pane beside a draft needs of the server comes before it is shown. */
+async function compose(draft: Draft, { root, main, outlook, client, facts, words, language }: Ground): Promise<void> {
+  const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
+  const status = statusPart(client, outlook, facts, words, language)
+  const pane = new ComposePane({
+    root: main,
+    outlook,
+    draft,
+    client,
+    facts,
+    words,
+    language,
+    policy,
+    me,
+    templates,
+    // Who waits for a number is completed there.
+    sent: (transfer) => (status.open = transfer.recipients.some((each) => each.state === 'parked')),
+  })
+  root.append(status)
+  await pane.start()
 }
 
 const root = document.getElementById('pane')

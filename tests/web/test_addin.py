@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -70,6 +71,16 @@ async def test_the_pane_needs_no_cookie_and_tells_nothing_of_anyone(client: http
     assert "appsforoffice.microsoft.com" in nobody.text
     # The API looks at no cookie: whoever rides on one gets nowhere.
     assert (await anna_portal.client.get("/api/v1/me")).status_code == 401
+
+
+@pytest.mark.parametrize("url", [None, "graph://client:secret@tenant"])
+async def test_the_pane_knows_whether_the_server_keeps_a_copy_for_the_sender(services: Services, url: str | None) -> None:
+    other = replace(services, settings=replace(services.settings, mailboxes_url=url))
+    async with browser(build_app(other, has_worker=False)) as client:
+        page = await client.get("/addin/pane")
+    facts = json.loads(html.unescape(page.text.partition('data-facts="')[2].partition('"')[0]))
+    assert facts["keeps_sent_copy"] is (url is not None)
+    assert "secret" not in page.text
 
 
 @pytest.mark.parametrize("origin", ["https://outlook.office.com", "null", "https://elders.example"])

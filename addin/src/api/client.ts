@@ -23,6 +23,8 @@ export interface Policy {
   readonly limits: { readonly document_bytes: number }
   readonly default_expiry_days: number
   readonly longest_expiry_days: number
+  /** Without one, there is nothing to send from when a number comes later. */
+  readonly has_sender_copy: boolean
 }
 
 export interface Me {
@@ -52,6 +54,8 @@ export interface Recipient {
   readonly name: string
   readonly email: string
   readonly mobile?: string
+  /** The others get it now; this one when `complete` gives a number. */
+  readonly is_parked?: boolean
 }
 
 export interface NewTransfer {
@@ -64,18 +68,48 @@ export interface NewTransfer {
   readonly department_id?: string
 }
 
+export interface SentRecipient {
+  readonly id: string
+  readonly name: string
+  readonly email: string
+  /** How far they are: `parked`, `locked`, `blocked`, `undelivered`, `delayed`, `waiting`, `opened`, `fetched`. */
+  readonly state: string
+  readonly opened_at: string | null
+  readonly fetched_at: string | null
+  /** The latest code, and what became of it. */
+  readonly code: { readonly state: string } | null
+}
+
 export interface Transfer {
   readonly id: string
   readonly state: string
-  readonly subject: string
-  readonly reference: string
+  /** Null when only the recipients' links open it. */
+  readonly subject: string | null
+  readonly reference: string | null
   readonly sent_at: string | null
+  readonly expires_at: string | null
+  readonly recipients: readonly SentRecipient[]
+}
+
+/** One moment, by the server's clock. */
+interface Moment {
+  readonly utc: string
+}
+
+/** The evidence of one transfer, as far as it is shown here. */
+export interface Report {
   readonly recipients: readonly {
+    readonly number: number
     readonly name: string
     readonly email: string
-    readonly state: string
-    readonly opened_at: string | null
-    readonly fetched_at: string | null
+    readonly proved: Moment | null
+  }[]
+  readonly documents: readonly { readonly number: number; readonly name: string | null }[]
+  readonly fetched: readonly {
+    readonly recipient_number: number
+    readonly document_number: number
+    readonly first: Moment
+    readonly count: number
   }[]
 }
 
@@ -151,8 +185,13 @@ export class Client {
   change = (id: string, transfer: NewTransfer): Promise<Transfer> => this.call('PATCH', `/transfers/${id}`, transfer)
   send = (id: string): Promise<Transfer> => this.call('POST', `/transfers/${id}/send`)
   remind = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/remind`)
-  extend = (id: string, days: number): Promise<unknown> => this.call('POST', `/transfers/${id}/extend`, { days })
+  extend = (id: string, days: number): Promise<Transfer> => this.call('POST', `/transfers/${id}/extend`, { days })
   revoke = (id: string): Promise<unknown> => this.call('POST', `/transfers/${id}/revoke`, {})
+  report = (id: string): Promise<Report> => this.call('GET', `/transfers/${id}/report.json`)
+  complete = (id: string, recipientId: string, mobile: string): Promise<unknown> =>
+    this.call('POST', `/transfers/${id}/recipients/${recipientId}/complete`, { mobile })
+  reissue = (id: string, recipientId: string): Promise<unknown> =>
+    this.call('POST', `/transfers/${id}/recipients/${recipientId}/reissue`)
   keep = (contact: Recipient): Promise<unknown> => this.call('POST', '/contacts', contact)
 
   async lookUp(emails: readonly string[]): Promise<readonly Contact[]> {

@@ -1,19 +1,19 @@
 /** What becomes of each attachment and each chosen file. Nothing of Outlook in here, and nothing that is shown. */
 import type { Policy } from '../api/client'
-import type { Attachment } from '../office/outlook'
+import type { Attachment } from '../office/draft'
 
 /**
  * `large`: Outlook may not manage to hand it over, and is asked. `replaced`: a chosen file of the same name goes instead. `cloud`: a
  * link to a file, not the file. `unreadable`: Outlook was asked, and gave no bytes.
  */
-export type Fate = 'willGo' | 'large' | 'replaced' | 'cloud' | 'unreadable' | 'notAllowed' | 'tooLarge'
+export type Fate = 'willGo' | 'large' | 'replaced' | 'cloud' | 'unreadable' | 'notAllowed' | 'tooLarge' | 'empty'
 
 // Clients hand attachments over as base64 in one piece; from about here some of them fail (office-js #4163, #5830).
 const LARGE_BYTES = 20_000_000
 
 /** Whether sending has no use as it stands. What Outlook did not hand over is asked once more: it may have been busy. */
 export function isStopping(fate: Fate): boolean {
-  return ['cloud', 'notAllowed', 'tooLarge'].includes(fate)
+  return ['cloud', 'notAllowed', 'tooLarge', 'empty'].includes(fate)
 }
 
 /** The name under which an attachment arrives: a mail becomes a file. */
@@ -27,6 +27,7 @@ export function extensionOf(name: string): string {
 
 export function fateOfFile(file: Pick<File, 'name' | 'size'>, policy: Pick<Policy, 'extensions' | 'limits'>): Fate {
   if (!policy.extensions.includes(extensionOf(file.name))) return 'notAllowed'
+  if (file.size === 0) return 'empty'
   return file.size > policy.limits.document_bytes ? 'tooLarge' : 'willGo'
 }
 

@@ -1,6 +1,12 @@
 /** Who a draft goes to: colleagues, who sign in, and people outside, who need a number. Nothing of Outlook in here. */
 import type { Contact, Policy, Recipient } from '../api/client'
-import type { Addressed } from '../office/outlook'
+import type { Addressed } from '../office/draft'
+
+/** What an address book knows of a number: a code reached it, a list of others had it, or people saved it; and when. */
+export interface Knowledge {
+  readonly how: 'worked' | 'listed' | 'saved'
+  readonly at: string
+}
 
 export interface Person {
   readonly name: string
@@ -9,11 +15,16 @@ export interface Person {
   /** A list can hide anyone: it can't be sent to, and has to be taken apart first. */
   readonly isList: boolean
   readonly mobile: string
-  /** Where the number comes from: typed here, or the address book, and since when a code reached it. */
-  readonly source: 'typed' | 'book' | 'none'
-  readonly workedAt: string | null
-  /** Of a number that an address book of others proposes: how old it is. */
-  readonly proposedAt: string | null
+  /** Of a number from the address book; nothing of one that was typed here, or of none. */
+  readonly known: Knowledge | undefined
+  /** People said that they have no usable number yet: the others get it now. */
+  readonly isParked: boolean
+}
+
+/** What people did in the pane, by address in lower case. */
+export interface Typed {
+  readonly numbers: ReadonlyMap<string, string>
+  readonly parked: ReadonlySet<string>
 }
 
 const LISTED = ['exchange', 'directory']
@@ -23,7 +34,7 @@ export function peopleOf(
   addressed: readonly Addressed[],
   policy: Pick<Policy, 'staff_domains'>,
   contacts: readonly Contact[],
-  typed: ReadonlyMap<string, string>,
+  typed: Typed,
 ): readonly Person[] {
   const known = new Map(contacts.map((contact) => [contact.email.toLowerCase(), contact]))
   const people = new Map<string, Person>()
@@ -32,25 +43,34 @@ export function peopleOf(
     const address = email.toLowerCase()
     if (people.has(address)) continue
     const contact = known.get(address)
-    const own = typed.get(address)
-    const mobile = own ?? contact?.mobile ?? ''
+    const own = typed.numbers.get(address)
     people.set(address, {
       name: contact?.name || each.name || email,
       email,
       isColleague: !each.isList && policy.staff_domains.includes(address.slice(address.lastIndexOf('@') + 1)),
       isList: each.isList,
-      mobile,
-      source: own !== undefined ? 'typed' : mobile === '' ? 'none' : 'book',
-      workedAt: own === undefined ? (contact?.number_worked_at ?? null) : null,
-      proposedAt: own === undefined && contact && LISTED.includes(contact.source) ? contact.changed_at : null,
+      mobile: own ?? contact?.mobile ?? '',
+      known: own === undefined ? knowledgeOf(contact) : undefined,
+      isParked: typed.parked.has(address),
     })
   }
   return [...people.values()]
 }
 
+function knowledgeOf(contact: Contact | undefined): Knowledge | undefined {
+  if (!contact?.mobile) return undefined
+  if (contact.number_worked_at) return { how: 'worked', at: contact.number_worked_at }
+  return { how: LISTED.includes(contact.source) ? 'listed' : 'saved', at: contact.changed_at }
+}
+
+/** Whether a code has to reach them. */
+export function isOutside(person: Person): boolean {
+  return !person.isColleague && !person.isList
+}
+
 /** What has to be filled in before it can be sent, by address. */
 export function missingNumbers(people: readonly Person[]): readonly string[] {
-  return people.filter((each) => !each.isColleague && !each.isList && each.mobile.trim() === '').map((each) => each.email)
+  return people.filter((each) => isOutside(each) && !each.isParked && each.mobile.trim() === '').map((each) => each.email)
 }
 
 export function recipientsOf(people: readonly Person[]): readonly Recipient[] {
@@ -58,5 +78,6 @@ export function recipientsOf(people: readonly Person[]): readonly Recipient[] {
     name: each.name,
     email: each.email,
     ...(!each.isColleague && { mobile: each.mobile }),
+    ...(isOutside(each) && each.isParked && { is_parked: true }),
   }))
 }

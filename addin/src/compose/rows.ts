@@ -1,53 +1,99 @@
 /** The rows of the compose pane. They show and report; the pane decides. */
 import { button, element } from '../element'
 import { filled, type Words } from '../i18n/words'
-import type { DocumentUpload } from '../upload/upload'
 import { extensionOf, type Fate } from './fates'
 import type { Person } from './people'
 
 export interface PersonChanges {
   typed(number: string): void
+  park(isParked: boolean): void
   keep(isKept: boolean): void
 }
 
-/** Somebody who gets it. Only someone outside has a number, which people may change. */
-export function personRow(
+/** What the pane knows of somebody besides who they are. */
+export interface PersonState {
+  readonly isKept: boolean
+  /** What is wrong with their number, in words; empty when nothing is, or nobody tried yet. */
+  readonly problem: string
+  /** Whether the others may get it first, which is offered to whoever got stuck on a number. */
+  readonly mayPark: boolean
+}
+
+/** Somebody outside, whose number people fill in or change. */
+export function outsiderRow(
   person: Person,
   position: number,
-  isKept: boolean,
+  state: PersonState,
   words: Words,
   day: (moment: string) => string,
   changes: PersonChanges,
 ): HTMLElement {
-  const name = element('strong', {}, person.name)
-  const row = element('div', { class: 'zp-row' }, name, person.name === person.email ? '' : ` ${person.email}`)
-  if (person.isList || person.isColleague) {
-    row.append(element('p', { class: person.isList ? 'zp-warning' : 'zp-quiet' }, person.isList ? words.list : words.colleague))
-    return row
-  }
   const id = `mobile-${position}`
-  const input = element('input', { id, type: 'tel', value: person.mobile, autocomplete: 'off', 'aria-describedby': `${id}-hint` })
-  input.addEventListener('input', () => changes.typed(input.value))
-  const hint =
-    person.source !== 'book'
-      ? words.mobileWhy
-      : person.workedAt
-        ? filled(words.fromBookWorked, { day: day(person.workedAt) })
-        : person.proposedAt
-          ? filled(words.fromList, { day: day(person.proposedAt) })
-          : words.fromBook
-  row.append(
-    element('label', { for: id }, filled(words.mobileOf, { name: person.name })),
+  const input = element('input', {
+    id,
+    type: 'tel',
+    value: person.mobile,
+    autocomplete: 'off',
+    'aria-describedby': `${id}-hint ${id}-error`,
+    'aria-invalid': state.problem !== '' && 'true',
+  })
+  const hint = element('p', { class: 'zp-quiet', id: `${id}-hint` }, hintOf(person, words, day))
+  const keep = check(`keep-${position}`, words.keep, state.isKept, (isKept) => changes.keep(isKept))
+  keep.hidden = person.known !== undefined
+  input.addEventListener('input', () => {
+    // Not from the book any more. Changed in place: a list that is made anew moves under people's hands.
+    hint.textContent = words.mobileWhy
+    keep.hidden = false
+    changes.typed(input.value)
+  })
+  const row = element(
+    'div',
+    { class: 'zp-row' },
+    nameOf(person),
+    element('label', { for: id }, words.mobile, element('span', { class: 'zp-hidden' }, ` ${filled(words.of, { name: person.name })}`)),
     input,
-    element('p', { class: 'zp-quiet', id: `${id}-hint` }, hint),
-    element('p', { class: 'zp-problem', id: `${id}-error`, hidden: true }),
+    hint,
+    element('p', { class: 'zp-problem', id: `${id}-error`, hidden: state.problem === '' }, state.problem),
+    keep,
   )
-  if (person.source !== 'book') {
-    const keep = element('input', { type: 'checkbox', id: `keep-${position}`, checked: isKept })
-    keep.addEventListener('change', () => changes.keep(keep.checked))
-    row.append(element('div', { class: 'zp-check' }, keep, element('label', { for: keep.id }, words.keep)))
+  if (state.mayPark && (person.isParked || state.problem !== '')) {
+    row.append(
+      check(`park-${position}`, words.park, person.isParked, (isParked) => changes.park(isParked)),
+      element('p', { class: 'zp-quiet' }, words.parkWhy),
+    )
   }
   return row
+}
+
+/** A list, which has to be taken apart first. */
+export function listRow(person: Person, words: Words): HTMLElement {
+  return element('div', { class: 'zp-row' }, nameOf(person), element('p', { class: 'zp-warning' }, words.list))
+}
+
+/** All colleagues in one, as there is nothing to do about them. */
+export function colleaguesRow(people: readonly Person[], words: Words): HTMLElement {
+  return element(
+    'div',
+    { class: 'zp-row' },
+    ...people.map((each) => nameOf(each)),
+    element('p', { class: 'zp-quiet' }, people.length === 1 ? words.colleague : words.colleagues),
+  )
+}
+
+function nameOf({ name, email }: Person): HTMLElement {
+  return element('p', {}, element('strong', {}, name), name !== email && element('span', { class: 'zp-quiet' }, ` ${email}`))
+}
+
+function hintOf(person: Person, words: Words, day: (moment: string) => string): string {
+  if (!person.known) return words.mobileWhy
+  const { how, at } = person.known
+  return filled({ worked: words.fromBookWorked, listed: words.fromList, saved: words.fromBook }[how], { day: day(at) })
+}
+
+function check(id: string, label: string, isChecked: boolean, changed: (isChecked: boolean) => void): HTMLElement {
+  const box = element('input', { type: 'checkbox', id, checked: isChecked })
+  box.addEventListener('change', () => changed(box.checked))
+  return element('div', { class: 'zp-check' }, box, element('label', { for: id }, label))
 }
 
 /** The sentence about a fate. */
@@ -64,30 +110,6 @@ export function documentRow(name: string, fate: Fate, words: Words, remove?: () 
     element('strong', {}, name),
     element('p', { class: isQuiet ? 'zp-quiet' : 'zp-warning' }, said(fate, name, words)),
   )
-  if (remove) {
-    const take = button(words.remove, remove)
-    take.append(element('span', { class: 'zp-hidden' }, ` ${name}`))
-    row.append(take)
-  }
+  if (remove) row.append(button(words.remove, remove, { 'aria-label': `${words.remove} ${name}` }))
   return row
-}
-
-/** A document on its way. */
-export function uploadRow(
-  { file, state }: DocumentUpload,
-  language: string,
-  words: Words,
-  act: { pause(): void; resume(): void },
-): HTMLElement {
-  const percent = new Intl.NumberFormat(language, { style: 'percent' })
-  const sent = state.kind === 'done' ? 1 : 'sentBytes' in state ? state.sentBytes / Math.max(file.size, 1) : 0
-  const isStalled = state.kind === 'offline' || (state.kind === 'uploading' && state.isStalled)
-  const text = state.kind === 'paused' ? words.paused : isStalled ? words.stalled : words.uploading
-  return element(
-    'div',
-    { class: 'zp-row' },
-    filled(text, { name: file.name, percent: percent.format(Math.floor(sent * 100) / 100) }),
-    element('progress', { max: '1', value: String(sent), 'aria-label': file.name }),
-    state.kind === 'paused' ? button(words.resume, () => act.resume()) : state.kind === 'uploading' && button(words.pause, () => act.pause()),
-  )
 }

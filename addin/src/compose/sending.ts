@@ -2,22 +2,28 @@
  * From a draft in Outlook to a transfer that was sent, and only then to an empty draft.
  *
  * 1. Outlook is read anew: recipients may have changed since the pane showed them.
- * 2. The transfer is made, and the documents are uploaded; the server's SHA-256 of each is compared.
+ * 2. The transfer is made, what people took out since an earlier try is removed from it, and the documents are uploaded; the server's
+ *    SHA-256 of each is compared. A transfer of an earlier try that was sent after all, of which the answer got lost, is not sent twice.
  * 3. It is sent. Up to here any failure leaves the draft as it was.
  * 4. The draft is marked before it is emptied, so that a draft that Outlook fails to empty can't leave either.
+ * 5. It is saved and closed, or made a copy that may leave to the sender alone.
  */
-import type { Client, NewTransfer, Transfer } from '../api/client'
+import { type Client, type NewTransfer, type Transfer, Unreachable } from '../api/client'
 import { OfficeProblem } from '../office/calls'
-import type { Attachment, Draft } from '../office/outlook'
+import type { Attachment, Draft } from '../office/draft'
 import { UploadQueue } from '../upload/queue'
 import type { Limits } from '../upload/reason'
 import type { Surroundings } from '../upload/surroundings'
-import type { DocumentUpload } from '../upload/upload'
+import type { DocumentUpload, Transport } from '../upload/upload'
 
 export interface Order {
   readonly transfer: NewTransfer
   readonly attachments: readonly Attachment[]
   readonly files: readonly File[]
+  /** The sender's own address, when they want a copy to send to themselves; what it says is in the statement. */
+  readonly copyTo: string | undefined
+  /** What the draft says when it is empty. */
+  statement(transfer: Transfer): string
 }
 
 export type Step = 'reading' | 'uploading' | 'sending' | 'emptying'
@@ -34,6 +40,9 @@ export class UploadFailed extends Error {
   }
 }
 
+/** People pressed stop; what arrived is kept for another try. */
+export class Stopped extends Error {}
+
 /** Outlook gave no bytes of these; nothing was sent. */
 export class NotHandedOver extends Error {
   constructor(readonly attachments: readonly Attachment[]) {
@@ -48,10 +57,17 @@ export class NotEmptied extends Error {
   }
 }
 
+/** An attachment by what makes it the same, a chosen file by itself. */
+type Source = string | File
+
 export class Sending {
   private transferId: string | undefined
   private queue: UploadQueue | undefined
-  private readonly done = new Map<string, DocumentUpload>()
+  /** Of every document that the server may have something of. */
+  private readonly uploads = new Map<Source, DocumentUpload>()
+  private look: () => void = () => undefined
+  private fail: (reason: Error) => void = () => undefined
+  private readCount = 0
 
   constructor(
     private readonly client: Client,
@@ -59,48 +75,65 @@ export class Sending {
     private readonly limits: Limits,
     private readonly surroundings: Surroundings,
     private readonly progress: Progress,
+    private readonly ways: Pick<Transport, 'httpStack' | 'retryDelays'> = {},
   ) {}
 
   /** Send it; may be called again after a failure, and then goes on with what has arrived. */
-  async run(order: Order, statement: (transfer: Transfer) => string): Promise<Transfer> {
+  async run(order: Order): Promise<Transfer> {
     // 1.
     this.progress.step('reading')
-    const read = await this.readAll(order.attachments)
+    const documents = await this.readAll(order.attachments)
+    for (const file of order.files) documents.set(file, file)
     // 2.
     this.progress.step('uploading')
-    if (this.transferId === undefined) this.transferId = (await this.client.create(order.transfer)).id
-    else await this.client.change(this.transferId, order.transfer)
-    await this.uploadAll(this.transferId, [...read, ...order.files])
-    // 3.
-    this.progress.step('sending')
-    const transfer = await this.client.send(this.transferId)
-    // 4.
+    const begun = this.transferId && (await this.client.transfer(this.transferId))
+    const transfer = begun && begun.state === 'sent' ? begun : await this.deliver(order.transfer, documents)
+    this.queue?.close()
     this.progress.step('emptying')
     try {
+      // 4.
       await this.draft.mark(transfer.id)
-      await this.draft.empty(statement(transfer))
-      // A client that can't close takes the pane nowhere: it says that the draft may go.
-      await this.draft.saveAndClose()
+      await this.draft.empty(order.statement(transfer))
+      // 5. A client that can't close takes the pane nowhere: it says that the draft may go.
+      if (order.copyTo === undefined) await this.draft.saveAndClose()
+      else await this.draft.makeCopy(order.copyTo)
       return transfer
     } catch {
       throw new NotEmptied(transfer)
     }
   }
 
+  private async deliver(wanted: NewTransfer, documents: ReadonlyMap<Source, File>): Promise<Transfer> {
+    if (this.transferId === undefined) this.transferId = (await this.client.create(wanted)).id
+    else await this.client.change(this.transferId, wanted)
+    await this.uploadAll(this.transferId, documents)
+    // 3.
+    this.progress.step('sending')
+    return this.client.send(this.transferId)
+  }
+
   pause(): void {
-    for (const upload of this.queue?.uploads ?? []) upload.pause()
+    for (const upload of this.uploads.values()) upload.pause()
   }
 
   resume(): void {
-    for (const upload of this.queue?.uploads ?? []) this.queue?.resume(upload)
+    for (const upload of this.uploads.values()) this.queue?.resume(upload)
   }
 
-  private async readAll(attachments: readonly Attachment[]): Promise<readonly File[]> {
-    const files: File[] = []
+  /** Give up for now; `run` rejects with `Stopped`. */
+  stop(): void {
+    this.fail(new Stopped())
+  }
+
+  /** The bytes of what is not there yet. */
+  private async readAll(attachments: readonly Attachment[]): Promise<Map<Source, File>> {
+    const files = new Map<Source, File>()
     const missing: Attachment[] = []
     for (const attachment of attachments) {
+      const source = sourceOf(attachment)
+      const known = this.uploads.get(source)
       try {
-        files.push(await this.draft.read(attachment))
+        files.set(source, known?.state.kind === 'done' ? known.file : await this.read(attachment))
       } catch (error) {
         // An Outlook that keeps silent would do so for each of them.
         if (!(error instanceof OfficeProblem) || error.kind === 'late') throw error
@@ -111,41 +144,63 @@ export class Sending {
     return files
   }
 
-  private uploadAll(transferId: string, files: readonly File[]): Promise<void> {
+  /** Each has a moment of its own, because two attachments of one name and size are still two documents. */
+  private async read(attachment: Attachment): Promise<File> {
+    const file = await this.draft.read(attachment)
+    this.readCount += 1
+    return new File([file], file.name, { lastModified: this.readCount })
+  }
+
+  private async uploadAll(transferId: string, documents: ReadonlyMap<Source, File>): Promise<void> {
+    this.queue ??= new UploadQueue(
+      { ...this.ways, endpoint: this.client.uploadsUrl, transferId, headers: () => this.client.headers() },
+      this.limits,
+      this.surroundings,
+      () => this.look(),
+    )
+    const { queue } = this
+    for (const [source, upload] of this.uploads) {
+      const isDone = upload.state.kind === 'done'
+      const mayGoOn = upload.state.kind === 'paused' || (upload.state.kind === 'failed' && upload.state.mayRetry)
+      if (!documents.has(source) || !(isDone || mayGoOn)) await this.takeBack(source, upload)
+    }
+    for (const [source, file] of documents) {
+      const known = this.uploads.get(source)
+      if (known) queue.resume(known)
+      else this.uploads.set(source, queue.add(file))
+    }
+    await this.arrival()
+  }
+
+  /** Nothing that people took out may go along, and nothing half may keep the rest. */
+  private async takeBack(source: Source, upload: DocumentUpload): Promise<void> {
+    try {
+      await this.queue?.remove(upload)
+    } catch {
+      throw new Unreachable()
+    }
+    this.uploads.delete(source)
+  }
+
+  private arrival(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const look = (): void => {
-        const uploads = queue.uploads
+      this.fail = (reason) => {
+        this.look = () => undefined
+        this.pause()
+        reject(reason)
+      }
+      this.look = () => {
+        const uploads = [...this.uploads.values()]
         this.progress.uploads(uploads)
         const failed = uploads.find(({ state }) => state.kind === 'failed')
-        if (failed) {
-          reject(new UploadFailed(failed))
-        } else if (uploads.length === files.length && uploads.every(({ state }) => state.kind === 'done')) {
-          resolve()
-        }
+        if (failed) this.fail(new UploadFailed(failed))
+        else if (uploads.every(({ state }) => state.kind === 'done')) resolve()
       }
-      this.queue?.close()
-      const queue = new UploadQueue(
-        { endpoint: this.client.uploadsUrl, transferId, headers: () => this.client.headers() },
-        this.limits,
-        this.surroundings,
-        (upload) => {
-          if (upload.state.kind === 'done') this.done.set(keyOf(upload.file), upload)
-          look()
-        },
-      )
-      this.queue = queue
-      const wanted = files.filter((file) => !this.done.has(keyOf(file)))
-      files = wanted
-      if (wanted.length === 0) {
-        resolve()
-        return
-      }
-      for (const file of wanted) queue.add(file)
-      look()
+      this.look()
     })
   }
 }
 
-function keyOf(file: File): string {
-  return `${file.name}\n${file.size}`
+function sourceOf({ id, name, sizeBytes }: Attachment): Source {
+  return [id, sizeBytes, name].join('\n')
 }

@@ -4,7 +4,7 @@
  *
  * Classic Outlook runs this file without a browser, and builds before 2403 know ES2016 only; Microsoft's documentation excludes
  * async functions and the conditional operator besides. So it is written by hand in simple statements, imports nothing, and is
- * served as it stands, with the organisation's facts filled in. `tests/addin/test_guard.py` reads it for what is not allowed.
+ * served as it stands, with the organisation's facts filled in. `backend/frontend/test/guard.test.ts` reads it for what is not allowed.
  *
  * It decides by what is in the mail alone. It asks no server and needs no token: signing in from this event fails in classic
  * Outlook (office-js #5113, #6610), and a guard that waits for a network is a guard that lets go. Whatever it cannot find out
@@ -14,6 +14,8 @@ var facts = "__ZEGELPOST_FACTS__";
 
 // What is marked by the pane on a draft whose content went through the secure channel.
 var SENT_HEADER = "x-zegelpost-transfer";
+// Besides that mark: the draft was emptied, and is a copy that its sender sends to themselves.
+var COPY_HEADER = "x-zegelpost-copy";
 // Outlook shows "still working" after five seconds; callbacks that have not come by now do not come (office-js #6769).
 var PATIENCE_MS = 900;
 // Characters of the text that are looked at. A number further on is found by nobody who reads it either.
@@ -77,15 +79,22 @@ function isOutside(recipient) {
   return address.indexOf("@") < 1 || facts.staff_domains.indexOf(domain) === -1;
 }
 
+function isReal(attachment) {
+  return !attachment.isInline;
+}
+
 /** What to do with a mail: `ok`, or the name of the sentence that says why not. */
 function verdictOn(mail) {
   if (mail.header) {
+    if (mail.copy && !mail.recipients.some(isOutside) && !mail.attachments.some(isReal)) {
+      return "ok";
+    }
     return "sent";
   }
   if (!mail.recipients.some(isOutside)) {
     return "ok";
   }
-  if (mail.attachments.some(function (attachment) { return !attachment.isInline; })) {
+  if (mail.attachments.some(isReal)) {
     return "attachment";
   }
   if (holdsServiceNumber(mail.subject) || holdsServiceNumber(mail.text)) {
@@ -96,7 +105,7 @@ function verdictOn(mail) {
 
 /** Reads one thing after another, because three calls at once is all that some clients take. `done(mail)`, or `done(null)`. */
 function readMail(item, done) {
-  var mail = { recipients: [], attachments: [], subject: "", text: "", header: "" };
+  var mail = { recipients: [], attachments: [], subject: "", text: "", header: "", copy: "" };
   var steps = [
     function (next) { item.to.getAsync(next(function (value) { mail.recipients = mail.recipients.concat(value); })); },
     function (next) { item.cc.getAsync(next(function (value) { mail.recipients = mail.recipients.concat(value); })); },
@@ -107,7 +116,10 @@ function readMail(item, done) {
       item.body.getAsync("text", next(function (value) { mail.text = String(value).slice(0, LONGEST_TEXT); }));
     },
     function (next) {
-      item.internetHeaders.getAsync([SENT_HEADER], next(function (value) { mail.header = value[SENT_HEADER] || ""; }));
+      item.internetHeaders.getAsync([SENT_HEADER, COPY_HEADER], next(function (value) {
+        mail.header = value[SENT_HEADER] || "";
+        mail.copy = value[COPY_HEADER] || "";
+      }));
     }
   ];
 

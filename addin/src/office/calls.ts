@@ -56,3 +56,21 @@ export class Calls {
     })
   }
 }
+
+/** Told of events where the client has them; elsewhere, nothing happens. */
+export function listen<T>(
+  source: Pick<Office.MessageCompose, 'addHandlerAsync'>,
+  event: Office.EventType,
+  listener: (event: T) => void,
+): void {
+  attempt(() => source.addHandlerAsync(event, listener))
+}
+
+/** Older clients lack much of this, and throw. */
+export function attempt<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch {
+    return undefined
+  }
+}

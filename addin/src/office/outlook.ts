@@ -1,45 +1,6 @@
 /** Outlook, as the rest of the add-in sees it. This folder is the only place that says `Office`. */
-import { Calls, OfficeProblem } from './calls'
-
-export interface Addressed {
-  readonly name: string
-  readonly email: string
-  readonly isList: boolean
-}
-
-/** How an attachment can be had. `unreadable`: Outlook shows it and gives no bytes, as data-loss software makes it do. */
-export type AttachmentKind = 'file' | 'cloud' | 'mail'
-
-export interface Attachment {
-  readonly id: string
-  readonly name: string
-  readonly sizeBytes: number
-  readonly kind: AttachmentKind
-}
-
-export interface Draft {
-  recipients(): Promise<readonly Addressed[]>
-  subject(): Promise<string>
-  text(): Promise<string>
-  /** The address that the draft goes out from: a shared mailbox has its own. Empty where the client does not tell. */
-  from(): Promise<string>
-  /** Real attachments; pictures inside the text are not. Nothing where this Outlook tells of none (Exchange on-premises, web). */
-  attachments(): Promise<readonly Attachment[] | undefined>
-  /** The bytes. Rejects with `OfficeProblem` when Outlook gives none. */
-  read(attachment: Attachment): Promise<File>
-  /** Calls `listener` when recipients or attachments change, where the client tells. */
-  onChange(listener: () => void): void
-  /** Mark the draft as sent securely, so that the guard stops it from leaving again. Kept when the draft is reopened. */
-  mark(transferId: string): Promise<void>
-  /** The mark, if there is one. */
-  marked(): Promise<string>
-  /** Take out everything that must not leave in the clear: attachments one at a time, recipients, text. */
-  empty(statement: string): Promise<void>
-  /** Save, and close the window where the client can; returns whether it did. */
-  saveAndClose(): Promise<boolean>
-  notify(text: string): Promise<void>
-  clearNotice(): Promise<void>
-}
+import { attempt, Calls, listen, OfficeProblem } from './calls'
+import { type Draft, draftOf } from './draft'
 
 export interface ReceivedMail {
   readonly senderName: string
@@ -58,13 +19,18 @@ export interface Outlook {
   readonly diagnosis: string
   openDialog(url: string): Promise<string>
   openWindow(url: string): void
+  /** Files that people drag here from Outlook itself, where it hands those over (web and new Outlook). */
+  onDrop(listener: (files: readonly File[]) => void): void
+  /** Whether Outlook itself looks dark, as far as it says. `listener` is called at once, and when it changes. */
+  onTheme(listener: (isDark: boolean) => void): void
+  /** What people chose before, kept in their mailbox. Nothing secret. */
+  readonly choices: Choices
 }
 
-const SENT_HEADER = 'x-zegelpost-transfer'
-const NOTICE = 'zegelpost'
-const LONGEST_NOTICE = 150
-// Of an attachment from the server to the pane, before we stop waiting.
-const SLOWEST_BYTES_PER_MS = 200
+export interface Choices {
+  get(name: string): string
+  keep(name: string, value: string): Promise<void>
+}
 
 /** Wait until Outlook is there. */
 export async function connect(): Promise<Outlook> {
@@ -80,143 +46,49 @@ export async function connect(): Promise<Outlook> {
     hasNestedSignIn: isSupported('NestedAppAuth', '1.1'),
     diagnosis: [mailbox.diagnostics.hostName, Office.context.platform, mailbox.diagnostics.hostVersion].join(' '),
     openDialog,
-    openWindow: (url) => Office.context.ui.openBrowserWindow(url),
+    openWindow,
+    onDrop: (listener) =>
+      listen(mailbox, Office.EventType.DragAndDropEvent, (event: Office.DragAndDropEventArgs) => {
+        const { dragAndDropEventData: data } = event
+        if ('dataTransfer' in data) listener(data.dataTransfer.files.map((each) => new File([each.fileContent], each.name, { type: each.type })))
+      }),
+    onTheme(listener) {
+      const tell = (): void => {
+        const isDark = isDarkColour(Office.context.officeTheme?.bodyBackgroundColor)
+        if (isDark !== undefined) listener(isDark)
+      }
+      tell()
+      listen(mailbox, Office.EventType.OfficeThemeChanged, tell)
+    },
+    choices: {
+      get: (name) => String(attempt(() => Office.context.roamingSettings.get(name)) ?? ''),
+      keep(name, value) {
+        const { roamingSettings } = Office.context
+        return calls.run('settings', (done) => {
+          roamingSettings.set(name, value)
+          roamingSettings.saveAsync(done)
+        })
+      },
+    },
   }
 }
 
+/** Also says no in clients from before the question. */
 function isSupported(name: string, version: string): boolean {
-  try {
-    return Office.context.requirements.isSetSupported(name, version)
-  } catch {
-    // Clients from before the question.
-    return false
-  }
+  return attempt(() => Office.context.requirements.isSetSupported(name, version)) ?? false
 }
 
-function draftOf(item: Office.MessageCompose, calls: Calls): Draft {
-  const list = (name: 'to' | 'cc' | 'bcc'): Promise<Office.EmailAddressDetails[]> =>
-    calls.run(name, (done) => item[name].getAsync(done))
-  const attachments = (): Promise<Office.AttachmentDetailsCompose[]> =>
-    calls.run('attachments', (done) => item.getAttachmentsAsync(done))
-  const header = (value: string): Promise<void> =>
-    calls.run('header', (done) => item.internetHeaders.setAsync({ [SENT_HEADER]: value }, done))
-  const save = (): Promise<string> => calls.run('save', (done) => item.saveAsync(done))
-
-  return {
-    async recipients() {
-      const found = [...(await list('to')), ...(await list('cc')), ...(await list('bcc'))]
-      return found.map((each) => ({
-        name: each.displayName,
-        email: each.emailAddress,
-        isList: each.recipientType === Office.MailboxEnums.RecipientType.DistributionList,
-      }))
-    },
-    subject: () => calls.run('subject', (done) => item.subject.getAsync(done)),
-    text: () => calls.run('text', (done) => item.body.getAsync(Office.CoercionType.Text, done)),
-    from: () =>
-      calls
-        .run<Office.EmailAddressDetails>('from', (done) => item.from.getAsync(done))
-        .then((from) => from.emailAddress)
-        .catch(() => ''),
-    async attachments() {
-      const found = await unlessMissing(attachments())
-      return found?.filter((each) => !each.isInline).map(attachmentOf)
-    },
-    async read(attachment) {
-      const content = await calls.run<Office.AttachmentContent>(
-        'attachment',
-        (done) => item.getAttachmentContentAsync(attachment.id, done),
-        attachment.sizeBytes / SLOWEST_BYTES_PER_MS,
-      )
-      return fileOf(attachment, content)
-    },
-    onChange(listener) {
-      for (const event of [Office.EventType.RecipientsChanged, Office.EventType.AttachmentsChanged]) {
-        try {
-          item.addHandlerAsync(event, listener)
-        } catch {
-          // Older clients tell nothing; the pane reads again before it sends.
-        }
-      }
-    },
-    async mark(transferId) {
-      // Saved before and after: only then does the header survive that the draft is closed and opened again.
-      await save()
-      await unlessMissing(header(transferId))
-      await save()
-    },
-    async marked() {
-      const found = await calls
-        .run<Record<string, string>>('header', (done) => item.internetHeaders.getAsync([SENT_HEADER], done))
-        .catch(() => ({}) as Record<string, string>)
-      return found[SENT_HEADER] ?? ''
-    },
-    async empty(statement) {
-      // One at a time, and listed anew after each: several at once hang (office-js #4627).
-      for (let left = await unlessMissing(attachments()); ; left = await attachments()) {
-        const next = left?.find((each) => !each.isInline)
-        if (next === undefined) break
-        await calls.run('remove', (done) => item.removeAttachmentAsync(next.id, done))
-        const after = await attachments()
-        if (after.some((each) => each.id === next.id)) throw new OfficeProblem('remove', 'failed')
-      }
-      for (const name of ['to', 'cc', 'bcc'] as const) {
-        await calls.run(name, (done) => item[name].setAsync([], done))
-      }
-      await calls.run('text', (done) => item.body.setAsync(statement, { coercionType: Office.CoercionType.Text }, done))
-    },
-    async saveAndClose() {
-      await save()
-      try {
-        await calls.run('close', (done) => item.closeAsync({ discardItem: false }, done))
-        return true
-      } catch {
-        return false
-      }
-    },
-    notify: (text) =>
-      calls.run('notice', (done) =>
-        item.notificationMessages.replaceAsync(
-          NOTICE,
-          {
-            type: Office.MailboxEnums.ItemNotificationMessageType.ProgressIndicator,
-            message: text.slice(0, LONGEST_NOTICE),
-          },
-          done,
-        ),
-      ),
-    clearNotice: () => calls.run('notice', (done) => item.notificationMessages.removeAsync(NOTICE, done)),
-  }
+/** `openBrowserWindow` came with a set of its own; a window of the page does where it is missing. */
+function openWindow(url: string): void {
+  if (attempt(() => (Office.context.ui.openBrowserWindow(url), true)) === undefined) window.open(url, '_blank', 'noopener')
 }
 
-/** What this client can't do is left out; that it failed or kept silent is not forgiven. */
-async function unlessMissing<T>(call: Promise<T>): Promise<T | undefined> {
-  try {
-    return await call
-  } catch (error) {
-    if (error instanceof OfficeProblem && error.kind === 'missing') return undefined
-    throw error
-  }
-}
-
-function attachmentOf(each: Office.AttachmentDetailsCompose): Attachment {
-  const { Cloud, Item } = Office.MailboxEnums.AttachmentType
-  const kind = each.attachmentType === Cloud ? 'cloud' : each.attachmentType === Item ? 'mail' : 'file'
-  return { id: each.id, name: each.name, sizeBytes: each.size, kind }
-}
-
-function fileOf(attachment: Attachment, content: Office.AttachmentContent): File {
-  const { Base64, Eml, ICalendar } = Office.MailboxEnums.AttachmentContentFormat
-  if (content.format === Eml || content.format === ICalendar) {
-    const ending = content.format === Eml ? '.eml' : '.txt'
-    const name = attachment.name.endsWith(ending) ? attachment.name : attachment.name + ending
-    return new File([content.content], name)
-  }
-  if (content.format !== Base64 || (content.content === '' && attachment.sizeBytes > 0)) {
-    throw new OfficeProblem('attachment', 'failed')
-  }
-  const bytes = Uint8Array.from(atob(content.content), (char) => char.charCodeAt(0))
-  return new File([bytes], attachment.name)
+/** From six hexadecimal digits. Outlook has no answer to the plain question (`isDarkTheme`). */
+function isDarkColour(colour: string | undefined): boolean | undefined {
+  const digits = /^#?([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(colour ?? '')
+  if (digits === null) return undefined
+  const [red = 0, green = 0, blue = 0] = digits.slice(1).map((each) => parseInt(each, 16))
+  return red * 0.299 + green * 0.587 + blue * 0.114 < 128
 }
 
 function mailOf(item: Office.MessageRead, calls: Calls): ReceivedMail {

@@ -3,16 +3,8 @@
  * In the page of the demonstration it is the mail client; inside the pane's frame it is what `Office` is there.
  */
 
+import { has, setOf } from './clients'
 import { type Issuer, nestedBridge } from './nested'
-
-/** What a kind of Outlook can't do. The rest all can. */
-const LACKS: Readonly<Record<string, readonly string[]>> = {
-  classic: ['closeAsync'],
-  new: [],
-  web: [],
-  mac: ['closeAsync'],
-  onprem: ['closeAsync', 'getAttachmentContentAsync', 'getAttachmentsAsync', 'internetHeaders'],
-}
 
 export interface MailRecipient {
   displayName: string
@@ -47,7 +39,12 @@ export interface Mailbox {
   /** Names of calls that fail, or never answer, from now on. */
   failing: Set<string>
   silent: Set<string>
-  handlers: Record<string, (() => void)[]>
+  /** How long every answer takes, in milliseconds. */
+  delayMs: number
+  /** What the add-in keeps in the mailbox. */
+  settings: Record<string, string>
+  isDark: boolean
+  handlers: Record<string, ((event: unknown) => void)[]>
   changed: () => void
   /** Gives tokens, in clients that can sign in by themselves. */
   issuer?: Issuer | undefined
@@ -58,11 +55,10 @@ type Callback<T> = (result: { status: string; value: T }) => void
 /** The global `Office` over a mailbox, as the given client has it. */
 export function officeOver(box: Mailbox, frame: Window): unknown {
   if (box.issuer) Object.assign(frame, { nestedAppAuthBridge: nestedBridge(box.issuer) })
-  const lacks = new Set(LACKS[box.client] ?? [])
   let running = 0
 
   function answer<T>(name: string, callback: Callback<T>, act: () => T): void {
-    if (lacks.has(name)) throw new TypeError(`${name} is not a function`)
+    if (!has(box.client, name)) throw new TypeError(`${name} is not a function`)
     if (box.silent.has(name)) return
     // Web clients take three calls at once; what comes besides is refused.
     running += 1
@@ -76,7 +72,7 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
       const value = act()
       callback({ status: 'succeeded', value })
       box.changed()
-    }, 5)
+    }, box.delayMs)
   }
 
   const rest = <T>(args: readonly unknown[]): Callback<T> => args[args.length - 1] as Callback<T>
@@ -106,7 +102,8 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     getAttachmentContentAsync: (id: string, callback: Callback<unknown>) =>
       answer('getAttachmentContentAsync', callback, () => {
         const found = box.attachments.find((each) => each.id === id)
-        return { format: 'base64', content: found?.content ?? '' }
+        const format = { item: 'eml', cloud: 'url' }[found?.attachmentType ?? ''] ?? 'base64'
+        return { format, content: found?.content ?? '' }
       }),
     removeAttachmentAsync: (id: string, callback: Callback<void>) =>
       answer('removeAttachmentAsync', callback, () => {
@@ -127,9 +124,12 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     },
     saveAsync: (callback: Callback<string>) => answer('saveAsync', callback, () => 'saved'),
     closeAsync: (_: unknown, callback: Callback<void>) => answer('closeAsync', callback, () => void (box.isClosed = true)),
-    addHandlerAsync: (event: string, listener: () => void) => {
-      ;(box.handlers[event] ??= []).push(listener)
-    },
+    addHandlerAsync: subscribe,
+  }
+  /** Names of events are those of `EventType`; a client without one throws. */
+  function subscribe(event: string, listener: (event: unknown) => void): void {
+    if (!has(box.client, event)) throw new TypeError(`${event} is not supported`)
+    ;(box.handlers[event] ??= []).push(listener)
   }
   const associated: Record<string, (event: unknown) => void> = {}
   return {
@@ -137,8 +137,10 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     AsyncResultStatus: { Succeeded: 'succeeded', Failed: 'failed' },
     CoercionType: { Text: 'text', Html: 'html' },
     EventType: {
-      RecipientsChanged: 'recipients',
-      AttachmentsChanged: 'attachments',
+      RecipientsChanged: 'RecipientsChanged',
+      AttachmentsChanged: 'AttachmentsChanged',
+      DragAndDropEvent: 'DragAndDropEvent',
+      OfficeThemeChanged: 'OfficeThemeChanged',
       DialogMessageReceived: 'message',
       DialogEventReceived: 'event',
     },
@@ -155,8 +157,19 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     context: {
       displayLanguage: box.language,
       platform: box.client,
-      requirements: { isSetSupported: (name: string) => name === 'NestedAppAuth' && box.issuer !== undefined },
-      mailbox: { item, diagnostics: { hostName: 'StandIn', hostVersion: box.client } },
+      get officeTheme() {
+        return has(box.client, 'officeTheme') ? { bodyBackgroundColor: box.isDark ? '#292929' : '#FFFFFF' } : undefined
+      },
+      requirements: {
+        isSetSupported: (name: string, version: string) =>
+          name === 'NestedAppAuth' ? box.issuer !== undefined : name === 'Mailbox' && Number(version.split('.')[1]) <= setOf(box.client),
+      },
+      roamingSettings: {
+        get: (name: string) => box.settings[name],
+        set: (name: string, value: string) => void (box.settings[name] = value),
+        saveAsync: (callback: Callback<void>) => answer('settings', callback, () => undefined),
+      },
+      mailbox: { item, addHandlerAsync: subscribe, diagnostics: { hostName: 'StandIn', hostVersion: box.client } },
       ui: {
         displayDialogAsync: (url: string, _: unknown, callback: Callback<unknown>) => dialog(frame, url, callback),
         openBrowserWindow: (url: string) => void frame.open(url, '_blank', 'noopener'),

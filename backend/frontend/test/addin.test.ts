@@ -1,129 +1,20 @@
-/** The add-in's rules and its wall to Outlook, against the stand-in that behaves as badly as the real one. */
+/** The add-in's rules, with nothing of Outlook in them, and how it speaks to the server. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Client, type Policy, Refused, Unreachable } from '../../../addin/src/api/client'
+import { Client, type Policy, Refused, type SentRecipient, Unreachable } from '../../../addin/src/api/client'
 import { type Fate, fateOf, fateOfFile, isStopping } from '../../../addin/src/compose/fates'
 import { missingNumbers, peopleOf, recipientsOf } from '../../../addin/src/compose/people'
+import { statementOf } from '../../../addin/src/compose/statement'
 import { filled, LANGUAGES, wordsOf } from '../../../addin/src/i18n/words'
-import { Calls, OfficeProblem } from '../../../addin/src/office/calls'
-import { type Attachment, connect } from '../../../addin/src/office/outlook'
+import type { Attachment } from '../../../addin/src/office/draft'
 import { noticeLink } from '../../../addin/src/read/pane'
-import { progressOf } from '../../../addin/src/progress'
-import { type Mailbox, officeOver } from '../../../addin/src/stand-in/outlook'
+import { daysForFourWeeksMore } from '../../../addin/src/status/extending'
+import { progressOf } from '../../../addin/src/status/progress'
+import { fetchedBy } from '../../../addin/src/status/report'
 
 const POLICY = { staff_domains: ['zegelpost.example'] }
 const PORTAL = 'https://post.example.nl'
 const ID = 'a'.repeat(26)
-
-function mailbox(client = 'web', changes: Partial<Mailbox> = {}): Mailbox {
-  const file = (id: string): Mailbox['attachments'][number] => ({
-    id,
-    name: `${id}.pdf`,
-    size: 3,
-    isInline: false,
-    attachmentType: 'file',
-    content: btoa('abc'),
-  })
-  return {
-    client,
-    language: 'nl-NL',
-    mode: 'compose',
-    to: [{ displayName: 'Rosa', emailAddress: 'rosa@zorg.example', recipientType: 'externalUser' }],
-    cc: [],
-    bcc: [],
-    subject: 'Besluit',
-    body: 'Hierbij',
-    from: { displayName: 'Rosa', emailAddress: 'rosa@zorg.example' },
-    attachments: [file('1'), { ...file('beeld'), isInline: true }, file('2')],
-    headers: {},
-    isClosed: false,
-    notices: {},
-    failing: new Set(),
-    silent: new Set(),
-    handlers: {},
-    changed: () => undefined,
-    ...changes,
-  }
-}
-
-async function draftOf(box: Mailbox): Promise<NonNullable<Awaited<ReturnType<typeof connect>>['draft']>> {
-  Object.assign(globalThis, { Office: officeOver(box, {} as Window) })
-  const { draft } = await connect()
-  assert.ok(draft)
-  return draft
-}
-
-test('one call at a time, whatever the ones before came to', async () => {
-  const calls = new Calls('ok', 50)
-  let running = 0
-  const call = (fails: boolean) => (done: (result: { status: string; value: number }) => void): void => {
-    running += 1
-    assert.equal(running, 1)
-    setTimeout(() => {
-      running -= 1
-      done({ status: fails ? 'no' : 'ok', value: 7 })
-    }, 1)
-  }
-  const answers = await Promise.allSettled([false, true, false, false, false].map((each) => calls.run('x', call(each))))
-  assert.deepEqual(answers.map((each) => each.status), ['fulfilled', 'rejected', 'fulfilled', 'fulfilled', 'fulfilled'])
-})
-
-test('a call that never answers, one that is not there and one that fails are told apart', async () => {
-  const calls = new Calls('ok', 20)
-  const kind = (work: Promise<unknown>): Promise<string> => work.then(() => '', (error: OfficeProblem) => error.kind)
-  assert.equal(await kind(calls.run('x', () => undefined)), 'late')
-  assert.equal(await kind(calls.run('x', () => { throw new TypeError('not a function') })), 'missing')
-  assert.equal(await kind(calls.run('x', (done) => done({ status: 'no', value: 1 }))), 'failed')
-  assert.equal(await calls.run('x', (done) => done({ status: 'ok', value: 5 })), 5)
-})
-
-test('more than three calls at once are refused by Outlook, and the wall never makes them', async () => {
-  const draft = await draftOf(mailbox())
-  const found = await Promise.all([draft.recipients(), draft.subject(), draft.text(), draft.attachments(), draft.marked()])
-  assert.deepEqual(found[3]?.map((each) => each.name), ['1.pdf', '2.pdf'])
-  assert.equal(found[0][0]?.email, 'rosa@zorg.example')
-})
-
-test('a draft is emptied one attachment at a time, and a picture in the text stays', async () => {
-  const box = mailbox()
-  const draft = await draftOf(box)
-  await draft.mark(ID)
-  await draft.empty('Verstuurd.')
-  assert.deepEqual(box.attachments.map((each) => each.id), ['beeld'])
-  assert.deepEqual([box.to, box.cc, box.bcc, box.body], [[], [], [], 'Verstuurd.'])
-  assert.equal(await draft.marked(), ID)
-  assert.equal(await draft.saveAndClose(), true)
-})
-
-for (const client of ['classic', 'mac', 'onprem']) {
-  test(`where ${client} cannot close a draft, it says so`, async () => {
-    const box = mailbox(client)
-    const draft = await draftOf(box)
-    await draft.mark(ID)
-    await draft.empty('Verstuurd.')
-    assert.equal(await draft.saveAndClose(), false)
-    assert.equal(box.to.length, 0)
-    assert.equal((await draft.attachments()) === undefined, client === 'onprem')
-  })
-}
-
-test('an attachment without bytes is no attachment', async () => {
-  const box = mailbox()
-  const draft = await draftOf(box)
-  const [first] = (await draft.attachments()) ?? []
-  assert.ok(first)
-  assert.equal(await (await draft.read(first)).text(), 'abc')
-  for (const each of box.attachments) each.content = ''
-  await assert.rejects(draft.read(first), OfficeProblem)
-  box.attachments = []
-  await assert.rejects(draft.read(first), OfficeProblem)
-})
-
-test('a shared mailbox says its own address, and a client that keeps it to itself says nothing', async () => {
-  const team = { displayName: 'Team', emailAddress: 'Team@zegelpost.example' }
-  assert.equal(await (await draftOf(mailbox('web', { from: team }))).from(), 'Team@zegelpost.example')
-  assert.equal(await (await draftOf(mailbox('web', { failing: new Set(['from']) }))).from(), '')
-})
 
 test('what becomes of each attachment', () => {
   const policy = { extensions: ['pdf', 'eml'], limits: { document_bytes: 50_000_000 } } as Pick<Policy, 'extensions' | 'limits'>
@@ -141,15 +32,11 @@ test('what becomes of each attachment', () => {
   for (const kind of ['file', 'cloud'] as const) assert.equal(fate({ kind }, [{ name: 'Besluit.pdf' }], ['1']), 'replaced')
   assert.equal(fate({ name: 'Vraag', kind: 'mail' }, [{ name: 'vraag.eml' }]), 'replaced')
   assert.equal(fateOfFile({ name: 'a.exe', size: 1 }, policy), 'notAllowed')
+  assert.equal(fateOfFile({ name: 'a.pdf', size: 0 }, policy), 'empty')
   assert.deepEqual(['willGo', 'large', 'replaced', 'unreadable'].filter((each) => isStopping(each as Fate)), [])
 })
 
-test('an attachment that stays is told, not passed over', async () => {
-  const box = mailbox('web', { failing: new Set(['removeAttachmentAsync']) })
-  await assert.rejects((await draftOf(box)).empty('Verstuurd.'), OfficeProblem)
-})
-
-test('colleagues by domain, lists never, numbers from the book unless typed, and how old a listed one is', () => {
+test('colleagues by domain, lists never, and numbers from the book unless typed, with where they come from and since when', () => {
   const addressed = [
     { name: 'Rosa', email: 'Rosa@zorg.example', isList: false },
     { name: 'rosa again', email: 'rosa@ZORG.example', isList: false },
@@ -158,22 +45,79 @@ test('colleagues by domain, lists never, numbers from the book unless typed, and
     { name: 'Team', email: 'team@zegelpost.example', isList: true },
     { name: 'Evil', email: 'x@notzegelpost.example', isList: false },
   ]
-  const contacts = [{ email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', number_worked_at: '2026-11-01T10:00:00Z', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }]
-  const people = peopleOf(addressed, POLICY, contacts, new Map([['sam@zorg.example', '0687654321']]))
-  assert.deepEqual(people.map((each) => [each.name, each.isColleague, each.source]), [
-    ['Rosa Visser', false, 'book'],
-    ['sam@zorg.example', false, 'typed'],
-    ['Bram', true, 'none'],
-    ['Team', false, 'none'],
-    ['Evil', false, 'none'],
+  const rosa = { email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }
+  const typed = { numbers: new Map([['sam@zorg.example', '0687654321']]), parked: new Set<string>() }
+  const people = peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: '2026-11-01T10:00:00Z' }], typed)
+  assert.deepEqual(people.map((each) => [each.name, each.isColleague, each.isList, each.mobile]), [
+    ['Rosa Visser', false, false, '+31612345678'],
+    ['sam@zorg.example', false, false, '0687654321'],
+    ['Bram', true, false, ''],
+    ['Team', false, true, ''],
+    ['Evil', false, false, ''],
   ])
-  const listed = contacts.map((each) => ({ ...each, source: 'directory', number_worked_at: null }))
-  const ages = (typed: [string, string][]) => peopleOf(addressed, POLICY, listed, new Map(typed)).map((each) => each.proposedAt)[0]
-  assert.equal(ages([]), '2026-11-03T09:30:00Z')
-  assert.equal(ages([['rosa@zorg.example', '0687654321']]), null)
-  assert.equal(people[0]?.proposedAt, null)
+  const known = (contact: object, numbers: [string, string][] = []): unknown =>
+    peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: null, ...contact }], { numbers: new Map(numbers), parked: new Set() })[0]?.known
+  assert.deepEqual(people[0]?.known, { how: 'worked', at: '2026-11-01T10:00:00Z' })
+  assert.deepEqual(known({}), { how: 'saved', at: '2026-11-03T09:30:00Z' })
+  for (const source of ['directory', 'exchange']) assert.deepEqual(known({ source }), { how: 'listed', at: '2026-11-03T09:30:00Z' })
+  assert.equal(known({ mobile: null }), undefined)
+  assert.equal(known({ source: 'directory' }, [['rosa@zorg.example', '0687654321']]), undefined)
   assert.deepEqual(missingNumbers(people), ['x@notzegelpost.example'])
   assert.deepEqual(recipientsOf(people)[2], { name: 'Bram', email: 'bram@ZEGELPOST.example' })
+})
+
+test('who waits for a number is missing nothing, and colleagues and lists wait for none', () => {
+  const people = peopleOf(
+    ['sam@zorg.example', 'bram@zegelpost.example'].map((email) => ({ name: '', email, isList: false })),
+    POLICY,
+    [],
+    { numbers: new Map(), parked: new Set(['sam@zorg.example', 'bram@zegelpost.example']) },
+  )
+  assert.deepEqual(missingNumbers(people), [])
+  assert.deepEqual(recipientsOf(people), [
+    { name: 'sam@zorg.example', email: 'sam@zorg.example', mobile: '', is_parked: true },
+    { name: 'bram@zegelpost.example', email: 'bram@zegelpost.example' },
+  ])
+})
+
+test('what is left in a draft says when and which, a copy to whom too, and neither a link or a document', () => {
+  const transfer = {
+    id: 'abcdefgh'.padEnd(26, 'x'),
+    reference: 'Z-2026-1',
+    recipients: [{ name: 'Rosa', email: 'rosa@zorg.example' }, { name: 'sam@zorg.example', email: 'sam@zorg.example' }] as SentRecipient[],
+  }
+  const say = (isCopy: boolean, reference: string | null = 'Z-2026-1'): string =>
+    statementOf({ ...transfer, reference }, { day: '23 november 2026', isCopy, portalUrl: PORTAL }, LANGUAGES.en)
+  assert.equal(
+    say(false),
+    'This e-mail was sent securely with Zegelpost on 23 november 2026. Number ABCD-EFGH. Reference Z-2026-1. Throw this draft away.',
+  )
+  assert.ok(!say(false, null).includes('Reference'))
+  assert.match(say(true), /To:\nRosa <rosa@zorg\.example>\nsam@zorg\.example\n/)
+  assert.ok(say(true).includes(`${PORTAL}/transfers/${transfer.id}\n`))
+  for (const isCopy of [true, false]) assert.ok(!/\/o\/|#/.test(say(isCopy)))
+})
+
+test('four weeks more is counted from when it ends, within what the policy allows', () => {
+  const now = new Date('2026-11-23T12:00:00Z')
+  const days = (endsIn: number, longest = 365): number | undefined =>
+    daysForFourWeeksMore(new Date(now.getTime() + endsIn * 86_400_000).toISOString(), now, longest)
+  assert.equal(days(28), 56)
+  assert.equal(days(27.5), 55)
+  assert.equal(days(-3), 28)
+  assert.equal(days(28, 40), 40)
+  assert.equal(days(40, 40), undefined)
+})
+
+test('the report names each document beside each person', () => {
+  const report = {
+    recipients: [],
+    documents: [{ number: 1, name: 'besluit.pdf' }, { number: 2, name: null }],
+    fetched: [{ recipient_number: 2, document_number: 1, first: { utc: '2026-11-23T12:00:00Z' }, count: 3 }],
+  }
+  const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
+  assert.deepEqual(fetchedBy(2, report, LANGUAGES.en, moments), ['besluit.pdf: fetched, 23 Nov 2026', 'document 2: not fetched yet'])
+  assert.deepEqual(fetchedBy(1, report, LANGUAGES.en, moments), ['besluit.pdf: not fetched yet', 'document 2: not fetched yet'])
 })
 
 test('a notice leads to our own pages only', () => {
@@ -235,12 +179,19 @@ test('Outlook’s language decides, and English is the other', () => {
 test('how far someone is, and whether the mail arrived as long as they did not open it', () => {
   const moments = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeZone: 'UTC' })
   const at = '2026-11-23T12:00:00Z'
-  const told = (state: string, opened_at: string | null = null, fetched_at: string | null = null, name = 'Rosa'): string =>
-    progressOf({ name, email: 'rosa@zorg.example', state, opened_at, fetched_at }, wordsOf('en').words, moments)
+  const told = (state: string, opened_at: string | null = null, fetched_at: string | null = null, name = 'Rosa', code = 'delivered'): string =>
+    progressOf({ name, email: 'rosa@zorg.example', state, opened_at, fetched_at, code: { state: code } }, LANGUAGES.en, moments)
   assert.equal(told('waiting'), 'Rosa: not opened yet')
   assert.equal(told('undelivered', null, null, ''), 'rosa@zorg.example: e-mail not delivered, check the address')
   assert.equal(told('delayed'), 'Rosa: e-mail delayed, not there yet')
   assert.equal(told('a state of later'), 'Rosa: not opened yet')
   assert.equal(told('opened', at), 'Rosa: opened, 23 Nov 2026')
   assert.equal(told('fetched', at, at), 'Rosa: fetched, 23 Nov 2026')
+  assert.equal(told('parked'), 'Rosa: not sent yet, the mobile number is missing')
+  assert.equal(told('locked', at), 'Rosa: locked after too many wrong codes')
+  assert.equal(told('blocked', at, at), 'Rosa: access ended')
+  for (const code of ['undelivered', 'failed']) {
+    assert.equal(told('waiting', null, null, 'Rosa', code), 'Rosa: the code did not arrive, check the number')
+    assert.equal(told('opened', at, null, 'Rosa', code), 'Rosa: opened, 23 Nov 2026')
+  }
 })

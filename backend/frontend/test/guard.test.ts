@@ -24,6 +24,7 @@ interface Case {
   subject?: string
   text?: string
   header?: string
+  copy?: boolean
   failing?: string
   missing?: string
   silent?: string
@@ -57,7 +58,11 @@ function ask(facts: Case, language = 'nl-NL', guardMode = 'soft_block'): Promise
       answer('attachments', (facts.attachments ?? []).map((kind) => ({ isInline: kind === 'inline' })), callback),
     internetHeaders: {
       getAsync: (_: string[], callback: Callback) =>
-        answer('header', facts.header ? { 'x-zegelpost-transfer': facts.header } : {}, callback),
+        answer(
+          'header',
+          { ...(facts.header && { 'x-zegelpost-transfer': facts.header }), ...(facts.copy && { 'x-zegelpost-copy': '1' }) },
+          callback,
+        ),
     },
   }
   if (facts.missing) delete item[facts.missing]

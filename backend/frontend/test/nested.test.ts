@@ -6,6 +6,7 @@ import { nestedTokens } from '../../../addin/src/nested'
 import { connect } from '../../../addin/src/office/outlook'
 import { type AskedToken, type Issuer, nestedBridge } from '../../../addin/src/stand-in/nested'
 import { type Mailbox, officeOver } from '../../../addin/src/stand-in/outlook'
+import { mailbox } from './mailbox'
 
 const FACTS = { client_id: 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee', authority: 'https://login.microsoftonline.com/t', scope: 'api://x/access_as_user' }
 const part = (content: object): string => Buffer.from(JSON.stringify(content)).toString('base64url')
@@ -109,11 +110,7 @@ test('a refusal of the code is told, not swallowed', async () => {
 })
 
 test('only Outlooks that say so are asked', async () => {
-  const box = (issuer?: Issuer): Mailbox => ({
-    client: 'web', language: 'nl-NL', mode: 'compose', to: [], cc: [], bcc: [], subject: '', body: '',
-    from: { displayName: '', emailAddress: '' }, attachments: [], headers: {}, isClosed: false, notices: {},
-    failing: new Set(), silent: new Set(), handlers: {}, changed: () => undefined, issuer,
-  })
+  const box = (issuer?: Issuer): Mailbox => mailbox('web', { issuer })
   const has = async (office: object): Promise<boolean> => {
     Object.assign(globalThis, { Office: office })
     return (await connect()).hasNestedSignIn

@@ -61,9 +61,8 @@ def _facts(request: Request) -> dict[str, Any]:
         "api_url": f"{settings.base_url}{PREFIX}",
         "portal_url": settings.base_url,
         "sign_in_url": f"{settings.base_url}/addin/sign-in",
-        "organisation": settings.organisation,
         "help_phone": settings.help_phone or "",
-        "is_demo": settings.is_demo,
+        "keeps_sent_copy": settings.mailboxes_url is not None,
         "nested": _nested(settings),
     }
 
@@ -173,6 +172,7 @@ async def deployment(request: Request, actor: StaffActor) -> Response:
         current_page="administration",
         base_url=settings.base_url,
         has_tls=settings.has_tls,
+        outlook_hosts=settings.outlook_hosts,
     )
 
 
