@@ -216,10 +216,16 @@ async def test_known_numbers_are_told_to_who_may_see_them(anna: httpx2.AsyncClie
 # For administrators
 
 
-async def test_the_deployment_page_is_the_administrators(chris_portal: Portal, anna_portal: Portal) -> None:
+async def test_the_deployment_page_is_the_administrators(
+    client: httpx2.AsyncClient, chris_portal: Portal, anna_portal: Portal
+) -> None:
     page = await chris_portal.client.get("/admin/add-in")
     assert "http://127.0.0.1:8000/addin/manifest.xml" in page.text
     assert "New-App -OrganizationApp" in page.text
+    # What it sends people to is there, for anybody.
+    for path in ("/addin/pane", "/addin/launchevent.js", "/.well-known/microsoft-officeaddins-allowed.json"):
+        assert f'href="{path}"' in page.text
+        assert (await client.get(path)).status_code == 200
     absent = await anna_portal.client.get("/admin/nothing")
     hidden = await anna_portal.client.get("/admin/add-in")
     assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
