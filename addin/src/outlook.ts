@@ -45,8 +45,9 @@ function mailboxFrom(page: HTMLElement): Mailbox {
     to: [rosa],
     cc: [{ displayName: 'Bram Jansen', emailAddress: 'bram@zegelpost.example', recipientType: 'user' }],
     bcc: [],
-    subject: mode === 'read' ? 'Vraag over mijn dossier' : 'Besluit in uw dossier',
-    body: mode === 'read' ? 'Kunt u mij het besluit sturen?' : 'Beste mevrouw Visser,\n\nHierbij het besluit.',
+    subject: page.dataset.subjectText ?? (mode === 'read' ? 'Vraag over mijn dossier' : 'Besluit in uw dossier'),
+    body:
+      page.dataset.bodyText ?? (mode === 'read' ? 'Kunt u mij het besluit sturen?' : 'Beste mevrouw Visser,\n\nHierbij het besluit.'),
     from: mode === 'read' ? rosa : { displayName: 'Anna de Vries', emailAddress: 'anna@zegelpost.example' },
     attachments:
       mode === 'read'

@@ -60,12 +60,13 @@ async function begin(draft: Draft, ground: Ground): Promise<void> {
   }
 }
 
-/** A dialog may only open by a click: browsers stop windows that nobody asked for. */
+/** By a window: where that may open unasked, and somebody signed in there before, it closes by itself, and nothing is to be pressed. */
 function askToSignIn(draft: Draft, ground: Ground, said = ''): void {
-  const { main, client, words } = ground
+  const { main, client, words, outlook } = ground
   const problem = element('p', { class: 'zp-problem', role: 'alert', hidden: said === '' }, said)
   const go = button(words.signIn, () => void signIn(), { class: 'zp-primary', id: 'sign-in' })
   main.replaceChildren(element('h1', {}, words.title), element('p', {}, words.signInWhy), problem, go)
+  if (outlook.mayOpenUnasked && said === '') void signIn()
 
   async function signIn(): Promise<void> {
     go.disabled = true
@@ -84,7 +85,7 @@ function askToSignIn(draft: Draft, ground: Ground, said = ''): void {
 /** Everything that the pane beside a draft needs of the server comes before it is shown. */
 async function compose(draft: Draft, { root, main, outlook, client, facts, words, language }: Ground): Promise<void> {
   const [me, policy, templates] = await Promise.all([client.me(), client.policy(), client.templates()])
-  const status = statusPart(client, outlook, facts, words, language)
+  const status = statusPart(client, outlook, facts, words, language, (transfers) => pane.follow(transfers))
   const pane = new ComposePane({
     root: main,
     outlook,

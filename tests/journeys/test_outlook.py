@@ -52,8 +52,17 @@ def test_from_the_draft_to_sent(demo: RunningDemo, chromium: Browser, language: 
     # The number is known from now on: one click to open, one to send.
     with draft(demo, chromium, language=language, to=email) as (page, pane):
         expect(pane.locator("#mobile-0")).to_have_value("+31612345678")
-        pane.locator("#send").click()
-        expect(pane.locator("#done")).to_be_visible(timeout=20_000)
+        send(pane)
+
+    # Another number is offered to be saved as well, and takes the place of the one before.
+    with draft(demo, chromium, language=language, to=email) as (page, pane):
+        expect(pane.locator("#keep-0")).to_be_hidden()
+        pane.locator("#mobile-0").fill("06 87 65 43 21")
+        pane.locator("#keep-0").check()
+        send(pane)
+    with draft(demo, chromium, language=language, to=email) as (page, pane):
+        expect(pane.locator("#mobile-0")).to_have_value("+31687654321")
+        expect(pane.locator("#mobile-0-hint")).to_contain_text(words["saved"])
 
 
 def test_colleagues_outsiders_and_a_list_each_get_what_is_theirs(demo: RunningDemo, chromium: Browser) -> None:
@@ -82,6 +91,14 @@ def test_a_subject_and_a_sender_that_outlook_does_not_tell_of_show_by_themselves
         page.locator("#outlook-from").blur()
         expect(pane.get_by_text("Onderwerp: Een ander onderwerp")).to_be_visible()
         expect(pane.locator("#department option:checked")).to_have_text("Klachtenafdeling")
+        # Whoever came in just before sending is asked about all the same.
+        pane.locator("#mobile-0").fill("0612345678")
+        newcomer = {"displayName": "Nieuw", "emailAddress": "nieuw@elders.example", "recipientType": "externalUser"}
+        page.evaluate("(newcomer) => { mailbox.to = [...mailbox.to, newcomer] }", newcomer)
+        pane.locator("#send").click()
+        expect(pane.locator("#mobile-1-error")).to_have_text("Vul een mobiel nummer in.")
+        expect(pane.locator("#mobile-1")).to_be_focused()
+    assert not [entry for entry in demo.outbox() if entry["to"] == "stil@zorg.example"]
 
 
 def test_the_others_get_it_now_and_who_has_no_number_gets_it_from_the_pane_later(demo: RunningDemo, chromium: Browser) -> None:
@@ -112,6 +129,7 @@ def test_the_others_get_it_now_and_who_has_no_number_gets_it_from_the_pane_later
         waiting.locator("input").press("Enter")
         expect(pane.get_by_text(f"Verstuurd aan {sam}")).to_be_visible()
         expect(waiting).to_have_count(0)
+        expect(pane.get_by_text("Nog niet verstuurd")).to_have_count(0)
     assert demo.find(sam, LINK)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.journeys.outlook_desk import CLIENTS, LINK, bring_a_file, draft, findings, send, shot
+from tests.journeys.outlook_desk import CLIENTS, LINK, bring_a_file, desk, draft, findings, send, shot
 from tests.journeys.people import device, sign_in
 from tests.journeys.running import RunningDemo
 
@@ -100,3 +100,21 @@ def test_beside_a_mail_that_came_in(demo: RunningDemo, chromium: Browser) -> Non
     expect(opened.value.locator("#recipient-0-email")).to_have_value("rosa@zorg.example")
     expect(opened.value.locator("#subject")).to_have_value("Re: Vraag over mijn dossier")
     page.context.close()
+
+
+def test_a_notice_of_ours_opens_for_whoever_is_signed_in(demo: RunningDemo, chromium: Browser) -> None:
+    with draft(demo, chromium, to="bram@zegelpost.example") as (_, pane):
+        send(pane)
+    address = demo.find("bram@zegelpost.example", r"(?m)^(http\S+/received/[a-z2-7]{26})$")
+    with desk(chromium) as page:
+        sign_in(page, demo, "bram@zegelpost.example")
+        page.goto(f"{demo.base_url}/demo/outlook?mode=notice")
+        page.locator("[data-open]").click()
+        pane = page.frame_locator("[data-frame]")
+        with page.expect_popup() as opened:
+            pane.get_by_role("button", name="Open in Zegelpost").click()
+        expect(opened.value).to_have_url(address)
+        expect(opened.value.get_by_text("besluit.pdf").first).to_be_visible()
+        # Nothing else is offered: it came from a machine.
+        expect(pane.get_by_role("button", name="Vraag")).to_have_count(0)
+        assert findings(page) == []

@@ -90,7 +90,7 @@ def test_an_outlook_that_fails_is_told_with_a_line_for_the_help_desk(demo: Runni
         page.evaluate("mailbox.failing.add('body')")
         pane.locator("#send").click()
         expect(pane.locator("[role=alert]").first).to_contain_text("Outlook gaf geen antwoord")
-        expect(pane.get_by_text("StandIn mac mac, text: failed")).to_be_visible()
+        expect(pane.get_by_text("StandIn Mac mac, text: failed")).to_be_visible()
         assert findings(page) == []
         page.evaluate("mailbox.failing.clear()")
         send(pane)
@@ -143,7 +143,7 @@ def test_a_line_that_drops_and_a_token_that_runs_out(demo: RunningDemo, chromium
         other = page.context.new_page()
         other.goto(demo.base_url + "/account")
         other.locator("form[action='/account/sign-out-everywhere'] button").click()
-        sign_in_by_the_dialog(page, pane, "#send")
+        sign_in_by_the_dialog(page, pane.locator("#send"))
         expect(pane.locator("#done")).to_be_visible(timeout=60_000)
     assert demo.find("lijn@zorg.example", LINK)
 

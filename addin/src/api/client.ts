@@ -41,6 +41,7 @@ export interface Template {
 }
 
 export interface Contact {
+  readonly id: string
   readonly email: string
   readonly name: string
   readonly mobile: string | null
@@ -193,6 +194,8 @@ export class Client {
   reissue = (id: string, recipientId: string): Promise<unknown> =>
     this.call('POST', `/transfers/${id}/recipients/${recipientId}/reissue`)
   keep = (contact: Recipient): Promise<unknown> => this.call('POST', '/contacts', contact)
+  /** Of a contact that an address book of others lists, this makes an own version. */
+  renumber = (contactId: string, mobile: string): Promise<unknown> => this.call('PATCH', `/contacts/${contactId}`, { mobile })
 
   async lookUp(emails: readonly string[]): Promise<readonly Contact[]> {
     if (emails.length === 0) return []

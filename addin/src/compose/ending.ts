@@ -4,14 +4,21 @@ import { element } from '../element'
 import { filled, type Words } from '../i18n/words'
 import { numberOf } from './statement'
 
-/** It was sent; `isCopy`: the draft is now a copy, which people send to themselves. */
-export function sentPage(transfer: Transfer, isCopy: boolean, words: Words): readonly HTMLElement[] {
+/** What became of the draft. `isCopy`: people send it to themselves. `isBlind`: what is attached, Outlook neither tells nor lets go. */
+export interface Rest {
+  readonly isCopy: boolean
+  readonly isBlind: boolean
+}
+
+/** It was sent. */
+export function sentPage(transfer: Transfer, { isCopy, isBlind }: Rest, words: Words): readonly HTMLElement[] {
   const waiting = transfer.recipients.filter((each) => each.state === 'parked').map((each) => each.name || each.email)
   return [
     element('h1', { tabindex: '-1', id: 'done' }, words.done),
     ...(waiting.length < transfer.recipients.length ? [element('p', {}, words.doneWhy)] : []),
     ...(waiting.length > 0 ? [element('p', { class: 'zp-warning' }, filled(words.doneParked, { names: waiting.join(', ') }))] : []),
-    element('p', {}, isCopy ? words.doneCopy : words.doneDraft),
+    ...(isCopy && isBlind ? [element('p', { class: 'zp-warning' }, words.doneCopyBlind)] : []),
+    element('p', {}, isCopy ? words.doneCopy : isBlind ? words.doneBlind : words.doneDraft),
     number(transfer, words),
   ]
 }

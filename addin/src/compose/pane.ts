@@ -8,7 +8,7 @@ import type { Outlook } from '../office/outlook'
 import { browserSurroundings } from '../upload/surroundings'
 import { Choices } from './choices'
 import { dropZone } from './drop-zone'
-import { alreadyPage, notEmptiedPage, sentPage } from './ending'
+import { alreadyPage, notEmptiedPage, type Rest, sentPage } from './ending'
 import { isOutlooks, isSignedOut, sentenceOf } from './explaining'
 import { type Fate, fateOf, fateOfFile, isStopping } from './fates'
 import { RecipientList } from './recipient-list'
@@ -49,6 +49,8 @@ export class ComposePane {
   /** What was read last, to leave people's fields alone when nothing changed. */
   private seen = ''
   private sending: Sending | undefined
+  /** Of what was sent from here. */
+  private transferId: string | undefined
   private isBusy = false
   private isLooking = false
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -132,6 +134,7 @@ export class ComposePane {
     if (this.isLooking || document.visibilityState === 'hidden') return
     this.isLooking = true
     await this.read().catch(() => undefined)
+    await this.showText()
     this.isLooking = false
   }
 
@@ -272,6 +275,10 @@ export class ComposePane {
     return this.choices.wantsCopy && !this.desk.facts.keeps_sent_copy
   }
 
+  private get rest(): Rest {
+    return { isCopy: this.makesCopy, isBlind: this.isBlind }
+  }
+
   /** Of the mailbox that the draft is in, when that is one of the organisation's; the guard lets no copy go outside. */
   private async ownAddress(): Promise<string> {
     const { draft, policy, me } = this.desk
@@ -290,9 +297,16 @@ export class ComposePane {
     if (step !== 'uploading') this.uploads.show([])
   }
 
+  /** Who waited for a number when it was sent may have got it since. */
+  follow(transfers: readonly Transfer[]): void {
+    const latest = transfers.find((each) => each.id === this.transferId)
+    if (latest) this.desk.root.replaceChildren(...sentPage(latest, this.rest, this.words))
+  }
+
   private finish(transfer: Transfer): void {
     clearInterval(this.watch)
-    this.desk.root.replaceChildren(...sentPage(transfer, this.makesCopy, this.words))
+    this.transferId = transfer.id
+    this.desk.root.replaceChildren(...sentPage(transfer, this.rest, this.words))
     document.getElementById('done')?.focus()
     this.desk.sent(transfer)
   }

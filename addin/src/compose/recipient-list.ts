@@ -17,7 +17,7 @@ export class RecipientList {
 
   /** `mended` is called when nothing is wrong with anybody any more, as far as is known. */
   constructor(
-    private readonly client: Pick<Client, 'lookUp' | 'keep'>,
+    private readonly client: Pick<Client, 'lookUp' | 'keep' | 'renumber'>,
     private readonly policy: Pick<Policy, 'staff_domains' | 'has_sender_copy'>,
     private readonly words: Words,
     private readonly day: (moment: string) => string,
@@ -66,9 +66,10 @@ export class RecipientList {
   /** Save whom people asked to keep. What that comes to is not what they came for: it stops nothing. */
   async keep(): Promise<void> {
     for (const { name, email, mobile } of this.people) {
-      if (this.kept.has(email.toLowerCase()) && mobile.trim() !== '') {
-        await this.client.keep({ name, email, mobile }).catch(() => undefined)
-      }
+      const address = email.toLowerCase()
+      if (!this.kept.has(address) || mobile.trim() === '') continue
+      const contact = this.contacts.find((each) => each.email.toLowerCase() === address)
+      await (contact ? this.client.renumber(contact.id, mobile) : this.client.keep({ name, email, mobile })).catch(() => undefined)
     }
   }
 

@@ -17,6 +17,8 @@ export interface Outlook {
   readonly hasNestedSignIn: boolean
   /** One line for whoever helps: client, platform, version. */
   readonly diagnosis: string
+  /** Whether a window may open that nobody clicked for. On the web it may not: browsers stop those, and Outlook asks first. */
+  readonly mayOpenUnasked: boolean
   openDialog(url: string): Promise<string>
   openWindow(url: string): void
   /** Files that people drag here from Outlook itself, where it hands those over (web and new Outlook). */
@@ -32,6 +34,9 @@ export interface Choices {
   keep(name: string, value: string): Promise<void>
 }
 
+// Names of platforms that are no browser. New Outlook is one, and says so (`OfficeOnline`).
+const DESKTOPS = ['PC', 'Mac']
+
 /** Wait until Outlook is there. */
 export async function connect(): Promise<Outlook> {
   await Office.onReady()
@@ -45,6 +50,7 @@ export async function connect(): Promise<Outlook> {
     mail: isCompose ? undefined : mailOf(item, calls),
     hasNestedSignIn: isSupported('NestedAppAuth', '1.1'),
     diagnosis: [mailbox.diagnostics.hostName, Office.context.platform, mailbox.diagnostics.hostVersion].join(' '),
+    mayOpenUnasked: DESKTOPS.includes(String(Office.context.platform)),
     openDialog,
     openWindow,
     onDrop: (listener) =>

@@ -30,3 +30,8 @@ export function has(client: string, name: string): boolean {
   if (name === 'DragAndDropEvent') return DRAGGING.includes(client)
   return setOf(client) >= (SINCE[name] ?? 1) && !EXCEPTIONS[client]?.includes(name)
 }
+
+/** As `Office.context.platform` says; new Outlook counts as the web. */
+export function platformOf(client: string): string {
+  return { classic: 'PC', mac: 'Mac' }[client] ?? 'OfficeOnline'
+}

@@ -3,7 +3,7 @@
  * In the page of the demonstration it is the mail client; inside the pane's frame it is what `Office` is there.
  */
 
-import { has, setOf } from './clients'
+import { has, platformOf, setOf } from './clients'
 import { type Issuer, nestedBridge } from './nested'
 
 export interface MailRecipient {
@@ -156,7 +156,7 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
     },
     context: {
       displayLanguage: box.language,
-      platform: box.client,
+      platform: platformOf(box.client),
       get officeTheme() {
         return has(box.client, 'officeTheme') ? { bodyBackgroundColor: box.isDark ? '#292929' : '#FFFFFF' } : undefined
       },

@@ -1,5 +1,5 @@
 /** What became of the latest transfers, without leaving Outlook. */
-import { type Client, type Policy, Refused } from '../api/client'
+import { type Client, type Policy, Refused, type Transfer } from '../api/client'
 import { sentenceOf } from '../compose/explaining'
 import { button, element } from '../element'
 import type { Facts } from '../facts'
@@ -9,8 +9,18 @@ import { type Around, transferRow } from './transfer-row'
 
 const SHOWN = 5
 
-/** A part of the page that people open when they want it; nothing is asked of the server before that. */
-export function statusPart(client: Client, outlook: Outlook, facts: Facts, words: Words, language: string): HTMLDetailsElement {
+/**
+ * A part of the page that people open when they want it; nothing is asked of the server before that. `seen` is called with what is
+ * shown, whenever that is read anew.
+ */
+export function statusPart(
+  client: Client,
+  outlook: Outlook,
+  facts: Facts,
+  words: Words,
+  language: string,
+  seen: (transfers: readonly Transfer[]) => void = () => undefined,
+): HTMLDetailsElement {
   const locale = language === 'nl' ? 'nl-NL' : 'en-GB'
   const body = element('div', { class: 'zp-list' })
   const news = element('p', { role: 'status', class: 'zp-quiet' })
@@ -22,6 +32,7 @@ export function statusPart(client: Client, outlook: Outlook, facts: Facts, words
     const { longest_expiry_days: longestDays } = policy
     const recent = (await client.recent()).slice(0, SHOWN)
     const full = await Promise.all(recent.map((each) => client.transfer(each.id)))
+    seen(full)
     body.replaceChildren(
       ...(full.length > 0 ? full.map((each) => transferRow(each, around(each.id, longestDays))) : [words.noneYet]),
       button(words.allTransfers, () => outlook.openWindow(`${facts.portal_url}/sent`)),

@@ -93,7 +93,7 @@ function numberForm(person: SentRecipient, transfer: Transfer, { client, words, 
 function actions(transfer: Transfer, isSent: boolean, around: Around): HTMLElement {
   const { client, words, perform, open } = around
   const about = (label: string): { 'aria-label': string } => ({ 'aria-label': `${label}: ${transfer.subject ?? numberOf(transfer)}` })
-  const report = element('div')
+  const report = element('div', { class: 'zp-list' })
   const buttons = element('div', { class: 'zp-buttons' })
   const act = <T>(label: string, work: () => Promise<T>, done: (result: T) => string): HTMLButtonElement =>
     button(label, () => void perform(work, done).catch(() => undefined), about(label))

@@ -45,7 +45,7 @@ test('colleagues by domain, lists never, and numbers from the book unless typed,
     { name: 'Team', email: 'team@zegelpost.example', isList: true },
     { name: 'Evil', email: 'x@notzegelpost.example', isList: false },
   ]
-  const rosa = { email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }
+  const rosa = { id: '1', email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }
   const typed = { numbers: new Map([['sam@zorg.example', '0687654321']]), parked: new Set<string>() }
   const people = peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: '2026-11-01T10:00:00Z' }], typed)
   assert.deepEqual(people.map((each) => [each.name, each.isColleague, each.isList, each.mobile]), [

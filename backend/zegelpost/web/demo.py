@@ -12,6 +12,7 @@ from starlette.routing import Route
 from zegelpost.web.middleware import PAGE_POLICY
 
 _CLIENTS: Final = frozenset({"web", "new", "classic", "mac", "onprem"})
+_OWN_PAGE: Final = re.compile(r"(?m)^https?://\S+/(?:received|transfers)/[a-z2-7]{26}$")
 _LINK: Final = re.compile(r"(https?://\S+)")
 
 
@@ -32,15 +33,24 @@ def _readable(entry: dict[str, Any]) -> dict[str, Any]:
     return {**entry, "pieces": pieces}
 
 
+def _latest_notice(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The latest mail to a colleague about something that only they may open, if any left yet."""
+    return next((entry for entry in reversed(entries) if entry["kind"] == "mail" and _OWN_PAGE.search(entry["text"])), None)
+
+
 async def outlook(request: Request) -> Response:
     """The add-in in a mail client of cardboard, for whoever has no Outlook at hand."""
-    client = request.query_params.get("client", "web")
+    services = request.app.state.services
+    client, mode = request.query_params.get("client", "web"), request.query_params.get("mode")
+    notice = _latest_notice(services.demo_outbox.entries()) if mode == "notice" else None
     context = {
         "client": client if client in _CLIENTS else "web",
-        "mode": "read" if request.query_params.get("mode") == "read" else "compose",
+        "mode": "read" if mode in {"read", "notice"} else "compose",
+        "is_notice": mode == "notice",
+        "notice": notice,
         "language_href": "/demo/outlook",
     }
-    html = request.app.state.services.templates.render("demo_outlook.html", request.state.language, **context)
+    html = services.templates.render("demo_outlook.html", request.state.language, **context)
     policy = PAGE_POLICY.replace("default-src 'none';", "default-src 'none'; frame-src 'self';")
     return HTMLResponse(html, headers={"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "unsafe-none"})
 
