@@ -47,7 +47,10 @@ export class UploadList {
     }
     this.isPaused = uploads.some(({ state }) => state.kind === 'paused')
     this.pause.textContent = this.isPaused ? this.words.resume : this.words.pause
+    if (this.part.hidden === (uploads.length === 0)) return
     this.part.hidden = uploads.length === 0
+    // A long draft would leave it out of sight.
+    if (!this.part.hidden) this.part.scrollIntoView({ block: 'nearest' })
   }
 
   private rowOf(upload: DocumentUpload): Row {
