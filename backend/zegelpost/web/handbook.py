@@ -35,6 +35,7 @@ CHAPTERS: Final = (
     "requests",
     "received",
     "contacts",
+    "templates",
     "departments",
     "problems",
 )
