@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, event, func, select, update
 from starlette.applications import Starlette
 from starlette.routing import Route
 from tests.conftest import PASSWORD, MovableClock, Outbox, Portal, browser
@@ -165,6 +165,29 @@ async def test_known_and_unknown_take_as_long(app: Starlette, services: Services
 
     # The fastest of each says most on a busy machine. Without hashing for one of them this would be five times apart and more.
     assert 0.4 < min(known) / min(unknown) < 2.5, (statistics.median(known), statistics.median(unknown))
+
+
+async def test_signing_in_does_as_much_for_everyone_who_may_not(app: Starlette, services: Services) -> None:
+    """What could be timed is work: the same questions to the database, in the same order, and a password compared each time."""
+    asked: list[str] = []
+    event.listen(services.database.engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    await services.registering.create_account(email="weg@zegelpost.example", name="Weg", password=PASSWORD)
+    async with services.database.work() as session:
+        await session.execute(update(StaffUser).where(StaffUser.email == "weg@zegelpost.example").values(is_switched_off=True))
+    seen: dict[str, list[tuple[list[str], int, str]]] = {"page": [], "program": []}
+    for email, password in ((ANNA, NEW), ("weg@zegelpost.example", PASSWORD), (EVE, PASSWORD), ("eve@elders.example", PASSWORD)):
+        for way, outcomes in seen.items():
+            async with browser(app) as client:
+                asked.clear()
+                if way == "page":
+                    answer = await enter(client, email, password)
+                else:
+                    answer = await client.post("/api/v1/sign-in", json={"email": email, "password": password})
+                outcomes.append((list(asked), answer.status_code, answer.text.replace(f'value="{email}"', "")))
+    for outcomes in seen.values():
+        assert len(outcomes[0][0]) > 2
+        for outcome in outcomes[1:]:
+            assert outcome == outcomes[0]
 
 
 @pytest.mark.parametrize(
