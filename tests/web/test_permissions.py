@@ -275,6 +275,27 @@ async def test_administering_and_auditing_are_apart(app: Starlette, services: Se
                 auditor_actor(actor)
 
 
+async def test_nothing_is_done_for_who_is_not_signed_in_or_no_administrator(
+    app: Starlette, services: Services, stage: Stage
+) -> None:
+    """What changes something without naming anything in its path: all of it asks who is there first."""
+    before = await everything(services)
+    count = 0
+    for way in ways(app):
+        if way.path in STAFF_ONLY and way.method != "GET":
+            for name in ("nobody", "off"):
+                answer = await go(way, stage.actors[name], way.path)
+                assert answer.status_code in {303, 401}, (way, name)
+                assert answer.status_code == 401 or answer.headers["location"].startswith("/sign-in"), (way, name)
+                count += 1
+        if way.path in STAFF_ONLY and way.path.startswith("/admin"):
+            for name in ("anna", "bram", "mallory", "left"):
+                assert (await go(way, stage.actors[name], way.path)).status_code == 404, (way, name)
+                count += 1
+    assert count > 60
+    assert await everything(services) == before
+
+
 async def test_a_guest_gets_behind_no_link_but_their_own(app: Starlette, services: Services, stage: Stage) -> None:
     """With a cookie of another link, with the right link before the code, and without any."""
     before = await everything(services)
