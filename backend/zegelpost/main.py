@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from zegelpost import connecting
+from zegelpost.adapters.address_book_csv import UploadedAddressBook
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.connecting import Printers
@@ -74,6 +75,7 @@ from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.tracking_codes import TrackingCodes
 from zegelpost.services.uploading import Uploading
+from zegelpost.services.uploading_lists import UploadingLists
 from zegelpost.services.verifying import Verifying
 from zegelpost.services.verifying_audit import VerifyingAudit
 from zegelpost.services.writing_back import WritingBack
@@ -82,6 +84,7 @@ from zegelpost.web import (
     account_pages,
     addin_pages,
     address_book_pages,
+    address_list_pages,
     administration_pages,
     bounce_webhook,
     contact_import_pages,
@@ -148,6 +151,7 @@ class Services:
     importing_contacts: ImportingContacts
     syncing: Syncing
     overseeing_address_books: OverseeingAddressBooks
+    uploading_lists: UploadingLists
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
@@ -262,6 +266,7 @@ def build_services(
         finding_contacts=FindingContacts(database, keeping_keys, listing, books, policy, clock),
         syncing=syncing,
         overseeing_address_books=OverseeingAddressBooks(database, syncing, listing, books, clock),
+        uploading_lists=UploadingLists(database, keeping_keys, syncing, UploadedAddressBook, policy, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
@@ -372,6 +377,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *department_pages.routes(),
             *contact_import_pages.routes(),
             *address_book_pages.routes(),
+            *address_list_pages.routes(),
             *contact_pages.routes(),
             *template_pages.routes(),
             *api_routes(),

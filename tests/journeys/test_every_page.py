@@ -56,6 +56,7 @@ NO_PAGES = {
     "/favicon.ico": "is a picture",
     "/healthz": "is for programs",
     "/metrics": "is for programs",
+    "/webhooks/sms/{outgoing_id}": "is for providers",
 }
 DOWNLOADS = (".json", ".xml", ".js", ".zip", ".pdf", ".csv", ".vcf", ".txt", "/documents/{document_id}")
 

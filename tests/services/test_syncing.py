@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,17 +20,23 @@ from zegelpost.adapters.address_book_graph import GraphAddressBook
 from zegelpost.main import Services, build_services
 from zegelpost.model.address_book import (
     AddressBookChoices,
+    AddressBookKind,
     AddressFeed,
+    BookEntry,
+    DirectoryAccount,
     FeedTrouble,
     ListedContact,
     ListedWord,
     NumberProblem,
 )
+from zegelpost.model.contact import Card
+from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import StaffUserId
 from zegelpost.model.policy import Policy
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.ports import BookPage
+from zegelpost.services import syncing
 from zegelpost.services.syncing import AddressBooks, ReadFeed
 from zegelpost.settings import Settings
 
@@ -571,3 +577,56 @@ async def add_contact(world: World, user_id: StaffUserId, email: str) -> None:
         user = await session.get_one(StaffUser, user_id)
     actor = StaffActor(user, SecretToken.generate())
     await world.services.keeping_contacts.add(actor, TypedContact(email.partition("@")[0], "", email, ""))
+
+
+class SlowForOne:
+    """People's books that answer at once, but for one of them."""
+
+    kind = AddressBookKind.GRAPH
+    has_directory = False
+    has_mailboxes = True
+
+    def __init__(self, slow: str) -> None:
+        self.slow = slow
+        self.answered = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:
+        self.asked.append(str(mailbox))
+        if str(mailbox) == self.slow:
+            await self.answered.wait()
+        return BookPage(entries=[], cursor="x", is_last=True, starts_over=cursor is None)
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - the port's signature
+        return []
+
+    async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the port's signature
+        return []
+
+    async def add(self, mailbox: EmailAddress, card: Card) -> None:
+        raise NotImplementedError
+
+
+async def test_one_slow_mailbox_does_not_hold_up_the_others(
+    world: World, settings: Settings, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncing, "HEAD_START_SECONDS", 0.05)
+    book = SlowForOne(ANNA)
+    built = build_services(settings, clock=clock, address_books=AddressBooks(exchange=book, file=None, every=EVERY))
+    # Hers is the first that is due.
+    await built.syncing.open_feeds()
+    async with built.database.work() as session:
+        user = (await session.scalars(select(StaffUser.id).where(StaffUser.email == ANNA))).one()
+        hers = AddressFeed.owner_id == user
+        await session.execute(update(AddressFeed).where(hers).values(due_at=clock() - timedelta(hours=1)))
+    reading = asyncio.create_task(built.syncing.read_due())
+    while len(book.asked) < len(CAST):  # noqa: ASYNC110 - the others are read meanwhile
+        await asyncio.sleep(0.01)
+    assert book.asked[0] == ANNA
+    assert not reading.done()
+
+    book.answered.set()
+    read = await reading
+    assert len(read) == len(CAST)
+    assert {each.trouble for each in read} == {None}
+    await built.database.close()

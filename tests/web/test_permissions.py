@@ -60,6 +60,7 @@ STAFF_ONLY = {
     *("/api/v1/uploads", "/api/v1/contacts/lookup", "/addin/sign-in", "/admin", "/admin/add-in", "/admin/quarantine"),
     *("/contacts/exchange", "/contacts/exchange/switch", "/contacts/exchange/read"),
     *("/admin/address-books", "/admin/address-books/agree", "/admin/address-books/read"),
+    *("/admin/address-books/list", "/admin/address-books/list/confirm", "/admin/address-books/list/remove"),
 }
 # Of the actors, who may see and do everything in each world. Chris administers and sees no post of anyone.
 MAY = {"mine": {"anna"}, "department": {"anna", "bram"}}

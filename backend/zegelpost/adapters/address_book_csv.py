@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from zegelpost.model.address_book import FILE, AddressBookKind, BookEntry, DirectoryAccount, EntryKey, FeedTrouble
+from zegelpost.model.address_book import FILE, UPLOAD, AddressBookKind, BookEntry, DirectoryAccount, EntryKey, FeedTrouble
 from zegelpost.model.contact import Card, TypedContact
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import Refusal
@@ -21,12 +21,25 @@ _PAGE: Final = 500
 Reader = Callable[[bytes], Sequence[TypedContact]]
 
 
-class CsvAddressBook:
-    """A file that others put in its place. `read_rows` knows the formats, and raises a `Refusal`."""
+class _List:
+    """What files of people have in common: nobody's own, read whole, and nothing to put in."""
 
     kind = AddressBookKind.FILE
     has_directory = True
     has_mailboxes = False
+
+    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - no accounts in it
+        return []
+
+    async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the whole list is read
+        return []
+
+    async def add(self, mailbox: EmailAddress, card: Card) -> None:  # noqa: ARG002 - the port's signature
+        raise AddressBookError("a file takes no contacts", trouble=FeedTrouble.WRITE_PERMISSION, is_permanent=True)
+
+
+class CsvAddressBook(_List):
+    """A file that others put in its place. `read_rows` knows the formats, and raises a `Refusal`."""
 
     def __init__(self, source: Path, read_rows: Reader) -> None:
         self._source = source
@@ -75,17 +88,24 @@ class CsvAddressBook:
             reason = f"the file cannot be opened ({error.strerror})"
             raise AddressBookError(reason, trouble=FeedTrouble.FILE_MISSING, is_permanent=True) from None
 
-    async def ask_after(self, subjects: Sequence[str]) -> Sequence[DirectoryAccount]:  # noqa: ARG002 - no accounts in it
-        return []
 
-    async def look_up(self, letters: str) -> Sequence[BookEntry]:  # noqa: ARG002 - the whole list is read
-        return []
+class UploadedAddressBook(_List):
+    """Rows that somebody handed in a moment ago: one pass that names all of them. Nothing of the file is kept."""
 
-    async def add(self, mailbox: EmailAddress, card: Card) -> None:  # noqa: ARG002 - the port's signature
-        raise AddressBookError("a file takes no contacts", trouble=FeedTrouble.WRITE_PERMISSION, is_permanent=True)
+    def __init__(self, rows: Sequence[TypedContact]) -> None:
+        self._entries = _entries(rows, UPLOAD)
+
+    async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:
+        if mailbox is not None:
+            raise AddressBookError("a file is nobody's own book", trouble=FeedTrouble.MAILBOX_MISSING, is_permanent=True)
+        start = int(cursor) if cursor else 0
+        end = min(start + _PAGE, len(self._entries))
+        return BookPage(
+            entries=self._entries[start:end], cursor=str(end), is_last=end == len(self._entries), starts_over=cursor is None
+        )
 
 
-def _entries(rows: Sequence[TypedContact]) -> list[BookEntry]:
+def _entries(rows: Sequence[TypedContact], folder: str = FILE) -> list[BookEntry]:
     """Rows by their address; the second of several with one address is another entry, in the file's order."""
     times: Counter[str] = Counter()
     entries = []
@@ -96,8 +116,8 @@ def _entries(rows: Sequence[TypedContact]) -> list[BookEntry]:
         times[address] += 1
         entries.append(
             BookEntry(
-                key=EntryKey(f"{FILE}/{times[address]}/{address}"),
-                folder=FILE,
+                key=EntryKey(f"{folder}/{times[address]}/{address}"),
+                folder=folder,
                 name=row.name,
                 organisation=row.organisation,
                 emails=[row.email],

@@ -31,9 +31,12 @@ EntryKey = NewType("EntryKey", str)
 # Places of feeds that are nobody's own; those of people are their identifiers.
 DIRECTORY: Final = "directory"
 FILE: Final = "file"
+UPLOAD: Final = "upload"  # a list that an administrator handed in on a page
 
 # Of one list of the organisation.
 MOST_IN_FILE: Final = 500_000
+# While somebody waits; larger ones are put in a file that workers read.
+MOST_UPLOADED: Final = 20_000
 # How long a worker may go without keeping a page before another one takes the feed over.
 CLAIM_LENGTH: Final = timedelta(minutes=5)
 FIRST_RETRY: Final = timedelta(minutes=1)

@@ -114,6 +114,10 @@ class AccessCodeHintRevealing(Refusal):
     """The hint holds the code itself."""
 
 
+class ListInUse(Refusal):
+    """Somebody hands in a list of the organisation at this moment."""
+
+
 class VerificationMethodNotAllowed(Refusal): ...
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
-from zegelpost.model.address_book import AddressFeed, ListedCard, ListedContact, NumberProblem
+from zegelpost.model.address_book import UPLOAD, AddressFeed, ListedCard, ListedContact, NumberProblem
 from zegelpost.model.clock import Clock
 from zegelpost.model.contact import Card, Contact, ContactSource, folded
 from zegelpost.model.identifiers import ContactId, DepartmentId, FeedId
@@ -210,7 +210,7 @@ class FindingContacts:
 
     def _shown(self, actor: StaffActor) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
         """Which feeds this person sees: not what was read before, of a service that is no longer connected."""
-        is_connected: ColumnElement[bool] = AddressFeed.place.in_(list(self._books.by_place()))
+        is_connected: ColumnElement[bool] = AddressFeed.place.in_([*self._books.by_place(), UPLOAD])
         if self._books.of_people is not None:
             is_connected = or_(is_connected, AddressFeed.owner_id.is_not(None))
         return is_feeds_reader(actor), is_connected

@@ -155,23 +155,7 @@ class ImportingContacts:
         return report
 
     def _checked(self, rows: Iterable[FileRow]) -> list[_Checked]:
-        return [self._check(row) for row in rows]
-
-    def _check(self, row: FileRow) -> _Checked:
-        """A wrong number does not keep the rest out: the address and the name are worth having."""
-        if row.typed is None:
-            return _Checked(row, None, Reason.UNREADABLE)
-        if not row.typed.email.strip():
-            return _Checked(row, None, Reason.EMAIL_MISSING)
-        try:
-            return _Checked(row, Card.parse(row.typed, self._policy), None)
-        except FormRefused as form:
-            refused = dict(form.fields)
-        number = refused.pop("mobile", None)
-        if refused:
-            return _Checked(row, None, _REASONS[type(next(iter(refused.values())))])
-        without = TypedContact(row.typed.name, row.typed.organisation, row.typed.email)
-        return _Checked(row, Card.parse(without, self._policy), _REASONS[type(number)] if number else None)
+        return [_Checked(row, *judge_row(row, self._policy)) for row in rows]
 
     async def _planned(
         self, session: AsyncSession, actor: StaffActor, book: DepartmentId | None, checked: Sequence[_Checked]
@@ -191,6 +175,23 @@ class ImportingContacts:
             typed = judged.row.typed or TypedContact()
             rows.append(RowReport(number=judged.row.number, typed=typed, outcome=outcome, reason=reason))
         return ImportReport(rows), {address: contact for address, (contact, _) in known.items()}
+
+
+def judge_row(row: FileRow, policy: Policy) -> tuple[Card | None, Reason | None]:
+    """A wrong number does not keep the rest out: the address and the name are worth having."""
+    if row.typed is None:
+        return None, Reason.UNREADABLE
+    if not row.typed.email.strip():
+        return None, Reason.EMAIL_MISSING
+    try:
+        return Card.parse(row.typed, policy), None
+    except FormRefused as form:
+        refused = dict(form.fields)
+    number = refused.pop("mobile", None)
+    if refused:
+        return None, _REASONS[type(next(iter(refused.values())))]
+    without = TypedContact(row.typed.name, row.typed.organisation, row.typed.email)
+    return Card.parse(without, policy), _REASONS[type(number)] if number else None
 
 
 def _outcome(

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from zegelpost.database import Database
 from zegelpost.model.address_book import (
     DIRECTORY,
+    UPLOAD,
     AddressBookChoices,
     AddressBookKind,
     AddressFeed,
@@ -90,10 +91,13 @@ class OverseeingAddressBooks:
 
     # For everyone
 
-    @property
-    def has_lists(self) -> bool:
+    async def has_lists(self) -> bool:
         """Whether there is a list of the organisation to search in."""
-        return bool(self._books.by_place())
+        if self._books.by_place():
+            return True
+        async with self._database.reading() as session:
+            uploaded = select(AddressFeed.id).where(AddressFeed.place == UPLOAD, AddressFeed.finished_at.is_not(None))
+            return await session.scalar(uploaded) is not None
 
     async def own(self, actor: StaffActor) -> OwnBook | None:
         """Nothing where no books of people are read."""
@@ -136,7 +140,7 @@ class OverseeingAddressBooks:
         async with self._database.reading() as session:
             choices = await choices_of(session)
             feeds = await session.scalars(select(AddressFeed).where(AddressFeed.owner_id.is_(None)).order_by(AddressFeed.place))
-            lists = await self._statuses(session, [feed for feed in feeds if feed.place in places])
+            lists = await self._statuses(session, [feed for feed in feeds if feed.place in {*places, UPLOAD}])
             troubled = [is_person, is_in_trouble, AddressFeed.is_switched_on]
             people = await session.scalars(
                 select(AddressFeed).where(*troubled).order_by(AddressFeed.trouble_since).limit(MOST_NAMED)

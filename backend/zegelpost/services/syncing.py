@@ -35,7 +35,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import FeedId, StaffUserId, new_identifier
-from zegelpost.model.refusals import EmailAddressInvalid
+from zegelpost.model.refusals import EmailAddressInvalid, ListInUse
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.ports import AddressBook, AddressBookError, BookPage, CursorRefusedError
 from zegelpost.process import new_writer
@@ -47,6 +47,8 @@ from zegelpost.services.writing_back import WritingBack
 
 _LOG: Final = structlog.get_logger()
 _LOOK_EVERY_SECONDS: Final = 15
+_SIDE_BY_SIDE: Final = 4  # of the provider's own limits, which are per application, this is little
+HEAD_START_SECONDS: Final = 5.0
 # Of new feeds, so that a thousand people who came at once are not looked for at once.
 _MOST_NEW_FEEDS: Final = 200
 # Of people that a pass over the directory did not name, in one reading. Fifteen are one question to Graph.
@@ -128,22 +130,38 @@ class Syncing:
                 continue
 
     async def read_due(self, stop: asyncio.Event | None = None) -> list[ReadFeed]:
-        """Read every feed that is due, one after the other. Any number of workers may do so at once.
+        """Read every feed that is due, a few side by side. Any number of workers may do so at once.
 
+        One slow mailbox does not hold up all others.
         What keeps the provider itself from answering ends the round: waiting for it once for each of a thousand people would
-        take hours, and a refused secret that is offered a thousand times gets locked. The next round tries the next feed.
+        take hours, and a refused secret that is offered a thousand times gets locked. The next round tries the next feed. That
+        is why one reader goes ahead, and the others follow when it has read a feed or is taking its time.
         """
         await self.open_feeds()
         read: list[ReadFeed] = []
-        while stop is None or not stop.is_set():
+        has_begun, is_over = asyncio.Event(), asyncio.Event()
+        first = asyncio.create_task(self._read_one_after_another(read, stop, has_begun, is_over))
+        ahead = asyncio.create_task(has_begun.wait())
+        await asyncio.wait({first, ahead}, timeout=HEAD_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ahead.cancel()
+        followers = [] if first.done() else range(_SIDE_BY_SIDE - 1)
+        await asyncio.gather(first, *(self._read_one_after_another(read, stop, has_begun, is_over) for _ in followers))
+        return read
+
+    async def _read_one_after_another(
+        self, read: list[ReadFeed], stop: asyncio.Event | None, has_begun: asyncio.Event, is_over: asyncio.Event
+    ) -> None:
+        """Read what is due until nothing is, until told to stop, or until the round `is_over`."""
+        while not is_over.is_set() and (stop is None or not stop.is_set()):
             writer = new_writer()
             feed = await self._claim(writer)
             if feed is None:
-                break
-            read.append(await self._read(feed, writer, stop))
-            if feed.place != FILE and read[-1].trouble in _OF_THE_PROVIDER:
-                break
-        return read
+                return
+            outcome = await self._read(feed, writer, stop)
+            read.append(outcome)
+            if feed.place != FILE and outcome.trouble in _OF_THE_PROVIDER:
+                is_over.set()
+            has_begun.set()
 
     async def ask_now(self, *, owner_id: StaffUserId | None = None, is_everything: bool = False) -> None:
         """Make feeds due: all of them, those of one person, or those of the organisation."""
@@ -152,6 +170,34 @@ class Syncing:
         async with self._database.work() as session:
             await session.execute(
                 update(AddressFeed).where(*which).values(due_at=self._clock()).execution_options(synchronize_session=False)
+            )
+
+    async def take_over(self, place: str, book: AddressBook) -> Changed:
+        """Read a list that somebody has just agreed to, to its end and at once; what it does not name goes.
+
+        Raises `ListInUse` while another one is taken over, and what the book raises.
+        """
+        writer = new_writer()
+        await self._open_feed(place, None, book.kind)
+        feed = await self._claim_place(place, writer)
+        if feed is None:
+            raise ListInUse
+        changed = Changed()
+        feed.sealed_cursor = None
+        await self._pages(feed, book, None, writer, changed, None, is_agreed=True)
+        await self._finish(feed, writer, changed, None, is_stopped=False)
+        return changed
+
+    async def _claim_place(self, place: str, writer: str) -> AddressFeed | None:
+        now = self._clock()
+        is_free = or_(AddressFeed.claimed_until.is_(None), AddressFeed.claimed_until <= now)
+        async with self._database.work() as session:
+            return await session.scalar(
+                update(AddressFeed)
+                .where(AddressFeed.place == place, is_free)
+                .values(claimed_by=writer, claimed_until=now + CLAIM_LENGTH, started_at=now)
+                .returning(AddressFeed)
+                .execution_options(synchronize_session=False, populate_existing=True)
             )
 
     async def open_feeds(self) -> None:
@@ -260,6 +306,8 @@ class Syncing:
         writer: str,
         changed: Changed,
         stop: asyncio.Event | None,
+        *,
+        is_agreed: bool = False,
     ) -> None:
         # What one kind of provider gave means nothing to another.
         cursor = self._keys.cursor(feed.sealed_cursor, feed.id) if feed.sealed_cursor and feed.kind == book.kind else None
@@ -277,7 +325,7 @@ class Syncing:
             prepared = await self._listing.prepare(feed, page, now)
             async with self._database.work() as session:
                 feed = await self._hold(session, feed.id, writer)
-                changed += await self._keep(session, feed, book, page, prepared)
+                changed += await self._keep(session, feed, book, page, prepared, is_agreed=is_agreed)
             cursor = page.cursor
             if page.is_last:
                 await self._ask_after_unnamed(feed, book, writer)
@@ -288,7 +336,14 @@ class Syncing:
                 return
 
     async def _keep(
-        self, session: AsyncSession, feed: AddressFeed, book: AddressBook, page: BookPage, prepared: PreparedPage
+        self,
+        session: AsyncSession,
+        feed: AddressFeed,
+        book: AddressBook,
+        page: BookPage,
+        prepared: PreparedPage,
+        *,
+        is_agreed: bool,
     ) -> Changed:
         if page.starts_over:
             feed.generation += 1
@@ -301,7 +356,7 @@ class Syncing:
         changed = await self._listing.keep(session, feed, prepared)
         if feed.place == DIRECTORY and self._books.directory_issuer:
             await follow_directory(session, self._books.directory_issuer, page.accounts, feed.generation, self._clock())
-        if page.is_last and feed.is_whole_pass and await _may_remove_unnamed(session, feed):
+        if page.is_last and feed.is_whole_pass and (is_agreed or await _may_remove_unnamed(session, feed)):
             changed.removed_count += await self._listing.remove_unnamed(session, feed)
             feed.is_whole_pass = False
         return changed

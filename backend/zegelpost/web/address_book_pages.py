@@ -13,7 +13,7 @@ from zegelpost.model.refusals import NotFound
 from zegelpost.services.access import StaffActor
 from zegelpost.web.pages import page, signed_in, staff_form
 
-_DONE: Final = frozenset({"on", "off", "soon", "chosen", "agreed"})
+_DONE: Final = frozenset({"on", "off", "soon", "chosen", "agreed", "removed"})
 
 
 def _done(request: Request) -> str:

@@ -32,7 +32,7 @@ from zegelpost.web.forms import sentences, spoken
 from zegelpost.web.pages import page, signed_in
 from zegelpost.web.sessions import require_csrf
 
-_OF_THE_FILE: Final = (ContactFileMissing, ContactFileUnreadable, ContactColumnsMissing, TooManyContacts, BodyTooLarge)
+OF_THE_FILE: Final = (ContactFileMissing, ContactFileUnreadable, ContactColumnsMissing, TooManyContacts, BodyTooLarge)
 
 
 async def import_page(request: Request, actor: StaffActor) -> Response:
@@ -55,7 +55,7 @@ def _form(request: Request, actor: StaffActor, book: str, errors: Mapping[str, s
 
 
 async def preview(request: Request, actor: StaffActor) -> Response:
-    form, content = await _checked_form(request, actor)
+    form, content = await checked_file_form(request, actor)
     book = form.get("department_id", "")
     try:
         if len(content) > LARGEST_FILE_BYTES:
@@ -63,16 +63,18 @@ async def preview(request: Request, actor: StaffActor) -> Response:
         rows, report = await request.app.state.services.importing_contacts.preview(actor, content, book)
     except FormRefused as refused:
         return _form(request, actor, book, sentences(request, refused))
-    except _OF_THE_FILE as refusal:
+    except OF_THE_FILE as refusal:
         return _form(request, actor, book, {"file": spoken(request, refusal)})
-    return _report(request, actor, report, book=book, rows=_written(rows))
+    return _report(request, actor, report, book=book, rows=written_rows(rows))
 
 
 async def take_over(request: Request, actor: StaffActor) -> Response:
-    form, _ = await _checked_form(request, actor)
+    form, _ = await checked_file_form(request, actor)
     book = form.get("department_id", "")
     try:
-        report = await request.app.state.services.importing_contacts.take_over(actor, _read(form.get("rows", "")), book)
+        report = await request.app.state.services.importing_contacts.take_over(
+            actor, read_rows(form.get("rows", ""), most=MOST_CONTACTS), book
+        )
     except FormRefused as refused:
         return _form(request, actor, book, sentences(request, refused))
     return _report(request, actor, report, book=book, rows="")
@@ -92,7 +94,7 @@ def _report(request: Request, actor: StaffActor, report: ImportReport, *, book: 
     )
 
 
-async def _checked_form(request: Request, actor: StaffActor) -> tuple[dict[str, str], bytes]:
+async def checked_file_form(request: Request, actor: StaffActor) -> tuple[dict[str, str], bytes]:
     """As `staff_form` does it, of a form with a file: its fields, and what is in the file."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise InputInvalid(problems=["not a multipart form"])
@@ -113,8 +115,8 @@ async def _checked_form(request: Request, actor: StaffActor) -> tuple[dict[str, 
     return fields, content
 
 
-def _written(rows: Sequence[FileRow]) -> str:
-    """The rows for the page to hold; `_read` takes them back."""
+def written_rows(rows: Sequence[FileRow]) -> str:
+    """The rows for the page to hold; `read_rows` takes them back."""
     return json.dumps(
         [
             [row.number, row.typed.name, row.typed.organisation, row.typed.email, row.typed.mobile] if row.typed else [row.number]
@@ -125,11 +127,11 @@ def _written(rows: Sequence[FileRow]) -> str:
     )
 
 
-def _read(text: str) -> list[FileRow]:
+def read_rows(text: str, *, most: int) -> list[FileRow]:
     """Everything in it is checked again, as if it came from a file. Raises `InputInvalid`."""
     try:
         rows = json.loads(text)
-        if not isinstance(rows, list) or len(rows) > MOST_CONTACTS:
+        if not isinstance(rows, list) or len(rows) > most:
             raise InputInvalid(problems=["rows: not a list of contacts"])
         return [_row(row) for row in rows]
     except (ValueError, RecursionError):

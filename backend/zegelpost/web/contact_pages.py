@@ -63,7 +63,7 @@ async def _list(request: Request, actor: StaffActor, found: Any, **context: obje
         current_page="contacts",
         page=found,
         most=MOST_FOUND,
-        has_lists=request.app.state.services.overseeing_address_books.has_lists,
+        has_lists=await request.app.state.services.overseeing_address_books.has_lists(),
         has_own_book=await request.app.state.services.overseeing_address_books.own(actor) is not None,
         most_recipients=request.app.state.services.policy.most_recipients,
         language_href="/contacts",

@@ -137,6 +137,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
         422, translatable("There is no column with e-mail addresses. Name it E-mail address on the first line of the file.")
     ),
     r.TooManyContacts: _a(422, translatable("There are too many contacts: %(limit)s at most.")),
+    r.ListInUse: _a(409, translatable("Somebody is handing in a list at this moment. Wait a few minutes.")),
     r.TextMissing: _a(422, translatable("Write a text.")),
     r.PlaceholderUnknown: _a(422, translatable("We cannot fill in {%(placeholder)s}. The hint says what we can.")),
     r.SignatureTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),

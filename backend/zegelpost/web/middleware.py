@@ -27,6 +27,8 @@ _GUEST_UPLOAD: Final = re.compile(r"/[ori]/[^/]+/uploads(/|\Z)")
 _WIDER_LIMITS: Final = {
     "/contacts/import": 11 * 1024 * 1024,
     "/contacts/import/confirm": 11 * 1024 * 1024,
+    "/admin/address-books/list": 11 * 1024 * 1024,
+    "/admin/address-books/list/confirm": 11 * 1024 * 1024,
     # Servers may return a mail whole; all but its beginning is dropped.
     "/webhooks/bounces": 64 * 1024 * 1024,
 }
