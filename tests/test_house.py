@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         "main",
         "verifier",
+        "adapters",
         "doctor",
         "web",
         "demo",

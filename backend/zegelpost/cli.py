@@ -1,4 +1,4 @@
-"""The command `zegelpost`: serve, work, migrate, demo, sync, doctor, sweep, verify-audit."""
+"""The command `zegelpost`: serve, work, migrate, demo, sync, doctor, sweep, verify-audit, verify-report."""
 
 from __future__ import annotations
 
@@ -172,6 +172,40 @@ def verify_audit(
             raise typer.BadParameter(f"{path} holds no checkpoint")
         notes += found
     sys.exit(asyncio.run(_verify_database(notes)))
+
+
+@app.command("verify-report")
+def verify_report(
+    report: Annotated[Path, typer.Argument(help="A report of a transfer, as PDF or as JSON.")],
+    key: Annotated[str | None, typer.Option(help="The verifier key, from a mail with a checkpoint.")] = None,
+    checkpoint: Annotated[list[Path] | None, typer.Option(help="A mail with a checkpoint that was kept, or its text.")] = None,
+) -> None:
+    """Say what a report proves and what it does not, without a network. Ends with 0 when all of it holds, else with 1."""
+    from zegelpost.verifier import zegelpost_verify  # noqa: PLC0415 - only here
+
+    options = [f"--checkpoint={path}" for path in checkpoint or ()] + ([f"--key={key}"] if key else [])
+    code = zegelpost_verify.main([str(report), *options])
+    if code == 0 and (content := report.read_bytes()).startswith(b"%PDF-"):
+        code = asyncio.run(_verify_seal(content))
+    sys.exit(code)
+
+
+async def _verify_seal(pdf: bytes) -> int:
+    from zegelpost.adapters.seal_pyhanko import read_seal  # noqa: PLC0415 - imports pyHanko
+    from zegelpost.ports import SealError  # noqa: PLC0415
+
+    try:
+        found = await read_seal(pdf)
+    except SealError as error:
+        print(f"wrong: {error.reason}")  # noqa: T201 - a command's answer
+        return 1
+    if found is None:
+        print("wrong: the PDF has no seal")  # noqa: T201
+        return 1
+    print(f"PROVEN: all of the PDF is as it was sealed by the holder of certificate {found.fingerprint} ({found.name}).")  # noqa: T201
+    why = "it signs itself, so anyone can make one in that name" if found.is_self_signed else "its issuer was not asked"
+    print(f"NOT proven: whose certificate that is: {why}. Compare its fingerprint with what the organisation publishes.")  # noqa: T201
+    return 0
 
 
 async def _verify_database(notes: list[str]) -> int:

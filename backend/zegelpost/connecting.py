@@ -14,6 +14,7 @@ from zegelpost.adapters.blobs_directory import DirectoryBlobs
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.adapters.seal_pyhanko import PyHankoSeal
 from zegelpost.adapters.sms_in_order import NamedGateway, SmsGatewaysInOrder, SmsReportsOfAll
 from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.contact import TypedContact
@@ -24,6 +25,7 @@ from zegelpost.ports import (
     IdentityProvider,
     PdfPrinter,
     Scanner,
+    Seal,
     SenderMailboxes,
     SmsReports,
     Telephone,
@@ -110,6 +112,13 @@ def printers() -> Printers:
     archival = WeasyPrintPrinter() if WeasyPrintPrinter.is_installed() else None
     program = PdfkitPrinter.program()
     return Printers(quick=PdfkitPrinter(program) if program else archival, archival=archival)
+
+
+def seal(settings: Settings) -> Seal:
+    """What reports are sealed with: the organisation's own, or one that is made beside the key ring's keys."""
+    if settings.report_seal is not None:
+        return PyHankoSeal(settings.report_seal)
+    return PyHankoSeal(settings.keys_dir / "seal.pem", makes=settings.organisation)
 
 
 def gateways(settings: Settings, outbox: DemoOutbox | None) -> Gateways:

@@ -30,7 +30,7 @@ from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.return_address import ReturnAddress
-from zegelpost.ports import BounceMailbox, IdentityProvider, OutageError
+from zegelpost.ports import BounceMailbox, IdentityProvider, OutageError, Seal
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
@@ -155,6 +155,7 @@ class Services:
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     printers: Printers
+    seal: Seal
     receiving: Receiving
     verifying: Verifying
     remembering: Remembering
@@ -259,8 +260,9 @@ def build_services(
         handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
         judging_held=JudgingHeld(database, keeping_keys, notifying, presenting, settings.base_url, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
-        reporting=Reporting(database, keeping_keys, presenting, f"Zegelpost {version('zegelpost')}", clock),
+        reporting=Reporting(database, keeping_keys, presenting, sequencing, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or connecting.printers(),
+        seal=connecting.seal(settings),
         keeping_contacts=keeping_contacts,
         importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
         finding_contacts=FindingContacts(database, keeping_keys, listing, books, policy, clock),

@@ -106,6 +106,9 @@ class ScannerError(OutageError): ...
 class PdfError(OutageError): ...
 
 
+class SealError(OutageError): ...
+
+
 class AddressBookError(OutageError):
     """An address book could not be read. `trouble` is the class of it, each with sentences for its owner and administrators.
 
@@ -469,6 +472,11 @@ class PrintableDocument:
     page_words: str  # with `{page}` and `{pages}` where the numbers come
     attachment_name: str
     attachment: str  # JSON
+
+
+class Seal(Protocol):
+    async def seal(self, pdf: bytes) -> bytes:
+        """The same PDF with the organisation's signature over all of it. Raises `SealError`."""
 
 
 class PdfPrinter(Protocol):

@@ -40,7 +40,7 @@ NAMES: Final = (
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "OIDC_TENANTS", "TRUSTED_PROXIES",
     "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE",
     "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY", "REMEMBERED_DEVICES", "BOUNCE_ADDRESS",
-    "AUDIT_MAIL", "SPOKEN_CODES",
+    "AUDIT_MAIL", "SPOKEN_CODES", "REPORT_SEAL",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -100,6 +100,7 @@ class Settings:
     help_phone: str | None = None
     security_contact: str | None = None
     audit_mail: tuple[EmailAddress, ...] = ()
+    report_seal: Path | None = None  # nothing: one that we make
     is_demo: bool = False
 
     @property
@@ -157,12 +158,13 @@ class Settings:
             sign_in_provider=sign_in_provider(values),
             metrics_token=values.get("METRICS_TOKEN") or None,
             address_book_url=_address_book_url(values.get("ADDRESS_BOOK_URL")),
-            address_book_csv=_address_book_csv(values.get("ADDRESS_BOOK_CSV")),
+            address_book_csv=_path("ADDRESS_BOOK_CSV", values.get("ADDRESS_BOOK_CSV")),
             address_book_every=_address_book_every(values.get("ADDRESS_BOOK_MINUTES")),
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
             security_contact=_security_contact(values.get("SECURITY_CONTACT")),
             audit_mail=_audit_mail(values.get("AUDIT_MAIL")),
+            report_seal=_path("REPORT_SEAL", values.get("REPORT_SEAL")),
             is_demo=is_demo,
         )
 
@@ -329,12 +331,12 @@ def _require_graph(name: str, parts: SplitResult) -> None:
         raise SettingsError(f"{PREFIX}{name} must be graph://CLIENT_ID:SECRET@TENANT_ID")
 
 
-def _address_book_csv(text: str | None) -> Path | None:
+def _path(name: str, text: str | None) -> Path | None:
     if not text:
         return None
     path = Path(text)
     if not path.is_absolute():
-        raise SettingsError(f"{PREFIX}ADDRESS_BOOK_CSV must be the whole path of a file, not {text}")
+        raise SettingsError(f"{PREFIX}{name} must be the whole path of a file, not {text}")
     return path
 
 

@@ -22,6 +22,7 @@ CHECKS: Final = (
     Check("public page", ("INTAKE",), choices.public_page),
     Check("devices", ("REMEMBERED_DEVICES",), choices.remembered_devices),
     Check("audit", ("AUDIT_MAIL",), choices.audit),
+    Check("seal", ("REPORT_SEAL",), storing.seal),
     Check("secrets", ("METRICS_TOKEN", "DEMO"), choices.secrets),
     Check("folder", ("DATA_DIR",), storing.folder),
     Check("database", ("DATABASE_URL",), storing.database),

@@ -18,14 +18,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from zegelpost.adapters.blobs_object_store import blobs_from_url
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
+from zegelpost.adapters.seal_pyhanko import PyHankoSeal
 from zegelpost.database import Database
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
 from zegelpost.migrations import SchemaOutdated, schema_version
 from zegelpost.model.identifiers import BlobName, new_identifier
 from zegelpost.model.transfer import week_of
-from zegelpost.ports import BlobError, BlobMissingError, Blobs, KeyRingError, OutageError
+from zegelpost.ports import BlobError, BlobMissingError, Blobs, KeyRingError, OutageError, SealError
 
 _PROBE_BYTES: Final = 4096
+_SOON: Final = timedelta(days=30)
 _LITTLE_SPACE: Final = 0.10
 _NO_SPACE_BYTES: Final = 1_000_000_000
 
@@ -122,7 +124,7 @@ async def keys(examination: Examination) -> AsyncIterator[Finding]:
     now = examination.clock()
     try:
         ring = await asyncio.to_thread(DirectoryKeyRing, path)
-        for purpose in ("people", "index", "codes", "factors"):
+        for purpose in ("people", "index", "codes", "factors", "checkpoint"):
             ring.installation(purpose)
         week = week_of(now + timedelta(days=28))
         ring.week(week)
@@ -141,6 +143,30 @@ async def keys(examination: Examination) -> AsyncIterator[Finding]:
         )
         return
     yield fine(f"{len(ring.weeks())} weeks, this one's readable")
+
+
+async def seal(examination: Examination) -> AsyncIterator[Finding]:
+    """What reports are signed with."""
+    path = examination.settings.report_seal
+    if path is None:
+        yield note(
+            "reports are signed with a certificate that we make: readers show that nothing changed, and do not know the signer",
+            "set ZEGELPOST_REPORT_SEAL to the seal of a trust service provider, or publish the certificate's fingerprint",
+        )
+        return
+    try:
+        certificate = await asyncio.to_thread(PyHankoSeal(path).certificate)
+    except SealError as error:
+        yield wrong(error.reason, "correct ZEGELPOST_REPORT_SEAL or the file")
+        return
+    left = certificate.not_valid_after_utc - examination.clock()
+    ends = f"{certificate.subject.rfc4514_string()}, valid until {certificate.not_valid_after_utc:%Y-%m-%d}"
+    if left <= timedelta(0):
+        yield wrong(ends, "renew the certificate")
+    elif left < _SOON:
+        yield note(ends, "renew the certificate")
+    else:
+        yield fine(ends)
 
 
 def _fault(path: Path, missing: Finding) -> Finding | None:

@@ -40,15 +40,22 @@ async def audit_head(session: AsyncSession, sequencing: Sequencing) -> Head:
 
 
 async def sequenced(
-    session: AsyncSession, size: int, after: int, chosen: Sequence[ColumnElement[bool]], limit: int
+    session: AsyncSession,
+    size: int,
+    after: int,
+    chosen: Sequence[ColumnElement[bool]],
+    limit: int,
+    *,
+    newest_first: bool = False,
 ) -> Sequence[Row[Any]]:
     """Events in the tree of `size` leaves, behind the position `after`, that every condition holds for."""
     query = (
-        select(AuditLeaf.position, AuditLeaf.salt, AuditLeaf.commitment, *EVENT_COLUMNS)
+        select(AuditLeaf.position, AuditLeaf.salt, AuditLeaf.commitment, AuditLeaf.hash, *EVENT_COLUMNS)
         .join(Event, Event.id == AuditLeaf.event_id)
         .where(AuditLeaf.position > after, AuditLeaf.position < size, *chosen)
     )
-    return (await session.execute(query.order_by(AuditLeaf.position).limit(limit))).all()
+    order = AuditLeaf.position.desc() if newest_first else AuditLeaf.position
+    return (await session.execute(query.order_by(order).limit(limit))).all()
 
 
 def proven(row: Row[Any], proof: Sequence[bytes] | None) -> dict[str, Any]:

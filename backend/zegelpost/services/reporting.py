@@ -29,8 +29,10 @@ from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.services.access import StaffActor, own_transfer
 from zegelpost.services.answering import name_place
+from zegelpost.services.attesting import Attestation, attest
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Presenting
+from zegelpost.services.sequencing import Sequencing
 
 
 class Unreadable(StrEnum):
@@ -175,6 +177,7 @@ class TransferReport:
     documents: Sequence[ReportedDocument]
     fetched: Sequence[Fetched]
     events: Sequence[ReportedEvent]
+    attestation: Attestation
 
 
 class Reporting:
@@ -185,18 +188,22 @@ class Reporting:
         database: Database,
         keeping_keys: KeepingKeys,
         presenting: Presenting,
+        sequencing: Sequencing,
         software: str,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._presenting = presenting
+        self._sequencing = sequencing
         self._software = software
         self._clock = clock
 
     async def report(self, actor: StaffActor, transfer_id: str) -> TransferReport:
         """All that is known now, also when the transfer is over. Raises `NotFound`, `TransferNotSent` for a draft."""
         now = self._clock()
+        # What happened a moment ago belongs in the report, proven like the rest.
+        await self._sequencing.catch_up(waits=True)
         async with self._database.reading() as session:
             transfer = await own_transfer(session, actor, transfer_id)
             if transfer.sent_at is None or transfer.expires_at is None:
@@ -208,6 +215,7 @@ class Reporting:
             recipients = await self._recipients(session, transfer, events)
             documents = await self._documents(session, transfer, key)
             items = await self._item_names(session, transfer, key)
+            attestation = await attest(session, self._sequencing, events, (*_TOLD_FACTS, "item"))
         text = self._keys.text(key, transfer) if key else None
         return TransferReport(
             organisation=self._presenting.organisation.name,
@@ -230,6 +238,7 @@ class Reporting:
             documents=documents,
             fetched=_fetched(events, recipients, documents),
             events=[_event(event, names, recipients, documents, items) for event in events],
+            attestation=attestation,
         )
 
     def _key(self, actor: StaffActor, transfer: Transfer) -> tuple[MessageKey | None, Unreadable | None]:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import email
 import hashlib
 import json
 import re
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -26,7 +28,7 @@ from typing import Any, NamedTuple
 
 FIVE_YEARS = timedelta(days=5 * 365 + 2)
 EXPORT_FORMAT = "zegelpost-audit/1"
-REPORT_FORMAT = "zegelpost-report/2"
+REPORT_FORMAT = "zegelpost transfer report 2"
 
 
 class Wrong(Exception):
@@ -237,8 +239,8 @@ class Entry(NamedTuple):
     hash: bytes
 
 
-def read_entry(line: dict[str, Any], now: datetime) -> Entry:
-    """One entry, held against its own commitments."""
+def read_entry(line: dict[str, Any], now: datetime | None) -> Entry:
+    """One entry, held against its own commitments. Without `now`, who it was may be left out at any age."""
     position, text, personal, salt = (line.get(name) for name in ("position", "leaf", "personal", "salt"))
     if not isinstance(position, int) or not isinstance(text, str):
         raise Wrong("a line is no entry")
@@ -249,7 +251,7 @@ def read_entry(line: dict[str, Any], now: datetime) -> Entry:
     if leaf.get("position") != position:
         raise Wrong(f"entry {position} was moved: it says that it is number {leaf.get('position')}", position)
     if personal is None and salt is None:
-        if _moment(leaf.get("at"), position) + FIVE_YEARS > now:
+        if now is not None and _moment(leaf.get("at"), position) + FIVE_YEARS > now:
             raise Wrong(f"{name}: who it was is missing, and five years are not over", position)
         return Entry(position, leaf, None, leaf_hash(text.encode("ascii")))
     if not isinstance(personal, str) or not isinstance(salt, str) or not re.fullmatch("[0-9a-f]{64}", salt):
@@ -400,6 +402,180 @@ def _key_words(key: Key, trust: Trust) -> list[str]:
     ]
 
 
+# Reports
+
+
+OPENED = ("code:verified", "device:recognised")
+DOWNLOADED = ("document:downloaded", "archive:downloaded")
+
+
+def verify_report(report: dict[str, Any], trust: Trust, where: str) -> list[str]:
+    """What holds of a report's facts, in words. Raises `Wrong` for the first that does not.
+
+    1. The checkpoint is signed.
+    2. Each event with a proof is in the tree, is of this transfer, and is told as it is there.
+    3. What the report concludes (who opened, who was handed over what) follows from those events, and leaves none of them out.
+    """
+    # 1.
+    key = trust.key or read_key(str(report.get("key")))
+    checkpoint = open_checkpoint(str(report.get("checkpoint")), key)
+    for note in trust.notes:
+        kept = open_checkpoint(note, key)
+        if kept.size == checkpoint.size and kept.root != checkpoint.root:
+            raise Wrong("the checkpoint you kept tells another history of the same size")
+    # 2.
+    entries = [entry for event in _list(report, "events") if (entry := _reported(event, report, checkpoint, trust)) is not None]
+    missing = len(_list(report, "events")) - len(entries)
+    # 3.
+    opened, fetched = _conclusions(report, entries)
+    first = (
+        f"PROVEN: {len(entries)} events of transfer {_of(report, 'transfer', 'id')} stood in the record {checkpoint.origin}, of"
+        f" {checkpoint.size} events, when its checkpoint was signed. They say what they said then: what, when and by whom."
+    )
+    words = [first, *opened, *fetched]
+    closed = sum(entry.personal is None for entry in entries)
+    if closed:
+        words.append(
+            f"Of {closed} of these events it cannot be checked who did it: that was erased, or is not shown in a report."
+        )
+    if missing:
+        words.append(f"NOT proven: {missing} events that had no place in the record yet when the report was made.")
+    words.append(
+        "NOT proven: that these are all events of the transfer. An auditor can tell, from an export of the whole record."
+    )
+    words.append(f"NOT proven: names, addresses, subject, names and hashes of documents. The organisation states these; {where}.")
+    words.append(
+        "NOT proven: that what the server recorded is true. Times are those of its clock. Opened means that a right code was"
+        " entered; downloaded, that the last byte was handed over; not that somebody read it."
+    )
+    return words + _key_words(key, trust)
+
+
+def _reported(event: dict[str, Any], report: dict[str, Any], checkpoint: Checkpoint, trust: Trust) -> Entry | None:
+    """An event of a report, held against its leaf."""
+    name = f"event {event.get('id')} ({event.get('event')})"
+    line = event.get("proof")
+    if line is None:
+        return None
+    if not isinstance(line, dict):
+        raise Wrong(f"{name} has a proof that cannot be read")
+    entry = read_entry(line, None)
+    _include(line, entry, checkpoint)
+    if trust.known.get(entry.position, entry.hash) != entry.hash:
+        raise Wrong(f"{name} is not what the export has at entry {entry.position}", entry.position)
+    documents = {each.get("id"): each.get("number") for each in _list(report, "documents")}
+    recipients = {each.get("id"): each.get("number") for each in _list(report, "recipients")}
+    leaf = entry.leaf
+    told = [
+        ("transfer", _of(report, "transfer", "id"), leaf.get("transfer")),
+        ("number", event.get("id"), leaf.get("event")),
+        ("kind", event.get("event"), leaf.get("tag")),
+        ("actor", event.get("actor"), leaf.get("actor")),
+        ("time", _utc(_of(event, "at", "utc")), _moment(leaf.get("at"), entry.position)),
+        ("document", event.get("document_number"), documents.get(leaf.get("document"))),
+    ]
+    if entry.personal is not None:
+        facts = {
+            fact: value for fact, value in (entry.personal.get("facts") or {}).items() if value is not None and fact != "item"
+        }
+        told += [
+            ("recipient", event.get("recipient_number"), recipients.get(entry.personal.get("recipient"))),
+            ("facts", event.get("facts"), facts),
+        ]
+    for what, said, proven in told:
+        if said != proven:
+            raise Wrong(f"{name}: the report tells another {what} than the record", entry.position)
+    return entry
+
+
+def _conclusions(report: dict[str, Any], entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
+    """Who opened and who was handed over what, from proven events alone; and that the report says the same."""
+    recipients = {each.get("id"): each for each in _list(report, "recipients")}
+    documents = {each.get("id"): each.get("number") for each in _list(report, "documents")}
+    first_opened: dict[Any, str] = {}
+    downloads: dict[tuple[Any, Any], list[str]] = {}
+    for entry in entries:
+        who = (entry.personal or {}).get("recipient")
+        if who is None:
+            continue
+        if entry.leaf.get("tag") in OPENED:
+            first_opened.setdefault(who, str(entry.leaf.get("at")))
+        if entry.leaf.get("tag") in DOWNLOADED:
+            for document, number in documents.items():
+                if entry.leaf.get("document") in (document, None):
+                    downloads.setdefault((_of(recipients, who, "number"), number), []).append(str(entry.leaf.get("at")))
+    opened = []
+    for who, recipient in recipients.items():
+        said = recipient.get("proved")
+        if recipient.get("method") in ("sms", "access_code") and (said is not None) != (who in first_opened):
+            raise Wrong(
+                f"the report is wrong about recipient {recipient.get('number')}: no proven event says what it says of the code"
+            )
+        if who in first_opened:
+            if said is not None and _utc(_of(recipient, "proved", "utc")) != _moment(first_opened[who], 0):
+                raise Wrong(
+                    f"recipient {recipient.get('number')} entered the first right code at another time than the report says"
+                )
+            opened.append(
+                f"PROVEN: recipient {recipient.get('number')} opened it (a right code was entered) at {first_opened[who]}."
+            )
+    said_downloads = {}
+    for each in _list(report, "fetched"):
+        said_downloads[each.get("recipient_number"), each.get("document_number")] = (
+            each.get("count"),
+            _utc(_of(each, "first", "utc")),
+        )
+    found_downloads = {pair: (len(times), _moment(times[0], 0)) for pair, times in downloads.items()}
+    if said_downloads != found_downloads:
+        raise Wrong("what the report says about downloads is not what its proven events say")
+    fetched = [
+        f"PROVEN: document {document} was downloaded by recipient {recipient} (the last byte was handed over),"
+        f" {len(times)} time(s), first at {times[0]}."
+        for (recipient, document), times in sorted(downloads.items())
+    ]
+    return opened, fetched
+
+
+def _list(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = value.get(name)
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise Wrong(f"the report has no {name}")
+    return found
+
+
+def _of(value: Any, *names: Any) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _utc(text: Any) -> datetime:
+    try:
+        return datetime.fromisoformat(str(text).replace("Z", "+00:00"))  # noqa: FURB162 - older Pythons cannot read Z
+    except ValueError:
+        raise Wrong("the report has something that is no time") from None
+
+
+def reports_in_pdf(content: bytes) -> list[dict[str, Any]]:
+    """The facts attached to a PDF. Streams are found by their mark, so that no library for PDF is needed."""
+    found: list[dict[str, Any]] = []
+    for start in re.finditer(rb"stream\r?\n", content):
+        data = content[start.end() :]
+        texts = [data[: data.find(b"endstream")]]
+        with contextlib.suppress(zlib.error):
+            texts.append(zlib.decompressobj().decompress(data))
+        for text in texts:
+            if REPORT_FORMAT.encode() not in text[:200]:
+                continue
+            try:
+                value = json.loads(text)
+            except ValueError:
+                continue
+            if isinstance(value, dict) and value not in found:
+                found.append(value)
+    return found
+
+
 # Files
 
 
@@ -441,15 +617,25 @@ def kept_notes(path: str) -> list[str]:
 
 def verify(content: bytes, trust: Trust) -> list[str]:
     """What holds of a file, in words. Raises `Wrong`, `Unreadable`."""
-    text = content.decode("utf-8", "replace")
-    first = next(iter(text.lstrip().splitlines()), "")
-    try:
-        head = json.loads(first)
-    except ValueError:
-        head = None
-    if isinstance(head, dict) and head.get("format") == EXPORT_FORMAT:
-        return verify_export(json_lines(text), trust)
-    raise Unreadable("this is no export of the audit")
+    if content.startswith(b"%PDF-"):
+        reports = reports_in_pdf(content)
+        if len(reports) > 1:
+            raise Wrong("the PDF holds the facts more than once, and they differ: it was changed")
+        if not reports:
+            raise Unreadable("no facts of a report are attached to this PDF")
+        where = "its seal on the PDF, which your PDF reader shows, is for these"
+        return verify_report(reports[0], trust, where)
+    text = content.decode("utf-8", "replace").lstrip("\ufeff")
+    for one in (text, next(iter(text.lstrip().splitlines()), "")):
+        try:
+            head = json.loads(one)
+        except ValueError:
+            continue
+        if isinstance(head, dict) and head.get("report") == REPORT_FORMAT:
+            return verify_report(head, trust, "the PDF of this report has its seal")
+        if isinstance(head, dict) and head.get("format") == EXPORT_FORMAT:
+            return verify_export(json_lines(text), trust)
+    raise Unreadable("this is no export of the audit and no report of this version")
 
 
 def _read(path: str) -> bytes:

@@ -47,7 +47,7 @@ async def pdf_response(request: Request, actor: StaffActor, *, is_archival: bool
     if printer is None:
         raise PdfNotAvailable
     report = await _report(request, actor)
-    pdf = await printer.print(_printable(request, report))
+    pdf = await request.app.state.services.seal.seal(await printer.print(_printable(request, report)))
     headers = {"Content-Disposition": disposition(report_name(request, report, "pdf"))}
     return Response(pdf, headers=headers, media_type="application/pdf")
 

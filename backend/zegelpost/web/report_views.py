@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -132,6 +133,16 @@ class FetchedView(View):
         )
 
 
+class ProofView(View):
+    """What it takes to check an event without this server: audit-format.md, section 8."""
+
+    position: Annotated[int, Field(description="Its place in the record of the whole installation, from 0.")]
+    leaf: Annotated[str, Field(description="To the byte what is hashed.")]
+    personal: Annotated[str | None, Field(description="What the leaf commits to; null where not all of it is told here.")]
+    salt: str | None
+    proof: Annotated[list[str], Field(description="Hashes from the leaf up to the root (RFC 9162, section 2.1.3).")]
+
+
 class ReportedEventView(View):
     id: Annotated[int, Field(description="Number in the record of the whole installation; one transfer has gaps.")]
     at: MomentView
@@ -143,9 +154,10 @@ class ReportedEventView(View):
     document_number: int | None
     item_name: Annotated[str | None, Field(description="What a file request asked for.")]
     facts: dict[str, str | int | bool]
+    proof: Annotated[ProofView | None, Field(description="Null while it has no place in the record yet.")]
 
     @classmethod
-    def of(cls, event: ReportedEvent) -> ReportedEventView:
+    def of(cls, event: ReportedEvent, entry: Mapping[str, Any] | None) -> ReportedEventView:
         return cls(
             id=event.id,
             at=MomentView.of(event.at),
@@ -157,13 +169,14 @@ class ReportedEventView(View):
             document_number=event.document_number,
             item_name=event.item_name,
             facts=dict(event.facts),
+            proof=ProofView.model_validate(entry) if entry else None,
         )
 
 
 class ReportView(View):
     """The evidence of one transfer. Holds no link, no code and no note."""
 
-    report: Literal["zegelpost transfer report 1"] = "zegelpost transfer report 1"
+    report: Literal["zegelpost transfer report 2"] = "zegelpost transfer report 2"
     generated: MomentView
     organisation: str
     software: str
@@ -174,6 +187,8 @@ class ReportView(View):
     documents: list[ReportedDocumentView]
     fetched: list[FetchedView]
     events: list[ReportedEventView]
+    checkpoint: Annotated[str, Field(description="Signed note (C2SP tlog-checkpoint) under which events are proven.")]
+    key: Annotated[str, Field(description="Verifier key of the checkpoint. Compare it with one from elsewhere.")]
 
     @classmethod
     def of(cls, report: TransferReport) -> ReportView:
@@ -199,5 +214,7 @@ class ReportView(View):
             recipients=[ReportedRecipientView.of(recipient) for recipient in report.recipients],
             documents=[ReportedDocumentView.of(document) for document in report.documents],
             fetched=[FetchedView.of(fetched) for fetched in report.fetched],
-            events=[ReportedEventView.of(event) for event in report.events],
+            events=[ReportedEventView.of(event, report.attestation.entries.get(event.id)) for event in report.events],
+            checkpoint=report.attestation.head.checkpoint,
+            key=report.attestation.head.key,
         )
