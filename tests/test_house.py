@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "adapters": {"adapters", "ports", "model"},
     "services": {"services", "model", "sealing", "evidence", "ports", "database", "process"},
     # The server hands bodies over straight from the socket; uploads know how to take them.
-    "web": {"web", "server", "services", "model", "sealing", "ports"},
+    # Auditors download the verifier as it stands there.
+    "web": {"web", "server", "services", "model", "sealing", "ports", "verifier"},
     "migrations": {"migrations", "model", "database"},
     "database": set(),
     "process": set(),

@@ -67,6 +67,7 @@ from zegelpost.services.remembering import Remembering
 from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
 from zegelpost.services.running_departments import RunningDepartments
+from zegelpost.services.searching_audit import SearchingAudit
 from zegelpost.services.sending import Sending
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
@@ -86,6 +87,7 @@ from zegelpost.web import (
     address_book_pages,
     address_list_pages,
     administration_pages,
+    audit_pages,
     bounce_webhook,
     contact_import_pages,
     contact_pages,
@@ -171,6 +173,7 @@ class Services:
     erasing_events: ErasingEvents
     verifying_audit: VerifyingAudit
     exporting_audit: ExportingAudit
+    searching_audit: SearchingAudit
     tracking_codes: TrackingCodes
     speaking_codes: SpeakingCodes
     templates: Templates
@@ -290,6 +293,7 @@ def build_services(
         erasing_events=ErasingEvents(database, clock),
         verifying_audit=VerifyingAudit(database, sequencing, clock),
         exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
+        searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
         templates=create_templates(
             translators=translators,
             site={
@@ -387,6 +391,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
             *administration_pages.routes(),
+            *audit_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),
             *health.routes(),

@@ -58,7 +58,7 @@ NO_PAGES = {
     "/metrics": "is for programs",
     "/webhooks/sms/{outgoing_id}": "is for providers",
 }
-DOWNLOADS = (".json", ".xml", ".js", ".zip", ".pdf", ".csv", ".vcf", ".txt", "/documents/{document_id}")
+DOWNLOADS = (".json", ".xml", ".js", ".zip", ".pdf", ".csv", ".vcf", ".txt", ".py", "/documents/{document_id}")
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ async def _theatre(app: Starlette, services: Services, port: int) -> Theatre:
     outbox = Outbox(services)
     stage = await set_stage(app, services, outbox)
     homes = await _more_guests(app, outbox, stage)
-    # What everybody may see is looked at as a stranger; administrators have more than others have.
+    # What everybody may see is looked at as a stranger; administrators and auditors have more than others have.
     people = {"nobody": stage.actors["nobody"].portal.client, **stage.guests}
-    people |= {name: stage.actors[name].portal.client for name in ("anna", "chris")}
+    people |= {name: stage.actors[name].portal.client for name in ("anna", "chris", "vera")}
     sights: list[Sight] = []
     seen: set[str] = set()
     unseen: set[str] = set()

@@ -199,6 +199,7 @@ async def test_unseen_characters_in_names_are_seen_on_paper(app: Starlette, anna
 
 
 _AROUND = {
+    "audit",
     "address_book",
     "account",
     "password",

@@ -101,6 +101,8 @@ class EventTag(StrEnum):
     SECOND_FACTOR_FAILED = "second_factor:failed"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
     AUDIT_ERASED = "audit:erased"
+    AUDIT_VIEWED = "audit:viewed"
+    AUDIT_EXPORTED = "audit:exported"
 
 
 class ActorKind(StrEnum):

@@ -20,20 +20,21 @@ _HEADINGS: Final = {
     "en": ("Name", "Organisation", "E-mail address", "Mobile number"),
 }
 # What Excel expects where the comma separates decimals.
-_DELIMITERS: Final = {"nl": ";", "en": ","}
+DELIMITERS: Final = {"nl": ";", "en": ","}
 
 
 def contacts_csv(cards: Iterable[Card], language: str) -> bytes:
     """With a mark in front: without it Excel reads UTF-8 as Windows-1252."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=_DELIMITERS[language], quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
+    writer = csv.writer(text, delimiter=DELIMITERS[language], quoting=csv.QUOTE_MINIMAL, lineterminator="\r\n")
     writer.writerow(_HEADINGS[language])
     for card in cards:
-        writer.writerow(_guarded([card.name, card.organisation, str(card.email), card.mobile.e164 if card.mobile else ""]))
+        writer.writerow(guarded([card.name, card.organisation, str(card.email), card.mobile.e164 if card.mobile else ""]))
     return text.getvalue().encode("utf-8-sig")
 
 
-def _guarded(cells: Sequence[str]) -> list[str]:
+def guarded(cells: Sequence[str]) -> list[str]:
+    """Cells that no spreadsheet takes for a formula."""
     return [f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells]
 
 
