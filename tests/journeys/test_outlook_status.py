@@ -57,7 +57,7 @@ def test_who_opened_what_remind_extend_report_and_revoke(
         until = row.get_by_text("available until").inner_text()
         row.get_by_role("button", name="Extend four weeks").click()
         expect(pane.locator("#status [role=status]")).to_contain_text("Available until")
-        assert row.get_by_text("available until").inner_text() != until
+        expect(row.get_by_text("available until")).not_to_have_text(until)
         # Asked once more, and one can go back.
         row.get_by_role("button", name="Revoke").click()
         expect(row.get_by_text("Are you sure?")).to_be_visible()
@@ -65,6 +65,7 @@ def test_who_opened_what_remind_extend_report_and_revoke(
         row.get_by_role("button", name="Revoke").click()
         row.get_by_role("button", name="Yes, revoke").click()
         expect(pane.locator("#status [role=status]")).to_have_text("Revoked.")
+        expect(row.get_by_text("Revoked.")).to_be_visible()
         expect(row.get_by_role("button", name="Remind")).to_have_count(0)
 
 

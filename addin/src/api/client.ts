@@ -124,6 +124,9 @@ export interface NestedFacts {
 /** A token that Outlook gives; `isQuiet` asks nobody anything, and rejects rather than that. */
 export type NestedToken = (isQuiet: boolean) => Promise<string>
 
+// What the server takes in one question.
+const MOST_LOOKED_UP = 100
+
 export class Client {
   private token = ''
 
@@ -198,8 +201,12 @@ export class Client {
   renumber = (contactId: string, mobile: string): Promise<unknown> => this.call('PATCH', `/contacts/${contactId}`, { mobile })
 
   async lookUp(emails: readonly string[]): Promise<readonly Contact[]> {
-    if (emails.length === 0) return []
-    return (await this.call<{ contacts: Contact[] }>('POST', '/contacts/lookup', { emails })).contacts
+    const found: Contact[] = []
+    for (let at = 0; at < emails.length; at += MOST_LOOKED_UP) {
+      const some = emails.slice(at, at + MOST_LOOKED_UP)
+      found.push(...(await this.call<{ contacts: Contact[] }>('POST', '/contacts/lookup', { emails: some })).contacts)
+    }
+    return found
   }
 
   private async exchange(isQuiet = false): Promise<void> {

@@ -26,10 +26,10 @@ export interface Outlook {
   /** Whether Outlook itself looks dark, as far as it says. `listener` is called at once, and when it changes. */
   onTheme(listener: (isDark: boolean) => void): void
   /** What people chose before, kept in their mailbox. Nothing secret. */
-  readonly choices: Choices
+  readonly choices: KeptChoices
 }
 
-export interface Choices {
+export interface KeptChoices {
   get(name: string): string
   keep(name: string, value: string): Promise<void>
 }

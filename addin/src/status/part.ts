@@ -56,9 +56,10 @@ export function statusPart(
     try {
       const said = done(await work())
       if (said === '') return
-      await load()
+      // At once: it is done, whether or not the list can be read anew.
       news.textContent = said
       news.scrollIntoView({ block: 'nearest' })
+      await load().catch(() => undefined)
     } catch (error) {
       // What is wrong with a field is said beside it.
       if (!(error instanceof Refused && error.problem.fields)) news.textContent = sentenceOf(error, words, words.statusUnreachable)

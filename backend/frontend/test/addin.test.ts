@@ -195,3 +195,17 @@ test('how far someone is, and whether the mail arrived as long as they did not o
     assert.equal(told('opened', at, null, 'Rosa', code), 'Rosa: opened, 23 Nov 2026')
   }
 })
+
+test('of many addresses the address book is asked in pieces that the server takes', async () => {
+  const asked: number[] = []
+  const client = new Client('https://x', () => Promise.resolve('c'), 'nl', (url, options) => {
+    if (String(url).endsWith('/code')) return Promise.resolve(Response.json({ access_token: 't' }))
+    const { emails } = JSON.parse(String(options?.body)) as { emails: string[] }
+    asked.push(emails.length)
+    return Promise.resolve(Response.json({ contacts: emails.map((email) => ({ email })) }))
+  })
+  const emails = Array.from({ length: 201 }, (_, number) => `${number}@zorg.example`)
+  assert.deepEqual((await client.lookUp(emails)).map((each) => each.email), emails)
+  assert.deepEqual(asked, [100, 100, 1])
+  assert.deepEqual(await client.lookUp([]), [])
+})
