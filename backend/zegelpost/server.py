@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any, Final
 
+import anyio
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -16,6 +18,8 @@ REPLY_EXTENSION: Final = "zegelpost.reply"
 _HEADERS_LEFT_SECONDS: Final = 0.01  # hardly ever needed: the headers of an answer fit the kernel's buffer
 _WORTH_IT_BYTES: Final = 256 * 1024  # below this the ordinary way is as fast
 _SCRATCH_BYTES: Final = 256 * 1024
+_TURN_BYTES: Final = 8 * 1024 * 1024  # then the thread is somebody else's: there are fewer than there may be clients
+_NOTHING: Final = memoryview(b"")
 
 
 def server_options() -> dict[str, Any]:
@@ -91,15 +95,44 @@ class UploadProtocol(HttpToolsProtocol):
 class DirectReply:
     """The body of one answer whose length was announced, handed to the kernel as it is.
 
-    The transport copies what the kernel did not take at once into a buffer of its own, and again for each try.
+    The transport copies what the kernel did not take at once into a buffer of its own, and again for each try. Here the thread
+    that unseals a piece also gives it to the kernel, while it is still in that core's cache and without a hop for each piece.
+    The kernel's buffer is the read-ahead.
     """
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._line: socket.socket | None = None
+        self._turn: asyncio.Future[memoryview] | None = None
+        self._is_over = False
+        self.handed_bytes = 0
 
-    async def send(self, piece: memoryview) -> None:
-        """Returns when the kernel has all of it. Raises `OSError` when the line drops."""
+    async def send(self, pieces: Iterator[memoryview]) -> int:
+        """Hand over the next pieces; returns how many bytes, 0 at their end. Raises `OSError` when the line drops.
+
+        A piece may be overwritten once the next is asked for.
+        """
+        before = self.handed_bytes
+        line = await self._open()
+        self._turn = asyncio.ensure_future(asyncio.to_thread(self._send_now, line, pieces))
+        rest = await asyncio.shield(self._turn)
+        if rest:
+            await asyncio.get_running_loop().sock_sendall(line, rest)
+            self.handed_bytes += len(rest)
+        count = self.handed_bytes - before
+        self._cycle.expected_content_length -= count
+        return count
+
+    async def close(self) -> None:
+        """Let a running turn end first: the number of the line may be another client's as soon as it is closed."""
+        self._is_over = True
+        if self._turn is not None:
+            with anyio.CancelScope(shield=True):
+                await asyncio.gather(self._turn, return_exceptions=True)
+        if self._line is not None:
+            self._line.close()
+
+    async def _open(self) -> socket.socket:
         cycle = self._cycle
         if self._line is None:
             while cycle.transport.get_write_buffer_size() and not cycle.disconnected:  # noqa: ASYNC110 - the transport tells in no other way
@@ -109,12 +142,26 @@ class DirectReply:
             self._line.setblocking(False)
         if cycle.disconnected:
             raise BrokenPipeError
-        cycle.expected_content_length -= len(piece)
-        await asyncio.get_running_loop().sock_sendall(self._line, piece)
+        return self._line
 
-    def close(self) -> None:
-        if self._line is not None:
-            self._line.close()
+    def _send_now(self, line: socket.socket, pieces: Iterator[memoryview]) -> memoryview:
+        """In a thread: as much as the kernel takes without waiting, a turn at most; returns the rest of the last piece."""
+        left = _TURN_BYTES
+        for piece in pieces:
+            rest = piece
+            while rest:
+                if self._is_over:
+                    return _NOTHING
+                try:
+                    count = line.send(rest)
+                except BlockingIOError:
+                    return rest
+                self.handed_bytes += count
+                left -= count
+                rest = rest[count:]
+            if left <= 0:
+                break
+        return _NOTHING
 
 
 class DirectBody(asyncio.BufferedProtocol):
@@ -160,7 +207,9 @@ class DirectBody(asyncio.BufferedProtocol):
         while True:
             before = self._filled
             try:
-                await asyncio.wait_for(self._ready.wait(), silence_seconds)
+                # Not `wait_for`, which makes a task: this happens for every buffer.
+                async with asyncio.timeout(silence_seconds):
+                    await self._ready.wait()
             except TimeoutError:
                 if self._filled > before:
                     continue

@@ -150,7 +150,7 @@ def resume(targets: Targets, ours: Zegelpost, size_bytes: int) -> None:
         time.sleep(0.2)
     work = f"resume after a cut at half of {size_bytes / GIBIBYTE:.1f} GiB"
     # Without what was in flight, which nobody sees: the bound is the stricter one.
-    targets.tell(work, Target.at_most(f"{work}, sent twice", half - kept, MEBIBYTE, "bytes"))
+    targets.tell(work, Target.at_most(f"{work}, sent twice", (half - kept) / MEBIBYTE, 1, "MiB"))
 
 
 def two_processes(targets: Targets, ours: Zegelpost, size_bytes: int) -> None:

@@ -43,13 +43,14 @@ class Crowd:
 
     async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:
         assert mailbox is None
-        start = json.loads(cursor) if cursor else 0
-        told = range(self.count) if start is not None else self.changed
-        page, end = told[start or 0 : (start or 0) + _PAGE], (start or 0) + _PAGE
+        # Whether everything was told before, and where to go on in what is being told.
+        is_known, start = json.loads(cursor) if cursor else (False, 0)
+        told = self.changed if is_known else range(self.count)
+        page, end = told[start : start + _PAGE], start + _PAGE
         is_last = end >= len(told)
         return BookPage(
             entries=[self._entry(number) for number in page],
-            cursor=json.dumps(None if is_last else end),
+            cursor=json.dumps((True, 0) if is_last else (is_known, end)),
             is_last=is_last,
             starts_over=cursor is None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import zipfile
@@ -287,6 +288,26 @@ async def test_an_archive_holds_all_under_names_that_stay_apart(anna: httpx2.Asy
         assert not unpacked.comment
         (accented,) = [member for member in unpacked.infolist() if member.filename == "café.txt"]
         assert accented.flag_bits & 0x800  # names are UTF-8, and say so
+
+
+async def test_an_archive_tells_its_length_before_its_first_byte(
+    anna: httpx2.AsyncClient,
+    anna_line: Line,  # noqa: F811 - fixture
+) -> None:
+    transfer_id = await new_draft(anna)
+    contents = {"groot.dcm": os.urandom(20_000_000), "klein.dcm": b"inhoud"}  # more than the kernel takes at once
+    for name, content in contents.items():
+        await uploaded(anna, transfer_id, name, content)
+    url = f"{TRANSFERS}/{transfer_id}/archive.zip"
+    told = (await anna.head(url)).headers["content-length"]
+
+    for _ in range(2):  # and the line is good for more
+        await anna_line.send(anna_line.head("GET", url))
+        head = await asyncio.wait_for(anna_line.reader.readuntil(b"\r\n\r\n"), 20)
+        assert f"\r\ncontent-length: {told}\r\n" in head.decode().lower()
+        archive = await asyncio.wait_for(anna_line.reader.readexactly(int(told)), 60)
+        with zipfile.ZipFile(io.BytesIO(archive)) as unpacked:
+            assert {name: unpacked.read(name) for name in unpacked.namelist()} == contents
 
 
 async def test_an_archive_unpacks_where_it_should(anna: httpx2.AsyncClient, tmp_path: Path) -> None:

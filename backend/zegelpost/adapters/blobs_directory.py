@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import mmap
@@ -17,7 +18,8 @@ from zegelpost.ports import BlobError, BlobMissingError, BlobSpaceError
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BUFFER_BYTES: Final = 1024 * 1024  # a segment of the sealed format, so that most writes are one call
-_READ_AHEAD_BYTES: Final = 4 * 1024 * 1024
+_READ_AHEAD_EVERY_BYTES: Final = 4 * 1024 * 1024  # to ask costs as much for what is in the page cache already
+_READ_AHEAD_BYTES: Final = 8 * 1024 * 1024
 _PREPARING: Final = "preparing"
 _FOLDER: Final = re.compile(r"[a-z2-7]{2}\Z")
 
@@ -46,8 +48,9 @@ class DirectoryBlobs:
     def read_into(self, name: BlobName, start: int, view: memoryview) -> int:
         with self._reading(name) as handle:
             count = os.preadv(handle, [view], start)
-            # Whoever reads goes forward: let the disk be at it while we unseal.
-            os.posix_fadvise(handle, start + count, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+            if start % _READ_AHEAD_EVERY_BYTES < count:
+                # Whoever reads goes forward: let the disk be at it while we unseal.
+                os.posix_fadvise(handle, start + count, _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
             return count
 
     @contextmanager
@@ -97,6 +100,10 @@ class DirectoryBlobWriter:
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)
+        if not self._filled and len(rest) == _BUFFER_BYTES and _is_aligned(rest):
+            # A whole segment, where the disk can take it from.
+            self._write_out(rest)
+            return
         while rest:
             count = min(len(rest), _BUFFER_BYTES - self._filled)
             self._buffer[self._filled : self._filled + count] = rest[:count]
@@ -106,17 +113,21 @@ class DirectoryBlobWriter:
                 self._flush()
 
     def _flush(self) -> None:
+        with memoryview(self._buffer) as buffer:
+            self._write_out(buffer[: self._filled])
+        self._filled = 0
+
+    def _write_out(self, data: memoryview) -> None:
         assert self._handle is not None
-        with _as_blob_errors(), memoryview(self._buffer) as buffer:
+        with _as_blob_errors():
             written = 0
-            while written < self._filled:
+            while written < len(data):
                 try:
-                    written += os.write(self._handle, buffer[written : self._filled])
+                    written += os.write(self._handle, data[written:])
                 except OSError as error:
                     # The end of a blob, or what a short write left, does not fit the disk's blocks.
                     if error.errno != errno.EINVAL or not _stop_direct(self._handle):
                         raise
-        self._filled = 0
 
     def commit(self) -> None:
         assert self._handle is not None
@@ -155,6 +166,11 @@ def _open_new(path: Path) -> int:
     # A file system that lives in memory; it may have made the file before it refused.
     path.unlink(missing_ok=True)
     return os.open(path, flags, 0o600)
+
+
+def _is_aligned(view: memoryview) -> bool:
+    """Whether it begins at the beginning of a page; in doubt not."""
+    return not view.readonly and ctypes.addressof(ctypes.c_char.from_buffer(view)) % mmap.PAGESIZE == 0
 
 
 def _stop_direct(handle: int) -> bool:

@@ -32,6 +32,14 @@ SizeSealed = Callable[[int], int | None]
 _VIEW_BYTES: Final = 2 * SEGMENT_BYTES  # fewer hops between threads and fewer calls of the kernel
 
 
+class ViewMemory:
+    """Where views are unsealed. Whoever reads documents one after the other needs one: new memory costs the kernel time."""
+
+    def __init__(self) -> None:
+        self.sealed = memoryview(bytearray(SEGMENT_BYTES))
+        self.views = [memoryview(bytearray(_VIEW_BYTES)), memoryview(bytearray(_VIEW_BYTES))]
+
+
 class DocumentReader:
     """Opens what an opened manifest pins."""
 
@@ -68,10 +76,10 @@ class DocumentReader:
         self._require_range(start, stop)
         return self._pieces(start, stop)
 
-    def view_range(self, start: int, stop: int) -> Iterator[memoryview]:
+    def view_range(self, start: int, stop: int, memory: ViewMemory | None = None) -> Iterator[memoryview]:
         """The same in larger pieces and without new memory: a piece is overwritten when the one after the next is asked for."""
         self._require_range(start, stop)
-        return self._views(start, stop)
+        return self._views(start, stop, memory or ViewMemory())
 
     def _require_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.total_bytes:
@@ -97,10 +105,10 @@ class DocumentReader:
                 head, tail = max(first - piece.plain_start, 0), min(last - piece.plain_start, piece.plain_length)
                 yield plain if (head, tail) == (0, piece.plain_length) else plain[head:tail]
 
-    def _views(self, start: int, stop: int) -> Iterator[memoryview]:
+    def _views(self, start: int, stop: int, memory: ViewMemory) -> Iterator[memoryview]:
         """Segments side by side in a buffer. Only the first of all loses bytes at its head, only the last at its tail."""
-        sealed = memoryview(bytearray(SEGMENT_BYTES))
-        buffers = itertools.cycle([memoryview(bytearray(_VIEW_BYTES)), memoryview(bytearray(_VIEW_BYTES))])
+        sealed = memory.sealed
+        buffers = itertools.cycle(memory.views)
         buffer, begin, end, surplus = next(buffers), 0, 0, 0
         for part, first, last in self._touched(start, stop):
             opener = self._opener(part)  # 1.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import mmap
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -77,7 +78,10 @@ class _SegmentPipeline:
         self._scan = scan
         self._current = memoryview(bytearray(_TOGETHER * SEGMENT_BYTES))
         self._other = memoryview(bytearray(_TOGETHER * SEGMENT_BYTES))
-        self._sealed = memoryview(bytearray(SEGMENT_BYTES))
+        # Anonymous memory is page-aligned: a disk takes it as it is. The header stands before the first segment.
+        self._sealed = memoryview(mmap.mmap(-1, SEGMENT_BYTES))
+        self._sealed[: len(sealer.header)] = sealer.header
+        self._begin = len(sealer.header)
         self._running: asyncio.Future[list[None]] | None = None
         self.length_bytes = 0
 
@@ -127,10 +131,15 @@ class _SegmentPipeline:
     async def _flush(self, filled: int, *, is_last: bool) -> None:
         await self._wait()
         plain = self._current[:filled]
-        tasks = [asyncio.to_thread(self._seal, plain, is_last=is_last), asyncio.to_thread(self._hash, plain)]
+        # No `to_thread`: it makes a task and copies the context, each time for both.
+        loop = asyncio.get_running_loop()
+        work: list[Awaitable[None]] = [
+            loop.run_in_executor(None, self._seal, plain, is_last),
+            loop.run_in_executor(None, self._hash, plain),
+        ]
         if self._scan is not None:
-            tasks.append(self._scan.offer(plain))
-        self._running = asyncio.gather(*tasks)
+            work.append(self._scan.offer(plain))
+        self._running = asyncio.gather(*work)
         self._current, self._other = self._other, self._current
 
     async def _wait(self) -> None:
@@ -138,12 +147,13 @@ class _SegmentPipeline:
             await self._running
             self._running = None
 
-    def _seal(self, plain: memoryview, *, is_last: bool) -> None:
+    def _seal(self, plain: memoryview, is_last: bool) -> None:  # noqa: FBT001 - executors pass no keywords
         while plain:
             segment, plain = plain[: self._sealer.next_capacity], plain[self._sealer.next_capacity :]
-            out = self._sealed[: len(segment) + TAG_BYTES]
-            self._sealer.seal_segment_into(segment, out, is_last=is_last and not plain)
-            self._blob.write(out)
+            end = self._begin + len(segment) + TAG_BYTES
+            self._sealer.seal_segment_into(segment, self._sealed[self._begin : end], is_last=is_last and not plain)
+            self._blob.write(self._sealed[:end])
+            self._begin = 0
 
     def _hash(self, plain: memoryview) -> None:
         for hasher in self._hashers:
@@ -168,7 +178,6 @@ async def seal_stream(
     pipeline = _SegmentPipeline(sealer, blob, hashers, scan)
     is_cut = is_too_long = False
     try:
-        blob.write(sealer.header)
         try:
             is_too_long = await pipeline.run(body, most_bytes)
         except BodyCut:

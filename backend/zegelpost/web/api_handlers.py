@@ -269,4 +269,4 @@ async def get_archive(request: Request, actor: StaffActor) -> Response:
     except NotFound:
         return await give_archive(request, await services.receiving.by_sign_in(actor, _transfer_id(request)))
     opened = await services.downloading.open_all(copy.key, copy.documents)
-    return await archive_response(request, opened, "documents.zip", on_whole=functools.partial(fetching.fetched, actor, copy))
+    return archive_response(request, opened, "documents.zip", on_whole=functools.partial(fetching.fetched, actor, copy))

@@ -18,7 +18,8 @@ from starlette.types import Receive, Scope, Send
 from zegelpost.model.handed_over import Piece
 from zegelpost.model.refusals import RangeNotSatisfiable
 from zegelpost.server import REPLY_EXTENSION, DirectReply
-from zegelpost.services.downloading import OpenDocument, archive
+from zegelpost.services.archiving import Archive
+from zegelpost.services.downloading import OpenDocument
 from zegelpost.services.receiving import Reader
 from zegelpost.web.translation import Language
 
@@ -71,16 +72,55 @@ def document_response(request: Request, document: OpenDocument, part: Part, *, o
         headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{document.length_bytes}"
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    extension = request.scope.get("extensions", {}).get(REPLY_EXTENSION)
-    return _DocumentResponse(document, part, extension["reply"] if extension else None, on_handed, status, headers)
+    return _DocumentResponse(document, part, _direct_reply(request), on_handed, status, headers)
 
 
 def _etag(document: OpenDocument) -> str:
     return f'"{document.tag}"'
 
 
-class _DocumentResponse(StreamingResponse):
-    """A document, handed to the kernel without a stop on the way where the server can (see `server.py`)."""
+class _PiecesResponse(StreamingResponse):
+    """Pieces of an announced length, handed to the kernel without a stop on the way where the server can (see `server.py`).
+
+    There, no piece needs memory of its own: the kernel has it before the next is asked for.
+    """
+
+    def __init__(
+        self, pieces: Iterator[Any], reply: DirectReply | None, status: int, headers: dict[str, str], media_type: str
+    ) -> None:
+        self._pieces = pieces
+        self._reply = reply
+        self._handed_bytes = 0
+        super().__init__(self._travelling(), status, headers=headers, media_type=media_type)
+
+    async def handed_all(self) -> None:
+        """Called before the answer ends: what cannot be put on record must not look like a whole download either."""
+        raise NotImplementedError
+
+    async def stream_response(self, send: Send) -> None:
+        if self._reply is None:
+            await super().stream_response(send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            while count := await self._reply.send(self._pieces):
+                self._handed_bytes += count
+            await self.handed_all()
+        finally:
+            self._handed_bytes = self._reply.handed_bytes
+            await self._reply.close()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _travelling(self) -> AsyncIterator[Any]:
+        async for piece in _ahead(self._pieces):
+            length = len(piece)
+            yield piece
+            self._handed_bytes += length
+        await self.handed_all()
+
+
+class _DocumentResponse(_PiecesResponse):
+    """A document, or a part of it."""
 
     def __init__(
         self,
@@ -91,64 +131,53 @@ class _DocumentResponse(StreamingResponse):
         status: int,
         headers: dict[str, str],
     ) -> None:
-        # The kernel has a piece before the next is asked for, so there no piece needs memory of its own.
         read = document.reader.view_range if reply else document.reader.read_range
-        self._pieces = self._counted(_ahead(read(part.start, part.stop)))
-        self._start = self._reached = part.start
-        self._reply = reply
+        self._start = part.start
         self._on_handed = on_handed
         self._is_told = False
-        super().__init__(self._pieces, status, headers=headers, media_type="application/octet-stream")
+        super().__init__(read(part.start, part.stop), reply, status, headers, "application/octet-stream")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         finally:
-            if self._reached > self._start:
-                await self._tell()
+            if self._handed_bytes:
+                await self.handed_all()
 
-    async def stream_response(self, send: Send) -> None:
-        if self._reply is None:
-            await super().stream_response(send)
-            return
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        try:
-            async for piece in self._pieces:
-                await self._reply.send(piece)
-        finally:
-            self._reply.close()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _counted(self, pieces: AsyncIterator[Any]) -> AsyncIterator[Any]:
-        async for piece in pieces:
-            length = len(piece)
-            yield piece
-            self._reached += length
-        # Before the answer ends: what cannot be put on record must not look like a whole download either.
-        await self._tell()
-
-    async def _tell(self) -> None:
+    async def handed_all(self) -> None:
+        """Also of what was handed over when the line drops in the middle."""
         if self._is_told:
             return
         self._is_told = True
         # Who hangs up cancels this request; what they got is a fact all the same.
         with anyio.CancelScope(shield=True):
-            await self._on_handed((self._start, self._reached))
+            await self._on_handed((self._start, self._start + self._handed_bytes))
 
 
-async def archive_response(request: Request, documents: list[OpenDocument], name: str, *, on_whole: OnWhole) -> Response:
-    """All documents as they are zipped. Its length is not known beforehand. `on_whole` runs after the last byte."""
-    headers = {**_HEADERS, "Content-Disposition": disposition(name)}
+class _ArchiveResponse(_PiecesResponse):
+    """All documents as they are zipped."""
+
+    def __init__(self, archive: Archive, reply: DirectReply | None, on_whole: OnWhole, headers: dict[str, str]) -> None:
+        self._on_whole = on_whole
+        pieces: Iterator[Any] = archive.pieces() if reply else map(bytes, archive.pieces())
+        super().__init__(pieces, reply, 200, headers, "application/zip")
+
+    async def handed_all(self) -> None:
+        await self._on_whole()
+
+
+def archive_response(request: Request, documents: list[OpenDocument], name: str, *, on_whole: OnWhole) -> Response:
+    """All documents in one file. `on_whole` runs after the last byte."""
+    archive = Archive(documents)
+    headers = {**_HEADERS, "Content-Disposition": disposition(name), "Content-Length": str(archive.length_bytes)}
     if request.method == "HEAD":
         return Response(headers=headers, media_type="application/zip")
-    pieces = _and_then(_ahead(archive(documents)), on_whole)
-    return StreamingResponse(pieces, headers=headers, media_type="application/zip")
+    return _ArchiveResponse(archive, _direct_reply(request), on_whole, headers)
 
 
-async def _and_then(pieces: AsyncIterator[bytes], on_whole: OnWhole) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        yield piece
-    await on_whole()
+def _direct_reply(request: Request) -> DirectReply | None:
+    extension = request.scope.get("extensions", {}).get(REPLY_EXTENSION)
+    return extension["reply"] if extension else None
 
 
 def disposition(name: str) -> str:
@@ -209,7 +238,7 @@ async def give_archive(request: Request, reader: Reader) -> Response:
     if request.method == "GET":
         await services.receiving.archive_consulted(reader)
     on_whole = functools.partial(services.receiving.archive_downloaded, reader)
-    return await archive_response(request, opened, _archive_name(request), on_whole=on_whole)
+    return archive_response(request, opened, _archive_name(request), on_whole=on_whole)
 
 
 def _archive_name(request: Request) -> str:
