@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -79,7 +80,7 @@ def _etag(document: OpenDocument) -> str:
     return f'"{document.tag}"'
 
 
-class _PiecesResponse(StreamingResponse):
+class _PiecesResponse(StreamingResponse, ABC):
     """Pieces of an announced length, handed to the kernel without a stop on the way where the server can (see `server.py`).
 
     There, no piece needs memory of its own: the kernel has it before the next is asked for.
@@ -93,9 +94,9 @@ class _PiecesResponse(StreamingResponse):
         self._handed_bytes = 0
         super().__init__(self._travelling(), status, headers=headers, media_type=media_type)
 
+    @abstractmethod
     async def handed_all(self) -> None:
         """Called before the answer ends: what cannot be put on record must not look like a whole download either."""
-        raise NotImplementedError
 
     async def stream_response(self, send: Send) -> None:
         if self._reply is None:
