@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, signed_in
 from tests.web.acts import BRAM, ROSA, open_link, send
@@ -20,6 +21,7 @@ from tests.web.tus import TRANSFERS, documents_of, events, new_draft, stored_blo
 
 from zegelpost.main import Services
 from zegelpost.model.event import ActorKind, EventTag
+from zegelpost.model.handed_over import HandedOver, Piece
 
 CONTENT = os.urandom(2_400_000)  # three segments
 TOTAL = len(CONTENT)
@@ -49,6 +51,12 @@ async def path(anna: httpx2.AsyncClient, transfer_id: str) -> str:
 
 async def downloads(services: Services) -> list[tuple[EventTag, ActorKind]]:
     return [(event.tag, event.actor_kind) for event in await events(services) if event.tag in DOWNLOADED]
+
+
+async def pieces(services: Services) -> list[list[Piece]]:
+    """What every reader has so far, of documents they have not got whole."""
+    async with services.database.reading() as session:
+        return list(await session.scalars(select(HandedOver.pieces)))
 
 
 async def states(anna: httpx2.AsyncClient, transfer_id: str) -> dict[str, str]:
@@ -256,7 +264,8 @@ async def test_a_download_that_broke_off_and_was_resumed_counts(
         await asyncio.wait_for(line.reader.readuntil(b"\r\n\r\n"), 20)
         begun = await asyncio.wait_for(line.reader.readexactly(5_000_000), 20)
         line.writer.transport.abort()
-        await asyncio.sleep(0.5)
+        while not any(await pieces(services)):
+            await asyncio.sleep(0.05)
         assert await downloads(services) == []
 
         rest = await rosa.get(url, headers={"Range": f"bytes={len(begun)}-"})

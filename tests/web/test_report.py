@@ -170,6 +170,7 @@ def test_the_standard_words_are_those_of_the_page_about_events() -> None:
         "device",
         "mail",
         "sms",
+        "call",
     }
     documented = {f"{subject}:{action}": word for subject, action, word in rows if subject in subjects}
     assert {tag.value: word.value for tag, word in NTA_7516.items()} == documented
