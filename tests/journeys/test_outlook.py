@@ -133,6 +133,23 @@ def test_the_others_get_it_now_and_who_has_no_number_gets_it_from_the_pane_later
     assert demo.find(sam, LINK)
 
 
+def test_a_landline_is_called_when_the_sender_says_so(demo: RunningDemo, chromium: Browser) -> None:
+    with draft(demo, chromium, to="vast@kantoor.example") as (page, pane):
+        expect(pane.locator("#call-0")).to_have_count(0)
+        pane.locator("#mobile-0").fill("020 123 45 67")
+        pane.locator("#send").click()
+        expect(pane.locator("#mobile-0-error")).to_contain_text("telefoon")
+        pane.locator("#call-0").check()
+        assert findings(page) == []
+        shot(page, "outlook-called")
+        send(pane)
+    recipient = device(chromium, "nl", 390).new_page()
+    recipient.goto(demo.find("vast@kantoor.example", LINK))
+    recipient.locator("[data-island=open] button").click()
+    expect(recipient.locator("main")).to_contain_text("Wij bellen")
+    recipient.context.close()
+
+
 def test_a_draft_in_a_shared_mailbox_goes_out_for_its_department(demo: RunningDemo, chromium: Browser) -> None:
     with draft(demo, chromium, to="gedeeld@zorg.example") as (page, pane):
         expect(pane.locator("#department")).to_have_value("")

@@ -23,6 +23,8 @@ export interface Policy {
   readonly limits: { readonly document_bytes: number }
   readonly default_expiry_days: number
   readonly longest_expiry_days: number
+  /** How recipients may prove who they are; `spoken` among them when codes can be read out on the telephone. */
+  readonly methods: readonly string[]
   /** Without one, there is nothing to send from when a number comes later. */
   readonly has_sender_copy: boolean
 }
@@ -55,6 +57,8 @@ export interface Recipient {
   readonly name: string
   readonly email: string
   readonly mobile?: string
+  /** Left out: a code by text message, or signing in for colleagues. */
+  readonly method?: 'spoken'
   /** The others get it now; this one when `complete` gives a number. */
   readonly is_parked?: boolean
 }

@@ -19,12 +19,15 @@ export interface Person {
   readonly known: Knowledge | undefined
   /** People said that they have no usable number yet: the others get it now. */
   readonly isParked: boolean
+  /** The code is read out on the telephone, which needs no mobile. */
+  readonly isCalled: boolean
 }
 
 /** What people did in the pane, by address in lower case. */
 export interface Typed {
   readonly numbers: ReadonlyMap<string, string>
   readonly parked: ReadonlySet<string>
+  readonly called: ReadonlySet<string>
 }
 
 const LISTED = ['exchange', 'directory']
@@ -52,6 +55,7 @@ export function peopleOf(
       mobile: own ?? contact?.mobile ?? '',
       known: own === undefined ? knowledgeOf(contact) : undefined,
       isParked: typed.parked.has(address),
+      isCalled: typed.called.has(address),
     })
   }
   return [...people.values()]
@@ -78,6 +82,7 @@ export function recipientsOf(people: readonly Person[]): readonly Recipient[] {
     name: each.name,
     email: each.email,
     ...(!each.isColleague && { mobile: each.mobile }),
+    ...(isOutside(each) && each.isCalled && { method: 'spoken' as const }),
     ...(isOutside(each) && each.isParked && { is_parked: true }),
   }))
 }

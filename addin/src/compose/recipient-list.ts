@@ -9,7 +9,7 @@ import { colleaguesRow, listRow, outsiderRow } from './rows'
 export class RecipientList {
   readonly part = element('div', { class: 'zp-list' })
   /** By address in lower case, as are the others. */
-  private readonly typed = { numbers: new Map<string, string>(), parked: new Set<string>() }
+  private readonly typed = { numbers: new Map<string, string>(), parked: new Set<string>(), called: new Set<string>() }
   private readonly kept = new Set<string>()
   private problems: ReadonlyMap<string, string> = new Map()
   private contacts: readonly Contact[] = []
@@ -18,7 +18,7 @@ export class RecipientList {
   /** `mended` is called when nothing is wrong with anybody any more, as far as is known. */
   constructor(
     private readonly client: Pick<Client, 'lookUp' | 'keep' | 'renumber'>,
-    private readonly policy: Pick<Policy, 'staff_domains' | 'has_sender_copy'>,
+    private readonly policy: Pick<Policy, 'staff_domains' | 'has_sender_copy' | 'methods'>,
     private readonly words: Words,
     private readonly day: (moment: string) => string,
     private readonly mended: () => void,
@@ -65,12 +65,18 @@ export class RecipientList {
 
   /** Save whom people asked to keep. What that comes to is not what they came for: it stops nothing. */
   async keep(): Promise<void> {
-    for (const { name, email, mobile } of this.people) {
-      const address = email.toLowerCase()
-      if (!this.kept.has(address) || mobile.trim() === '') continue
+    for (const person of this.people) {
+      const address = person.email.toLowerCase()
+      if (!this.kept.has(address) || person.mobile.trim() === '') continue
       const contact = this.contacts.find((each) => each.email.toLowerCase() === address)
-      await (contact ? this.client.renumber(contact.id, mobile) : this.client.keep({ name, email, mobile })).catch(() => undefined)
+      await this.keepOne(person, contact).catch(() => undefined)
     }
+  }
+
+  /** A number that is called may be no mobile, and address books hold mobiles. */
+  private async keepOne({ name, email, mobile, isCalled }: Person, contact: Contact | undefined): Promise<void> {
+    if (!contact) await this.client.keep({ name, email, ...(!isCalled && { mobile }) })
+    else if (!isCalled) await this.client.renumber(contact.id, mobile)
   }
 
   private mark(problems: ReadonlyMap<string, string>): void {
@@ -99,6 +105,7 @@ export class RecipientList {
       isKept: this.kept.has(address),
       problem: person.isParked ? '' : (this.problems.get(address) ?? ''),
       mayPark: this.policy.has_sender_copy,
+      mayCall: this.policy.methods.includes('spoken'),
     }
     return outsiderRow(person, position, state, this.words, this.day, {
       typed: (mobile) => {
@@ -106,11 +113,15 @@ export class RecipientList {
         this.change(person, { mobile, known: undefined })
       },
       park: (isParked) => {
-        if (isParked) this.typed.parked.add(address)
-        else this.typed.parked.delete(address)
+        toggle(this.typed.parked, address, isParked)
         this.change(person, { isParked })
         this.show()
         if (this.people.every((each) => each.isParked || !this.problems.has(each.email.toLowerCase()))) this.mended()
+      },
+      // Whether the number does for that is seen when it is sent.
+      call: (isCalled) => {
+        toggle(this.typed.called, address, isCalled)
+        this.change(person, { isCalled })
       },
       keep: (isKept) => (isKept ? this.kept.add(address) : this.kept.delete(address)),
     })
@@ -119,4 +130,9 @@ export class RecipientList {
   private change({ email }: Person, changes: Partial<Person>): void {
     this.people = this.people.map((each) => (each.email === email ? { ...each, ...changes } : each))
   }
+}
+
+function toggle(set: Set<string>, entry: string, isIn: boolean): void {
+  if (isIn) set.add(entry)
+  else set.delete(entry)
 }

@@ -7,6 +7,7 @@ import type { Person } from './people'
 export interface PersonChanges {
   typed(number: string): void
   park(isParked: boolean): void
+  call(isCalled: boolean): void
   keep(isKept: boolean): void
 }
 
@@ -17,6 +18,8 @@ export interface PersonState {
   readonly problem: string
   /** Whether the others may get it first, which is offered to whoever got stuck on a number. */
   readonly mayPark: boolean
+  /** Whether the organisation can have codes read out, which is offered likewise. */
+  readonly mayCall: boolean
 }
 
 /** Somebody outside, whose number people fill in or change. */
@@ -56,6 +59,9 @@ export function outsiderRow(
     element('p', { class: 'zp-problem', id: `${id}-error`, hidden: state.problem === '' }, state.problem),
     keep,
   )
+  if (state.mayCall && (person.isCalled || state.problem !== '')) {
+    row.append(check(`call-${position}`, words.call, person.isCalled, (isCalled) => changes.call(isCalled)))
+  }
   if (state.mayPark && (person.isParked || state.problem !== '')) {
     row.append(
       check(`park-${position}`, words.park, person.isParked, (isParked) => changes.park(isParked)),

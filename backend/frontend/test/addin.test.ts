@@ -46,7 +46,7 @@ test('colleagues by domain, lists never, and numbers from the book unless typed,
     { name: 'Evil', email: 'x@notzegelpost.example', isList: false },
   ]
   const rosa = { id: '1', email: 'rosa@zorg.example', name: 'Rosa Visser', mobile: '+31612345678', source: 'typed', changed_at: '2026-11-03T09:30:00Z' }
-  const typed = { numbers: new Map([['sam@zorg.example', '0687654321']]), parked: new Set<string>() }
+  const typed = { numbers: new Map([['sam@zorg.example', '0687654321']]), parked: new Set<string>(), called: new Set<string>() }
   const people = peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: '2026-11-01T10:00:00Z' }], typed)
   assert.deepEqual(people.map((each) => [each.name, each.isColleague, each.isList, each.mobile]), [
     ['Rosa Visser', false, false, '+31612345678'],
@@ -56,7 +56,7 @@ test('colleagues by domain, lists never, and numbers from the book unless typed,
     ['Evil', false, false, ''],
   ])
   const known = (contact: object, numbers: [string, string][] = []): unknown =>
-    peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: null, ...contact }], { numbers: new Map(numbers), parked: new Set() })[0]?.known
+    peopleOf(addressed, POLICY, [{ ...rosa, number_worked_at: null, ...contact }], { numbers: new Map(numbers), parked: new Set(), called: new Set() })[0]?.known
   assert.deepEqual(people[0]?.known, { how: 'worked', at: '2026-11-01T10:00:00Z' })
   assert.deepEqual(known({}), { how: 'saved', at: '2026-11-03T09:30:00Z' })
   for (const source of ['directory', 'exchange']) assert.deepEqual(known({ source }), { how: 'listed', at: '2026-11-03T09:30:00Z' })
@@ -71,11 +71,25 @@ test('who waits for a number is missing nothing, and colleagues and lists wait f
     ['sam@zorg.example', 'bram@zegelpost.example'].map((email) => ({ name: '', email, isList: false })),
     POLICY,
     [],
-    { numbers: new Map(), parked: new Set(['sam@zorg.example', 'bram@zegelpost.example']) },
+    { numbers: new Map(), parked: new Set(['sam@zorg.example', 'bram@zegelpost.example']), called: new Set() },
   )
   assert.deepEqual(missingNumbers(people), [])
   assert.deepEqual(recipientsOf(people), [
     { name: 'sam@zorg.example', email: 'sam@zorg.example', mobile: '', is_parked: true },
+    { name: 'bram@zegelpost.example', email: 'bram@zegelpost.example' },
+  ])
+})
+
+test('whoever is called is sent so, and colleagues sign in all the same', () => {
+  const addresses = ['sam@zorg.example', 'bram@zegelpost.example']
+  const people = peopleOf(
+    addresses.map((email) => ({ name: '', email, isList: false })),
+    POLICY,
+    [],
+    { numbers: new Map([['sam@zorg.example', '020 123 45 67']]), parked: new Set(), called: new Set(addresses) },
+  )
+  assert.deepEqual(recipientsOf(people), [
+    { name: 'sam@zorg.example', email: 'sam@zorg.example', mobile: '020 123 45 67', method: 'spoken' },
     { name: 'bram@zegelpost.example', email: 'bram@zegelpost.example' },
   ])
 })
