@@ -249,6 +249,9 @@ async def test_lists_hold_only_ones_own(app: Starlette, stage: Stage) -> None:
             answer = await go(way, actor, way.path)
             if actor.name in {"nobody", "off"}:
                 assert answer.status_code in {303, 401}, (way, actor.name)
+            if (way.path, actor.name) == ("/audit", "vera"):
+                # The record names who recipients and guests are, and nothing that was sent; test_audit_pages.py.
+                continue
             for world, canary in CANARIES.items():
                 if actor.name not in MAY[world]:
                     assert canary not in answer.text, (way, actor.name)
@@ -265,6 +268,9 @@ async def test_administering_and_auditing_are_apart(app: Starlette, services: Se
         if way.method == "GET" and way.path.startswith("/admin") and not way.parameters:
             statuses = {name: (await go(way, stage.actors[name], way.path)).status_code for name in ("chris", "vera", "anna")}
             assert statuses == {"chris": 200, "vera": 404, "anna": 404}, way
+        if way.method == "GET" and way.path.startswith("/audit"):
+            statuses = {name: (await go(way, stage.actors[name], way.path)).status_code for name in ("chris", "vera", "anna")}
+            assert statuses == {"chris": 404, "vera": 200, "anna": 404}, way
     for name in ("anna", "bram", "chris", "vera"):
         me = (await stage.actors[name].program.get("/api/v1/me")).json()
         assert (me["is_administrator"], me["is_auditor"]) == (name == "chris", name == "vera")

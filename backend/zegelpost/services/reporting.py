@@ -202,6 +202,8 @@ class Reporting:
     async def report(self, actor: StaffActor, transfer_id: str) -> TransferReport:
         """All that is known now, also when the transfer is over. Raises `NotFound`, `TransferNotSent` for a draft."""
         now = self._clock()
+        async with self._database.reading() as session:
+            await own_transfer(session, actor, transfer_id)
         # What happened a moment ago belongs in the report, proven like the rest.
         await self._sequencing.catch_up(waits=True)
         async with self._database.reading() as session:
