@@ -107,6 +107,10 @@ def test_every_size_is_proved_to_grow_from_every_earlier_one(grown: Grown) -> No
     for old, new in itertools.combinations_with_replacement(range(1, 51), 2):
         proof = consistency_proof(old, new, grown.subtree)
         verify_consistency(old, new, proof, grown.root(old), grown.root(new))
+        older, newer = (zegelpost_verify.Checkpoint("o", size, grown.root(size)) for size in (old, new))
+        assert zegelpost_verify.begins_with(older, newer, proof) == (old < new)
+        assert not zegelpost_verify.begins_with(older._replace(root=bytes(32)), newer, proof)
+        assert not zegelpost_verify.begins_with(older, newer._replace(root=bytes(32)), proof)
         with pytest.raises(ProofWrong):
             verify_consistency(old, new, proof, leaf_hash(b"another"), grown.root(new))
         with pytest.raises(ProofWrong):

@@ -443,6 +443,16 @@ async def test_each_day_a_checkpoint_is_mailed_once_and_holds_the_record(
     options = [f"--checkpoint={tmp_path / str(number)}" for number in range(2)]
     code, said = stand_alone(await record.export(tmp_path / "export"), *options, f"--key={verified.key}")
     assert (code, "fits 2 checkpoint(s)" in said) == (0, True), said
+    # The mails alone show that the record only grew, and that someone who rewrote it cannot go on from there.
+    code, said = stand_alone(tmp_path / "1", f"--checkpoint={tmp_path / '0'}", f"--key={verified.key}")
+    assert (code, "PROVEN: it goes on from" in said) == (0, True), said
+    await rewrite(record, 4)
+    clock.forward(days=1)
+    assert await audited.checkpointing.run()
+    later = (await Outbox(audited).all(kind="mail", to="auditor@elders.example"))[-1]["text"]
+    (tmp_path / "2").write_text(later, encoding="utf-8")
+    code, said = stand_alone(tmp_path / "2", f"--checkpoint={tmp_path / '1'}")
+    assert (code, "rewritten" in said) == (1, True), said
     await audited.database.close()
 
 

@@ -3,7 +3,8 @@
 
     python3 zegelpost_verify.py FILE [--key KEY] [--checkpoint FILE]… [--earlier EXPORT]…
 
-FILE is an export of the audit, a report as PDF or as JSON. KEY is the verifier key as it stands in every mail with a checkpoint.
+FILE is an export of the audit, a report as PDF or as JSON, or a mail with a checkpoint. KEY is the verifier key as it stands in
+every such mail.
 `--checkpoint` is such a mail or its text, saved as a file. `--earlier` is an export from before, to compare each entry with.
 
 Needs Python 3.9 and nothing else. It follows `audit-format.md` of Zegelpost and shares no code with it. Ends with 0 when all
@@ -152,12 +153,17 @@ def open_checkpoint(note: str, key: Key) -> Checkpoint:
     return Checkpoint(lines[0], int(lines[1]), _base64(lines[2]))
 
 
-def find_notes(content: bytes) -> list[str]:
-    """Checkpoints in any text, such as a saved mail; mail programs encode, break lines and mark them."""
+def text_of(content: bytes) -> str:
+    """Any text, such as that of a saved mail; mail programs encode, break lines and mark them."""
     mail = email.message_from_bytes(content)
     parts = [part.get_payload(decode=True) for part in mail.walk() if part.get_content_type() == "text/plain"]
     text = "\n".join(part.decode("utf-8", "replace") for part in [content, *parts] if isinstance(part, bytes))
-    text = re.sub(r"(?m)^(?:[>|][ \t]?)+", "", text.replace("\r\n", "\n").replace("\xa0", " "))
+    return re.sub(r"(?m)^(?:[>|][ \t]?)+", "", text.replace("\r\n", "\n").replace("\xa0", " "))
+
+
+def find_notes(content: bytes) -> list[str]:
+    """Checkpoints in any text."""
+    text = text_of(content)
     pattern = (
         r"(?m)^[ \t]*(\S+/audit)[ \t]*\n[ \t]*(\d+)[ \t]*\n[ \t]*([A-Za-z0-9+/]{43}=)[ \t]*\n"
         r"\s*\u2014\s+(\S+)\s+([A-Za-z0-9+/]{90,}=*)"
@@ -225,6 +231,28 @@ def root_by_proof(hashed: bytes, index: int, size: int, proof: Sequence[bytes]) 
     if last != 0:
         raise Wrong("the proof is too short")
     return hashed
+
+
+def begins_with(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Whether a consistency proof leads from the older tree to the newer (section 2.1.4.2)."""
+    if not 0 < old.size < new.size or not proof:
+        return False
+    steps = [old.root, *proof] if old.size & (old.size - 1) == 0 else list(proof)
+    place, last = old.size - 1, new.size - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    older = newer = steps[0]
+    for step in steps[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            older, newer = node_hash(step, older), node_hash(step, newer)
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            newer = node_hash(newer, step)
+        place, last = place >> 1, last >> 1
+    return last == 0 and older == old.root and newer == new.root
 
 
 # Entries
@@ -400,6 +428,34 @@ def _key_words(key: Key, trust: Trust) -> list[str]:
         "NOT proven: whose signature it is. The key came from this file. Compare it with the one in a mail that you trust:",
         f"    {key.name}+{key.id().hex()}+{encoded}",
     ]
+
+
+# Mails
+
+
+def verify_mail(content: bytes, notes: Sequence[str], trust: Trust) -> list[str]:
+    """What a mail with a checkpoint holds: its signature, and how it follows on earlier ones that were kept."""
+    text = text_of(content)
+    written = re.search(r"\S+/audit\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}", text)
+    key = trust.key or read_key(written[0] if written else "")
+    newest = max((open_checkpoint(note, key) for note in notes), key=lambda checkpoint: checkpoint.size)
+    words = [f"PROVEN: the record {newest.origin} had {newest.size} events when this checkpoint was signed."]
+    growth = re.search(r"(\d+)\s*\u2192\s*(\d+)\s*\n((?:\s*[A-Za-z0-9+/]{43}=\s*\n?)+)", text)
+    for note in trust.notes:
+        kept = open_checkpoint(note, key)
+        if kept.size == newest.size and kept.root != newest.root:
+            raise Wrong(f"two checkpoints of {kept.size} entries differ: there are two histories")
+        if kept.size >= newest.size:
+            continue
+        if growth is None or (int(growth[1]), int(growth[2])) != (kept.size, newest.size):
+            words.append(
+                f"NOT proven: that it goes on from the checkpoint of {kept.size} events; this mail is about another one."
+            )
+        elif begins_with(kept, newest, [_base64(step) for step in growth[3].split()]):
+            words.append(f"PROVEN: it goes on from the checkpoint of {kept.size} events; nothing before that was rewritten.")
+        else:
+            raise Wrong(f"it does not go on from the checkpoint of {kept.size} entries: something before that was rewritten")
+    return words + _key_words(key, trust)
 
 
 # Reports
@@ -635,7 +691,10 @@ def verify(content: bytes, trust: Trust) -> list[str]:
             return verify_report(head, trust, "the PDF of this report has its seal")
         if isinstance(head, dict) and head.get("format") == EXPORT_FORMAT:
             return verify_export(json_lines(text), trust)
-    raise Unreadable("this is no export of the audit and no report of this version")
+    notes = find_notes(content)
+    if notes:
+        return verify_mail(content, notes, trust)
+    raise Unreadable("this is no export of the audit, no report of this version and no mail with a checkpoint")
 
 
 def _read(path: str) -> bytes:
