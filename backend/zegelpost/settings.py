@@ -380,6 +380,16 @@ def _bounce_mailbox_url(text: str | None) -> str | None:
         raise SettingsError(f"{name} without TLS is only for a server on this machine: use imaps:// or imap+starttls://")
     if not unquote(parts.path).isascii() or not unquote(parts.path).isprintable():
         raise SettingsError(f"{name}: the folder's name must be ASCII")
+    options = parse_qs(parts.query)
+    hosts = [value for option in ("login", "resource") for value in options.get(option, [])]
+    if set(options) - {"tenant", "client_id", "login", "resource"} or ("tenant" in options) != ("client_id" in options):
+        raise SettingsError(f"{name}: with a token it needs ?tenant=…&client_id=…, and the secret as its password")
+    if not all(host.startswith("https://") for host in hosts):
+        raise SettingsError(f"{name}: login and resource must be https://host")
+    if is_exchange_online(parts.hostname) and "tenant" not in options:
+        raise SettingsError(
+            f"{name}: Exchange Online takes no passwords over IMAP: add ?tenant=…&client_id=… of an app registration"
+        )
     return text
 
 

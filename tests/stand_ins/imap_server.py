@@ -56,19 +56,22 @@ class ImapServer:
 
 
 @contextmanager
-def imap_server(authority: trustme.CA, *, host: str = "localhost") -> Iterator[ImapServer]:
-    """A running Dovecot whose certificate is for `host`."""
+def imap_server(authority: trustme.CA, *, host: str = "localhost", tokens: str = "") -> Iterator[ImapServer]:
+    """A running Dovecot whose certificate is for `host`.
+
+    With `tokens`, the address of who knows whose a token is, it takes tokens and no password, as Exchange Online does.
+    """
     assert _PROGRAM, "dovecot is missing: install dovecot-imapd"
     # Not the folder of the test: its path may be too long for the sockets.
     with tempfile.TemporaryDirectory(prefix="imap") as name:
         # When root runs the tests, the part that talks to strangers runs as another user, and has to get in.
         Path(name).chmod(0o711)
-        with _running(Path(name), authority, host) as server:
+        with _running(Path(name), authority, host, tokens) as server:
             yield server
 
 
 @contextmanager
-def _running(folder: Path, authority: trustme.CA, host: str) -> Iterator[ImapServer]:
+def _running(folder: Path, authority: trustme.CA, host: str, tokens: str) -> Iterator[ImapServer]:
     assert _PROGRAM
     maildir = folder / "mail"
     for each in ("tmp", "new", "cur"):
@@ -80,7 +83,11 @@ def _running(folder: Path, authority: trustme.CA, host: str) -> Iterator[ImapSer
     certificate.private_key_pem.write_to_path(folder / "key.pem")
     port, tls_port = _free_port(), _free_port()
     configuration = folder / "dovecot.conf"
-    configuration.write_text(_configuration(folder, port, tls_port), encoding="utf-8")
+    (folder / "oauth2.conf").write_text(
+        f"tokeninfo_url = {tokens}?access_token=\nusername_attribute = email\nactive_attribute = active\nactive_value = yes\n",
+        encoding="utf-8",
+    )
+    configuration.write_text(_configuration(folder, port, tls_port, has_tokens=tokens != ""), encoding="utf-8")
     with (folder / "dovecot.out").open("wb") as out:
         process = subprocess.Popen([_PROGRAM, "-F", "-c", str(configuration)], stdout=out, stderr=out)
     running = ImapServer(port, tls_port, maildir, process)
@@ -91,9 +98,25 @@ def _running(folder: Path, authority: trustme.CA, host: str) -> Iterator[ImapSer
         running.stop()
 
 
-def _configuration(folder: Path, port: int, tls_port: int) -> str:
+def _configuration(folder: Path, port: int, tls_port: int, *, has_tokens: bool) -> str:
     user, group = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(os.getegid()).gr_name
     reader = _reader()
+    door = (
+        f"""
+auth_mechanisms = xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2
+  args = {folder}/oauth2.conf
+}}"""
+        if has_tokens
+        else f"""
+auth_mechanisms = plain
+passdb {{
+  driver = static
+  args = user={USER} password={PASSWORD.replace("%", "%%")}
+}}"""
+    )
     return f"""
 protocols = imap
 listen = 127.0.0.1
@@ -112,11 +135,7 @@ ssl_cert = <{folder}/certificate.pem
 ssl_key = <{folder}/key.pem
 # Without TLS it takes no password, but from this machine any.
 disable_plaintext_auth = no
-auth_mechanisms = plain
-passdb {{
-  driver = static
-  args = user={USER} password={PASSWORD.replace("%", "%%")}
-}}
+{door}
 userdb {{
   driver = static
   args = uid={reader.pw_uid} gid={reader.pw_gid} home={folder}/mail

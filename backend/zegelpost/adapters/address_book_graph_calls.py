@@ -78,6 +78,10 @@ class GraphCalls:
         self.require_graph(url)
         self._exchange("POST", url, body)
 
+    def token(self) -> str:
+        """To show at another door of the same tenant. Raises `AddressBookError`."""
+        return self._token()
+
     def sign_in(self) -> None:
         """Get a token, and ask nothing with it. Raises `AddressBookError`."""
         self._token()

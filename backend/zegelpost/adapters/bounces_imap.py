@@ -12,15 +12,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from zegelpost.ports import BounceMailboxError, ReturnedMail
+from zegelpost.ports import AddressBookError, BounceMailboxError, ReturnedMail
+
+if TYPE_CHECKING:
+    from zegelpost.adapters.address_book_graph_calls import GraphCalls
 
 _SETTING: Final = "ZEGELPOST_BOUNCE_MAILBOX_URL"
 _PORTS: Final = {"imap": 143, "imap+starttls": 143, "imaps": 993}
 _LONGEST_MAIL_BYTES: Final = 256 * 1024
 _CONVERSATION_SECONDS: Final = 120
+_OUTLOOK: Final = "https://outlook.office365.com"
+_TOKEN_SECONDS: Final = 30
 _Answer = TypeVar("_Answer")
 _UID: Final = re.compile(rb"\d+")
 _POSITION: Final = re.compile(r"(\d+)/(\d+)\Z")
@@ -44,7 +49,11 @@ class ImapBounceMailbox:
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 30, ssl_context: ssl.SSLContext | None = None) -> None:
-        """`url` holds percent-encoded `user:password@` and the folder, INBOX without one."""
+        """`url` holds percent-encoded `user:password@` and the folder, INBOX without one.
+
+        With `?tenant=…&client_id=…` the password is the secret of an app registration in Entra, whose token is shown instead
+        (XOAUTH2): Exchange Online takes no passwords any more. `login` and `resource` name the hosts of another cloud.
+        """
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not (parts.hostname and parts.username):
             raise ValueError(f"{_SETTING} must be imaps://user:password@host/FOLDER or imap+starttls://…")
@@ -53,6 +62,7 @@ class ImapBounceMailbox:
         self._port = parts.port or _PORTS[parts.scheme]
         self._username = unquote(parts.username)
         self._password = unquote(parts.password or "")
+        self._entra = _entra(self._password, {name: values[0] for name, values in parse_qs(parts.query).items()})
         self._folder = unquote(parts.path.removeprefix("/")) or "INBOX"
         self._timeout_seconds = timeout_seconds
         self._ssl_context = ssl_context
@@ -170,6 +180,9 @@ class ImapBounceMailbox:
         return imap
 
     def _log_in(self, imap: imaplib.IMAP4) -> None:
+        if self._entra is not None:
+            self._show_token(imap, self._entra)
+            return
         try:
             if "AUTH=PLAIN" in imap.capabilities:
                 # The only way for names and passwords outside ASCII (RFC 4616).
@@ -180,6 +193,41 @@ class ImapBounceMailbox:
             raise
         except (imaplib.IMAP4.error, UnicodeError):
             raise BounceMailboxError(f"{_SETTING}: the mailbox refused the user name or password") from None
+
+    def _show_token(self, imap: imaplib.IMAP4, entra: GraphCalls) -> None:
+        """XOAUTH2.
+
+        https://learn.microsoft.com/exchange/client-developer/legacy-protocols/how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth
+        """
+        try:
+            token = entra.token()
+        except AddressBookError as error:
+            raise BounceMailboxError(f"{_SETTING}: {error.reason}") from None
+        try:
+            # Asked for more, which is how a refusal begins, there is nothing to say.
+            answers = iter([f"user={self._username}\1auth=Bearer {token}\1\1".encode()])
+            imap.authenticate("XOAUTH2", lambda _: next(answers, b""))
+        except imaplib.IMAP4.abort:
+            raise
+        except imaplib.IMAP4.error:
+            raise BounceMailboxError(
+                f"{_SETTING}: the mailbox refused the token: give the app IMAP.AccessAsApp and this mailbox"
+            ) from None
+
+
+def _entra(secret: str, options: dict[str, str]) -> GraphCalls | None:
+    """Who gives tokens for the mailbox; nothing where it takes a password."""
+    tenant, client_id = options.get("tenant"), options.get("client_id")
+    if tenant is None and client_id is None:
+        return None
+    if not (tenant and client_id and secret):
+        raise ValueError(f"{_SETTING} needs tenant, client_id and the secret as its password")
+    # Takes a moment to import, which only mailboxes with tokens pay.
+    from zegelpost.adapters.address_book_graph_calls import LOGIN, GraphCalls  # noqa: PLC0415
+
+    who, resource = f"{quote(client_id, safe='')}:{quote(secret, safe='')}", options.get("resource", _OUTLOOK)
+    url = f"graph://{who}@{quote(tenant, safe='')}?api={resource}&login={options.get('login', LOGIN)}"
+    return GraphCalls(url, _TOKEN_SECONDS, setting=_SETTING)
 
 
 def _hang_up(imap: imaplib.IMAP4) -> None:

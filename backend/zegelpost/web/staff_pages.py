@@ -316,6 +316,7 @@ async def _transfer(request: Request, actor: StaffActor, error: str, *, missing:
         current_page="sent",
         transfer=overview,
         missing=missing or {},
+        leaves_from_mailbox=services.settings.mailboxes_url is not None,
         done=done if done in _DONE else "",
         error=error,
         policy=services.policy,
