@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import trustme
 from tests.contracts.test_sms import REPORT_TO, ROSA, TEXT, said
 from tests.stand_ins.messagebird_api import ACCESS_KEY, SIGNING_KEY, BirdMessage, MessageBirdApi, messagebird_api, signed
+from tests.stand_ins.raw_server import raw_server
 
 from zegelpost.adapters.messagebird_account import MessageBirdAccount
 from zegelpost.adapters.messagebird_reports import MessageBirdReports
@@ -126,6 +130,22 @@ async def test_a_refused_connection_leaves_no_doubt() -> None:
             await deliver(f"messagebird+http://{ACCESS_KEY}@127.0.0.1:{taken.getsockname()[1]}?from=Z")
 
     assert (caught.value.kind, caught.value.may_have_been_sent, caught.value.is_permanent) == (SmsErrorKind.BUSY, False, False)
+
+
+async def test_an_untrusted_certificate_gets_nothing() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    received = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        received.extend(await reader.read(1000))
+
+    async with raw_server(listen, tls=context) as port:
+        with pytest.raises(SmsError, match="TLS") as caught:
+            await deliver(f"messagebird://{ACCESS_KEY}@localhost:{port}?from=Z", timeout_seconds=5)
+
+    assert received == b""
+    assert (caught.value.kind, caught.value.may_have_been_sent) == (SmsErrorKind.OUR_SETUP, False)
 
 
 async def test_how_long_to_wait_is_passed_on(bird: MessageBirdApi) -> None:
