@@ -30,7 +30,13 @@ SECRET_LINK = "https://post.example/o/" + "a" * 26 + "#" + "b" * 32
 def mail(purpose: Purpose = Purpose.INVITATION, number: str = "a") -> bytes:
     """As the outbox has it."""
     composing = Composing(Organisation("Gemeente Súdwest", "https://post.example", EmailAddress.parse("post@example.nl"), None))
-    way_in = {"page": "https://post.example/o/", "printed_code": "abcd", "needs_mobile": True, "last_digits": "78"}
+    way_in = {
+        "page": "https://post.example/o/",
+        "printed_code": "abcd",
+        "needs_mobile": True,
+        "is_called": False,
+        "last_digits": "78",
+    }
     facts: dict[str, Any] = {"name": "Rosa", "sender_name": "Anna", "sender_email": ANNA, "email": ROSA, "expires_at": NOW}
     link = SECRET_LINK if purpose == Purpose.INVITATION else "https://post.example/transfers/x"
     return composing.mail(
@@ -164,6 +170,15 @@ async def test_a_right_that_is_missing_and_a_secret_that_ran_out_refuse_for_good
     assert (await failure(mailboxes)).is_permanent
     with pytest.raises(MailError):
         await GraphMailboxes(api.mailboxes_url).probe()
+
+
+async def test_a_certificate_that_nobody_vouches_for_gets_nothing(api: GraphApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    error = await failure(GraphMailboxes(api.mailboxes_url))
+
+    assert "TLS" in error.reason
+    assert not error.is_permanent
+    assert api.requests == []
 
 
 async def test_a_service_that_hangs_holds_nobody_up_for_long(api: GraphApi) -> None:
