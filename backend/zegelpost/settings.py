@@ -162,7 +162,8 @@ class Settings:
             address_book_every=_address_book_every(values.get("ADDRESS_BOOK_MINUTES")),
             organisation=values.get("ORGANISATION") or ("Gemeente Voorbeeld" if is_demo else NO_ORGANISATION),
             help_phone=values.get("HELP_PHONE") or ("014 000" if is_demo else None),
-            security_contact=_security_contact(values.get("SECURITY_CONTACT")),
+            security_contact=_security_contact(values.get("SECURITY_CONTACT"))
+            or ("mailto:security@zegelpost.example" if is_demo else None),
             audit_mail=_audit_mail(values.get("AUDIT_MAIL")),
             report_seal=_path("REPORT_SEAL", values.get("REPORT_SEAL")),
             is_demo=is_demo,

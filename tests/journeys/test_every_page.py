@@ -49,7 +49,6 @@ NO_PAGES = {
     "/addin/launchevent.html": "has no content",
     "/demo/outlook": "test_outlook.py",
     "/demo/outbox": "shows mails as they are",
-    "/security": "goes on at once",
     "/manual/pictures/{language}/{name}": "is a picture",
     "/addin/icons/icon-{size:int}.png": "is a picture",
     "/.well-known/microsoft-officeaddins-allowed.json": "is for Outlook",

@@ -272,10 +272,16 @@ async def test_security_txt_says_who_reads_it_and_until_when(reachable: httpx2.A
     assert "/security" in links(await reachable.get("/privacy"))
 
 
-async def test_without_somebody_who_reads_it_there_is_no_security_txt(client: httpx2.AsyncClient) -> None:
+async def test_without_somebody_who_reads_it_there_is_no_security_txt(
+    services: Services, settings: Settings, clock: MovableClock, policy: Policy
+) -> None:
+    others = build_services(replace(settings, security_contact=None), clock=clock, policy=policy)
+    client = browser(build_app(others, has_worker=False))
     for path in ("/.well-known/security.txt", "/security.txt", "/security"):
         assert (await client.get(path)).status_code == 404
     assert "/security" not in links(await client.get("/privacy"))
+    await client.aclose()
+    await others.database.close()
 
 
 # Installing
