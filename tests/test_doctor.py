@@ -16,8 +16,10 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import text
 from tests.contracts.object_storage import s3_server, use_endpoint
+from tests.contracts.test_seal import own_seal
 from tests.databases import database_urls
 from tests.stand_ins.clamd import clamd
 from tests.stand_ins.entra import CLIENT_ID, OTHER_TENANT, TENANT, entra
@@ -180,8 +182,22 @@ async def test_a_healthy_installation_has_nothing_wrong(patient: Patient) -> Non
     assert {line.name for line in lines} == {check.name for check in CHECKS} | {"clock"}
     assert len(patient.said[0].splitlines()) == len(lines)
     fine_ones = {line.name for line in lines if line.finding.level == Level.FINE}
-    assert fine_ones == {check.name for check in CHECKS} - {"secrets", "scanner"} | {"clock"}
+    assert fine_ones == {check.name for check in CHECKS} - {"secrets", "scanner", "seal"} | {"clock"}
     assert json.loads(patient.said[1])[0] == {"level": "fine", "name": "name", "text": "Gemeente Voorbeeld", "remedy": ""}
+
+
+async def test_a_seal_of_ones_own_is_looked_at(patient: Patient, tmp_path: Path) -> None:
+    path = own_seal(tmp_path / "seal.pem", ec.generate_private_key(ec.SECP256R1()))
+
+    soon, *_ = await patient.examine("seal", REPORT_SEAL=str(path))
+    over, *_ = await patient.examine("seal", REPORT_SEAL=str(path), now=datetime.now(UTC) + timedelta(days=2))
+    absent, *_ = await patient.examine("seal", REPORT_SEAL=str(tmp_path / "absent.pem"))
+    made, *_ = await patient.examine("seal")
+
+    assert (soon.finding.level, soon.finding.remedy) == (Level.NOTE, "renew the certificate")
+    assert "Zegel van de gemeente" in soon.finding.text
+    assert (over.finding.level, absent.finding.level, made.finding.level) == (Level.WRONG, Level.WRONG, Level.NOTE)
+    assert not (patient.folder("KEYS_DIR") / "seal.pem").exists()
 
 
 async def test_a_look_changes_nothing(patient: Patient, api: TwilioApi) -> None:
