@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,15 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
     assert documented == set(NAMES)
     for name in SECRETS:
         assert f"`{PREFIX}{name}_FILE`" in page
+
+
+def test_nothing_that_is_built_is_in_the_tree() -> None:
+    """What `.gitignore` names and git keeps all the same was added by mistake; twice it was the built pages."""
+    kept = subprocess.run(
+        ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"],
+        cwd=PACKAGE.parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert kept.stdout == ""
