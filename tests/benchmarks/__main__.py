@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.busy import busy_hour, one_report, sent_transfer
+from tests.benchmarks.floor import floor, told
 from tests.benchmarks.measuring import PeakMemory, Series
 from tests.benchmarks.sending import sent_a_second
 from tests.benchmarks.servers import Nginx, NodeTus, Server, Zegelpost
@@ -206,8 +207,8 @@ def sending(targets: Targets, count: int) -> None:
     for kind, processes, bound in (("sqlite", 1, 100), ("postgresql", 1, None), ("postgresql", 2, 200)):
         rate = sent_a_second(kind, count, processes)
         work = f"sending to 5 recipients with 5 documents, {kind}, {processes} process{'es' if processes > 1 else ''}"
-        told = [Target.at_least(work, rate, bound, "a second")] if bound else []
-        targets.tell(f"{work}: {rate:.0f} a second", *told)
+        wanted = [Target.at_least(work, rate, bound, "a second")] if bound else []
+        targets.tell(f"{work}: {rate:.0f} a second", *wanted)
 
 
 def address_book(targets: Targets, people: int) -> None:
@@ -233,6 +234,7 @@ def main() -> None:
         base = Path(folder)
         for name in ("ours", "node", "nginx"):
             (base / name).mkdir()
+        print(told(floor(base)))
         ours = Zegelpost(base / "ours")
         servers: list[Server] = [ours, NodeTus(base / "node"), Nginx(base / "nginx")]
         try:

@@ -52,7 +52,11 @@ def floor(folder: Path) -> dict[str, float]:
     cipher.encrypt_into(_NONCE, plain, None, sealed)
     costs["unseal (AES-256-GCM)"] = least(lambda: cipher.decrypt_into(_NONCE, sealed, None, plain))
     path = folder / "floor"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_DIRECT, 0o600)
+    path.touch(0o600)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    except OSError:
+        handle = os.open(path, os.O_WRONLY)  # a file system in memory
     try:
         costs["write around the page cache"] = least(lambda: os.write(handle, page_aligned))
     finally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import queue
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -49,7 +51,13 @@ def sent_a_second(kind: str, count: int, processes: int) -> float:
         ]
         for worker in workers:
             worker.start()
-        measured = [times.get(timeout=300) for _ in workers]
+        measured: list[tuple[float, float]] = []
+        while len(measured) < processes:
+            with contextlib.suppress(queue.Empty):
+                measured.append(times.get(timeout=1))
+            if any(worker.exitcode for worker in workers):
+                ready.abort()
+                raise RuntimeError("a process that was to send failed")
         for worker in workers:
             worker.join()
         return share * processes / (max(end for _, end in measured) - min(start for start, _ in measured))
