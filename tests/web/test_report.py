@@ -7,6 +7,8 @@ import html
 import json
 import re
 import socket
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -349,13 +351,21 @@ async def test_a_key_that_someone_replaced_is_told_and_not_hidden(
     assert (facts["unreadable"], facts["documents"][0]["name"]) == ("key_refused", None)
 
 
-async def test_names_neither_become_markup_nor_fetch_anything(anna_portal: Portal, tmp_path: Path) -> None:
-    (tmp_path / "secret.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><text y='9'>canary-file</text></svg>", "utf-8")
+@pytest.fixture
+def secret() -> Iterator[Path]:
+    """A file of the server's, in a folder with a short name: its whole address has to fit a subject and a name."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "secret.svg")
+        path.write_text("<svg xmlns='http://www.w3.org/2000/svg'><text y='9'>canary-file</text></svg>", "utf-8")
+        yield path
+
+
+async def test_names_neither_become_markup_nor_fetch_anything(anna_portal: Portal, secret: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/x"
         name = f'</title></style></td><img src="{url}"><link rel=attachment href={url}>'
-        file = f'<img src="{(tmp_path / "secret.svg").as_uri()}">'[:119]
+        file = f'<img src="{secret.as_uri()}">'
         reference = f'"}} @import url({url}); {{page}} <meta name="pdfkit-allow" content="/">'
         form = {"subject": f"{name}{file}", "reference": reference, "recipient-0-name": name, "recipient-1-name": file}
         transfer_id = await send(anna_portal, ROSA, SAM, documents={f"{name}.pdf": DOCUMENT}, **form)
