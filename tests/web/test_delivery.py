@@ -24,7 +24,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import GIVE_UP_AFTER, LEASE, RETRY_AFTER, Outgoing, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.ports import KeyDestroyedError, MailAcceptance, MailError, SmsAcceptance, SmsError, SmsErrorKind
-from zegelpost.services.explaining_failures import SMS_REASONS
+from zegelpost.services.explaining_failures import CALL_REASONS, SMS_REASONS
 from zegelpost.services.notifying import Gateways
 from zegelpost.settings import Settings
 
@@ -360,7 +360,7 @@ async def test_a_code_that_was_replaced_while_it_waited_does_not_leave(
     assert (await enter(rosa.client, path, sms.text[-6:])).url.path == f"{path}/transfer"
 
 
-@pytest.mark.parametrize("kind", list(SmsErrorKind))
+@pytest.mark.parametrize("kind", list(SMS_REASONS["nl"]))
 async def test_a_number_that_fails_is_told_to_the_recipient_and_to_the_sender_with_the_reason(
     services: Services, world: World, door: tuple[Portal, str], kind: SmsErrorKind
 ) -> None:
@@ -373,4 +373,10 @@ async def test_a_number_that_fails_is_told_to_the_recipient_and_to_the_sender_wi
     part = message_from_bytes(told.message, policy=default).get_body(("plain",))
     assert part is not None
     assert SMS_REASONS["nl"][kind] in " ".join(part.get_content().split())
-    assert set(SMS_REASONS["nl"]) == set(SMS_REASONS["en"]) == set(SmsErrorKind)
+
+
+def test_every_reason_has_a_sentence_in_both_languages() -> None:
+    """Of messages, of calls, or of both."""
+    for reasons in (SMS_REASONS, CALL_REASONS):
+        assert set(reasons["nl"]) == set(reasons["en"])
+    assert set(SMS_REASONS["nl"]) | set(CALL_REASONS["nl"]) == set(SmsErrorKind)

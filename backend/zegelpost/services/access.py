@@ -311,10 +311,15 @@ async def held_back_of(session: AsyncSession, transfer: Transfer, document_id: s
     return held
 
 
-async def held_back_of_anyone(session: AsyncSession, actor: StaffActor, document_id: str) -> tuple[HeldBack, Transfer]:
-    """What was held back of anything that was sent, to an administrator, who gets no key with it."""
+def require_administrator(actor: StaffActor) -> None:
+    """For what is nobody's own. Raises `NotFound`: to others it does not exist."""
     if not actor.user.is_administrator:
         raise NotFound
+
+
+async def held_back_of_anyone(session: AsyncSession, actor: StaffActor, document_id: str) -> tuple[HeldBack, Transfer]:
+    """What was held back of anything that was sent, to an administrator, who gets no key with it."""
+    require_administrator(actor)
     if not is_identifier(document_id):
         raise NotFound
     transfer = await session.scalar(

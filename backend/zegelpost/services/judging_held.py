@@ -23,9 +23,9 @@ from zegelpost.model.held_back import HeldBack, HoldOutcome, HoldReason
 from zegelpost.model.identifiers import DocumentId
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.recipient import Recipient
-from zegelpost.model.refusals import AlreadyJudged, NotFound
+from zegelpost.model.refusals import AlreadyJudged
 from zegelpost.model.transfer import Transfer, TransferState, receipt_number
-from zegelpost.services.access import StaffActor, held_back_of, held_back_of_anyone, received_transfer
+from zegelpost.services.access import StaffActor, held_back_of, held_back_of_anyone, received_transfer, require_administrator
 from zegelpost.services.alarming import administrators
 from zegelpost.services.completing import remove_document
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -103,8 +103,7 @@ class JudgingHeld:
 
     async def waiting(self, actor: StaffActor) -> Sequence[Held]:
         """All that waits in the organisation, oldest first, for administrators; to others it does not exist."""
-        if not actor.user.is_administrator:
-            raise NotFound
+        require_administrator(actor)
         async with self._database.reading() as session:
             rows = await session.execute(_waiting(self._clock()))
             return [

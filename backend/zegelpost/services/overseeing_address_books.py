@@ -24,7 +24,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.refusals import NotFound
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.listing_contacts import ListingContacts
 from zegelpost.services.recording import record
 from zegelpost.services.syncing import AddressBooks, Syncing, choices_of
@@ -134,7 +134,7 @@ class OverseeingAddressBooks:
 
     async def organisation(self, actor: StaffActor) -> OrganisationBooks:
         """Raises `NotFound` for who is no administrator. Of people it tells whose book is in trouble, and nothing in it."""
-        _require_administrator(actor)
+        require_administrator(actor)
         has_people, places = self._books.of_people is not None, self._books.by_place()
         is_person, is_in_trouble = AddressFeed.owner_id.is_not(None), AddressFeed.trouble.is_not(None)
         async with self._database.reading() as session:
@@ -162,7 +162,7 @@ class OverseeingAddressBooks:
 
     async def choose(self, actor: StaffActor, *, reads_directory: bool, reads_mailboxes: bool, writes_back: bool) -> None:
         """For the whole organisation. What is not to be read any more is forgotten. Raises `NotFound`."""
-        _require_administrator(actor)
+        require_administrator(actor)
         now = self._clock()
         async with self._database.work() as session:
             choices = await session.get(AddressBookChoices, 1, with_for_update=True)
@@ -189,7 +189,7 @@ class OverseeingAddressBooks:
 
     async def agree(self, actor: StaffActor, place: str) -> None:
         """That most of a list goes, as the last pass over it would have it. Raises `NotFound` when nothing waits for that."""
-        _require_administrator(actor)
+        require_administrator(actor)
         async with self._database.work() as session:
             feed = await session.scalar(
                 select(AddressFeed)
@@ -212,7 +212,7 @@ class OverseeingAddressBooks:
 
     async def read_lists_soon(self, actor: StaffActor) -> None:
         """A worker reads everything within a minute. Raises `NotFound`."""
-        _require_administrator(actor)
+        require_administrator(actor)
         await self._syncing.ask_now(is_everything=True)
 
     async def _forget(self, session: AsyncSession, *which: ColumnElement[bool]) -> None:
@@ -274,11 +274,6 @@ class OverseeingAddressBooks:
             )
             for feed in feeds
         ]
-
-
-def _require_administrator(actor: StaffActor) -> None:
-    if not actor.user.is_administrator:
-        raise NotFound
 
 
 async def _count(session: AsyncSession, *which: SQLColumnExpression[bool]) -> int:

@@ -32,7 +32,7 @@ from zegelpost.model.refusals import (
     Refusal,
 )
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.services.access import StaffActor, managed_department, own_department
+from zegelpost.services.access import StaffActor, managed_department, own_department, require_administrator
 from zegelpost.services.recording import record
 
 
@@ -87,8 +87,7 @@ class RunningDepartments:
 
     async def open(self, actor: StaffActor, typed: TypedDepartment, manager_email: str) -> DepartmentId:
         """Make a department with its first manager. Administrators only; raises `FormRefused`."""
-        if not actor.user.is_administrator:
-            raise NotFound
+        require_administrator(actor)
         now = self._clock()
         async with self._database.work() as session:
             refused = await self._refused(session, typed, None)
@@ -165,8 +164,7 @@ class RunningDepartments:
 
     async def close(self, actor: StaffActor, department_id: str) -> None:
         """Administrators only. Nobody sends for it or opens what it received any more; nothing is removed before its time."""
-        if not actor.user.is_administrator:
-            raise NotFound
+        require_administrator(actor)
         now = self._clock()
         async with self._database.work() as session:
             department = await managed_department(session, actor, department_id)
@@ -176,8 +174,7 @@ class RunningDepartments:
 
     async def reopen(self, actor: StaffActor, department_id: str) -> None:
         """Undo closing, with the members it had. Administrators only."""
-        if not actor.user.is_administrator:
-            raise NotFound
+        require_administrator(actor)
         now = self._clock()
         async with self._database.work() as session:
             department = await managed_department(session, actor, department_id)

@@ -21,7 +21,7 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import NotFound
 from zegelpost.ports import AddressBook
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.importing_contacts import Reason, judge_row
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import Changed
@@ -87,7 +87,7 @@ class UploadingLists:
         Raises `NotFound` for who is no administrator, `ContactFileMissing`, `ContactFileUnreadable`, `ContactColumnsMissing`
         and `TooManyContacts`.
         """
-        _require_administrator(actor)
+        require_administrator(actor)
         rows = await asyncio.to_thread(read_contact_file, content, most=MOST_UPLOADED)
         judged = await asyncio.to_thread(self._judged, rows)
         async with self._database.reading() as session:
@@ -96,7 +96,7 @@ class UploadingLists:
 
     async def take_over(self, actor: StaffActor, rows: Sequence[FileRow]) -> ListReport:
         """Make the rows the list, which is what the preview told. Raises `NotFound`, `ListInUse`."""
-        _require_administrator(actor)
+        require_administrator(actor)
         judged = await asyncio.to_thread(self._judged, rows)
         taken = [row.typed for row in judged if row.is_taken]
         changed = await self._syncing.take_over(UPLOAD, self._book_of(taken))
@@ -118,7 +118,7 @@ class UploadingLists:
 
     async def remove(self, actor: StaffActor) -> None:
         """Take the whole list away. Raises `NotFound` when there is none."""
-        _require_administrator(actor)
+        require_administrator(actor)
         async with self._database.work() as session:
             feed = await self._feed(session)
             if feed is None:
@@ -161,8 +161,3 @@ class UploadingLists:
 
     async def _feed(self, session: AsyncSession) -> AddressFeed | None:
         return await session.scalar(select(AddressFeed).where(AddressFeed.place == UPLOAD))
-
-
-def _require_administrator(actor: StaffActor) -> None:
-    if not actor.user.is_administrator:
-        raise NotFound

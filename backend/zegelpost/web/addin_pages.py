@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Route
 
 from zegelpost.model.refusals import AddinNeedsTls, NotFound
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.web.manifests import ICON_SIZES, MANIFEST_FOLDER, manifest
 from zegelpost.web.openapi import PREFIX
 from zegelpost.web.pages import page, signed_in
@@ -162,8 +162,7 @@ async def support(request: Request) -> Response:
 
 async def deployment(request: Request, actor: StaffActor) -> Response:
     """For administrators: how the add-in gets to everyone."""
-    if not actor.user.is_administrator:
-        raise NotFound
+    require_administrator(actor)
     settings = request.app.state.services.settings
     return page(
         request,

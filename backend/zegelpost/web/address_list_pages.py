@@ -9,8 +9,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.address_book import MOST_UPLOADED
-from zegelpost.model.refusals import BodyTooLarge, ListInUse, NotFound
-from zegelpost.services.access import StaffActor
+from zegelpost.model.refusals import BodyTooLarge, ListInUse
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.reading_contact_files import LARGEST_FILE_BYTES
 from zegelpost.services.uploading_lists import ListReport
 from zegelpost.web.contact_import_pages import OF_THE_FILE, checked_file_form, read_rows, written_rows
@@ -21,8 +21,7 @@ PATH = "/admin/address-books/list"
 
 
 async def list_page(request: Request, actor: StaffActor) -> Response:
-    if not actor.user.is_administrator:
-        raise NotFound
+    require_administrator(actor)
     return _form(request, actor, {})
 
 
@@ -40,6 +39,7 @@ def _form(request: Request, actor: StaffActor, errors: Mapping[str, str], status
 
 
 async def preview(request: Request, actor: StaffActor) -> Response:
+    require_administrator(actor)
     _, content = await checked_file_form(request, actor)
     try:
         if len(content) > LARGEST_FILE_BYTES:
@@ -51,6 +51,7 @@ async def preview(request: Request, actor: StaffActor) -> Response:
 
 
 async def take_over(request: Request, actor: StaffActor) -> Response:
+    require_administrator(actor)
     form, _ = await checked_file_form(request, actor)
     rows = read_rows(form.get("rows", ""), most=MOST_UPLOADED)
     try:

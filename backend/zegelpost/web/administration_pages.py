@@ -6,14 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from zegelpost.model.refusals import NotFound
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.web.pages import page, signed_in
 
 
 async def administration(request: Request, actor: StaffActor) -> Response:
-    if not actor.user.is_administrator:
-        raise NotFound
+    require_administrator(actor)
     return page(request, "administration.html", actor, current_page="administration", language_href="/admin")
 
 

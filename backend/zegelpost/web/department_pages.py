@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from zegelpost.model.department import DepartmentRole
 from zegelpost.model.refusals import FormRefused, NotFound, Refusal
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.running_departments import TypedDepartment
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import sentences, spoken
@@ -26,8 +26,7 @@ async def departments(request: Request, actor: StaffActor) -> Response:
 
 
 async def new_department(request: Request, actor: StaffActor) -> Response:
-    if not actor.user.is_administrator:
-        raise NotFound
+    require_administrator(actor)
     return _new(request, actor, TypedDepartment(), "", {})
 
 
