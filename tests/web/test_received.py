@@ -122,6 +122,12 @@ async def test_a_wrong_day_is_told_and_what_was_typed_stays(bram_portal: Portal)
     assert 'value="gisteren"' in answer.text
 
 
+@pytest.mark.parametrize("day", ["9999-12-31", "0001-01-01", "31-12-3000"])
+async def test_a_day_at_the_end_of_the_calendar_is_a_wrong_day(bram_portal: Portal, day: str) -> None:
+    for name in ("first_day", "last_day"):
+        assert (await bram_portal.press("/received", **{name: day})).status_code == 422
+
+
 async def test_passed_on_to_a_colleague_and_never_outside(
     app: Starlette, anna_portal: Portal, bram_portal: Portal, mallory_portal: Portal, outbox: Outbox, database_kind: str
 ) -> None:

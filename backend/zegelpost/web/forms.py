@@ -15,6 +15,8 @@ from zegelpost.services.addressing import TypedRecipient
 from zegelpost.web.errors import sentence
 
 # What date fields send, and what people type where there are none.
+# Others are slips of the finger, and at the ends of the calendar there is no day before or after.
+_YEARS: Final = range(1900, 3000)
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
 _DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
 _ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|hint|save|book|park)\Z")
@@ -103,6 +105,8 @@ def parse_day(typed: str) -> date | None:
     elif match := _DUTCH.match(typed):
         day, month, year = map(int, match.groups())
     else:
+        raise DateInvalid
+    if year not in _YEARS:
         raise DateInvalid
     try:
         return date(year, month, day)
