@@ -6,17 +6,17 @@ https://developers.messagebird.com/api/sms-messaging/: plain HTTPS with one key,
 from __future__ import annotations
 
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from zegelpost.adapters.sms_http import broken, failed, moment, retry_after, unclear
 from zegelpost.ports import SmsError, SmsErrorKind
 
 _SETTING: Final = "ZEGELPOST_SMS_URL"
+_PROVIDER: Final = "MessageBird"
 _HOST: Final = "rest.messagebird.com"
 _SCHEMES: Final = {"messagebird": "https", "messagebird+http": "http"}
 _LARGEST_ANSWER_BYTES: Final = 64 * 1024
@@ -104,7 +104,7 @@ class MessageBirdAccount:
                 )
                 content = response.raw.read(_LARGEST_ANSWER_BYTES, decode_content=True)
             except RequestException as error:
-                raise _broken(error) from None
+                raise broken(_PROVIDER, error) from None
             except Exception:  # noqa: BLE001 - what reading a cut answer raises is of the library below
                 raise unclear("the connection to MessageBird was lost") from None
         try:
@@ -115,20 +115,12 @@ class MessageBirdAccount:
             raise _refusal_of(response.status_code, answer, response.headers.get("Retry-After"))
         if not isinstance(answer, dict):
             raise unclear("MessageBird's answer cannot be read")
-        return answer, _moment(response.headers.get("Date"))
+        return answer, moment(response.headers.get("Date"))
 
 
-def unclear(reason: str) -> SmsError:
-    """Nobody knows whether it left."""
-    return SmsError(reason, kind=SmsErrorKind.OTHER, is_permanent=False, may_have_been_sent=True)
-
-
-def _refusal_of(status: int, answer: Any, retry_after: str | None) -> SmsError:
-    if status >= 500:  # noqa: PLR2004 - RFC 9110 section 15.6
-        # It may have failed after queueing the message.
-        return SmsError(
-            f"MessageBird failed (HTTP {status})", kind=SmsErrorKind.BUSY, is_permanent=False, may_have_been_sent=True
-        )
+def _refusal_of(status: int, answer: Any, asked_wait: str | None) -> SmsError:
+    if status >= 500:  # noqa: PLR2004
+        return failed(_PROVIDER, status)
     errors = answer.get("errors") if isinstance(answer, dict) else None
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
     code = first["code"] if isinstance(first.get("code"), int) else 0
@@ -140,33 +132,5 @@ def _refusal_of(status: int, answer: Any, retry_after: str | None) -> SmsError:
         kind=kind,
         is_permanent=not is_passing,
         may_have_been_sent=False,
-        retry_after_seconds=_seconds(retry_after) if is_passing else None,
+        retry_after_seconds=retry_after(asked_wait) if is_passing else None,
     )
-
-
-def _seconds(text: str | None) -> float | None:
-    """RFC 9110 section 10.2.3, in seconds; the form with a date is not worth a clock that may differ."""
-    return float(text) if text and text.isascii() and text.isdecimal() and len(text) < 6 else None  # noqa: PLR2004 - a day
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-
-
-def _broken(error: Exception) -> SmsError:
-    """Only what certainly went wrong before a byte of the message left counts as not sent."""
-    from requests import ConnectTimeout  # noqa: PLC0415
-    from requests.exceptions import ProxyError  # noqa: PLC0415
-    from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError  # noqa: PLC0415
-
-    cause = error.args[0] if error.args else None
-    fault = cause.reason if isinstance(cause, MaxRetryError) else None
-    if isinstance(fault, SSLError) and isinstance(fault.args[0], ssl.SSLCertVerificationError):
-        reason = f"no trustworthy TLS with MessageBird: {fault.args[0].verify_message}"
-        return SmsError(reason, kind=SmsErrorKind.OUR_SETUP, is_permanent=False, may_have_been_sent=False)
-    if isinstance(error, ConnectTimeout | ProxyError) or isinstance(fault, NewConnectionError):
-        return SmsError("cannot connect to MessageBird", kind=SmsErrorKind.BUSY, is_permanent=False, may_have_been_sent=False)
-    return unclear("the connection to MessageBird was lost or too slow")

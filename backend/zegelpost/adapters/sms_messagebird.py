@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from zegelpost.adapters.messagebird_account import MessageBirdAccount, unclear
+from zegelpost.adapters.messagebird_account import MessageBirdAccount
+from zegelpost.adapters.sms_http import unclear
 from zegelpost.ports import SmsAcceptance
 
 _LONGEST_VALIDITY_SECONDS: Final = 86_400

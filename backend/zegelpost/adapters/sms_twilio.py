@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from zegelpost.adapters.twilio_account import TwilioAccount, unclear
+from zegelpost.adapters.sms_http import unclear
+from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.ports import SmsAcceptance
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from zegelpost.adapters.twilio_account import TwilioAccount, kind_of, unclear
+from zegelpost.adapters.sms_http import unclear
+from zegelpost.adapters.twilio_account import TwilioAccount, kind_of
 from zegelpost.adapters.twilio_reports import TwilioSignatures
 from zegelpost.model.outgoing import CarrierState
 from zegelpost.ports import CallReport, Script, SmsAcceptance, SmsErrorKind, Speech

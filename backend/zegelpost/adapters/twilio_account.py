@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from zegelpost.adapters.sms_http import broken, failed, moment, retry_after, unclear
 from zegelpost.ports import SmsError, SmsErrorKind
 
 if TYPE_CHECKING:
     from twilio.rest import Client  # type: ignore[import-untyped]
 
 _SETTING: Final = "ZEGELPOST_SMS_URL"
+_PROVIDER: Final = "Twilio"
 _HOST: Final = "https://api.twilio.com"
 _Answer = TypeVar("_Answer")
 # Twilio advises against logic on exact codes, so they only choose a class; what is not here goes by HTTP status.
@@ -149,16 +149,18 @@ class TwilioAccount:
             try:
                 answer = question(client)
             except (TwilioRestException, TwilioServiceException) as error:
-                raise refusal_of(_number(error.status), _number(error.code), _retry_after(_headers(http))) from None
+                raise refusal_of(
+                    _number(error.status), _number(error.code), retry_after(_headers(http).get("Retry-After"))
+                ) from None
             except TwilioException:
                 # For lists the library tells no more than that it was not 200.
                 raise refusal_of(http._test_only_last_response.status_code, 0) from None  # noqa: SLF001
             except RequestException as error:
-                raise _broken(error) from None
+                raise broken(_PROVIDER, error) from None
             except (ValueError, TypeError, AttributeError):
                 # The library reads answers on trust.
                 raise unclear("Twilio's answer cannot be read") from None
-        return answer, _moment(_headers(http).get("Date"))
+        return answer, moment(_headers(http).get("Date"))
 
 
 def kind_of(code: int) -> SmsErrorKind:
@@ -167,9 +169,8 @@ def kind_of(code: int) -> SmsErrorKind:
 
 
 def refusal_of(status: int, code: int, retry_after_seconds: float | None = None) -> SmsError:
-    if status >= 500:  # noqa: PLR2004 - RFC 9110 section 15.6
-        # It may have failed after queueing the message.
-        return SmsError(f"Twilio failed (HTTP {status})", kind=SmsErrorKind.BUSY, is_permanent=False, may_have_been_sent=True)
+    if status >= 500:  # noqa: PLR2004
+        return failed(_PROVIDER, status)
     kind = _KINDS.get(code) or _KINDS_BY_STATUS.get(status, SmsErrorKind.OTHER)
     is_passing = kind == SmsErrorKind.BUSY or code in _PASSING_CODES
     return SmsError(
@@ -181,47 +182,12 @@ def refusal_of(status: int, code: int, retry_after_seconds: float | None = None)
     )
 
 
-def unclear(reason: str) -> SmsError:
-    """Nobody knows whether it left."""
-    return SmsError(reason, kind=SmsErrorKind.OTHER, is_permanent=False, may_have_been_sent=True)
-
-
 def _headers(http: Any) -> Any:
     """Of the last answer. The library keeps it for its own tests, and offers no other way to see a header."""
     response = http._test_only_last_response  # noqa: SLF001
     return {} if response is None or response.headers is None else response.headers
 
 
-def _retry_after(headers: Any) -> float | None:
-    """RFC 9110 section 10.2.3, in seconds; the form with a date is not worth a clock that may differ."""
-    text = str(headers.get("Retry-After") or "").strip()
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None  # noqa: PLR2004 - a day
-
-
-def _moment(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text) if text else None
-    except ValueError:
-        return None
-
-
 def _number(given: object) -> int:
     """Codes are numbers; in an answer from something that is not Twilio they may be any text."""
     return given if isinstance(given, int) else 0
-
-
-def _broken(error: Exception) -> SmsError:
-    """Only what certainly went wrong before a byte of the message left counts as not sent."""
-    from requests import ConnectTimeout  # noqa: PLC0415
-    from requests.exceptions import ProxyError  # noqa: PLC0415
-    from urllib3.exceptions import MaxRetryError, NewConnectionError, SSLError  # noqa: PLC0415
-
-    cause = error.args[0] if error.args else None
-    fault = cause.reason if isinstance(cause, MaxRetryError) else None
-    if isinstance(fault, SSLError) and isinstance(fault.args[0], ssl.SSLCertVerificationError):
-        reason = f"no trustworthy TLS with Twilio: {fault.args[0].verify_message}"
-        return SmsError(reason, kind=SmsErrorKind.OUR_SETUP, is_permanent=False, may_have_been_sent=False)
-    # `ProxyError`: the proxy was not reached, or let nothing through.
-    if isinstance(error, ConnectTimeout | ProxyError) or isinstance(fault, NewConnectionError):
-        return SmsError("cannot connect to Twilio", kind=SmsErrorKind.BUSY, is_permanent=False, may_have_been_sent=False)
-    return unclear("the connection to Twilio was lost or too slow")
