@@ -9,9 +9,7 @@ import hashlib
 import json
 import re
 import secrets
-import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +18,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import jwt
-from tests.stand_ins.http_server import Handler, served
+from tests.stand_ins.http_server import served
+from tests.stand_ins.sms_provider import SmsProvider, SmsProviderHandler, Trouble
 
 ACCESS_KEY = "live_0123456789abcdefABCDEF012"
 SIGNING_KEY = "0123456789abcdef0123456789abcdef"
@@ -52,53 +51,16 @@ class BirdMessage:
         return f"{self.report_to}?{urlencode(fields | ({} if code is None else {'statusErrorCode': str(code)}))}"
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """How the next request ends. Without status, the connection is cut."""
-
-    status: int | None
-    errors: list[dict[str, Any]] = field(default_factory=list)
-    is_accepted: bool = False
-    delay_seconds: float = 0
-    body: bytes | None = None
-    retry_after_seconds: int | None = None
-
-
 @dataclass(slots=True)
-class MessageBirdApi:
+class MessageBirdApi(SmsProvider):
     """`sms_url()` goes into `ZEGELPOST_SMS_URL`."""
 
-    url: str
     messages: list[BirdMessage] = field(default_factory=list)
-    upcoming: deque[Trouble] = field(default_factory=deque)
     balance: dict[str, Any] = field(default_factory=lambda: {"payment": "prepaid", "type": "euros", "amount": 12.5})
-    closing: threading.Event = field(default_factory=threading.Event)
 
     def sms_url(self, sender: str = "Zegelpost", *, key: str = ACCESS_KEY, signing_key: str = SIGNING_KEY) -> str:
         signing = f"&signing_key={signing_key}" if signing_key else ""
         return f"messagebird+http://{key}@{self.url.removeprefix('http://')}?from={sender}{signing}"
-
-    def fail_next(
-        self,
-        status: int,
-        code: int = 0,
-        parameter: str | None = None,
-        *,
-        is_accepted: bool = False,
-        retry_after_seconds: int | None = None,
-    ) -> None:
-        """Answer the next request with this error, which quotes the number as real ones do."""
-        errors = [{"code": code, "description": "+31612345678 does not please us", "parameter": parameter}]
-        self.upcoming.append(Trouble(status, errors, is_accepted, retry_after_seconds=retry_after_seconds))
-
-    def cut_next(self, *, is_accepted: bool = False) -> None:
-        self.upcoming.append(Trouble(None, is_accepted=is_accepted))
-
-    def stall_next(self, seconds: float, *, is_accepted: bool = True) -> None:
-        self.upcoming.append(Trouble(201, is_accepted=is_accepted, delay_seconds=seconds))
-
-    def garble_next(self, body: bytes, *, status: int = 201) -> None:
-        self.upcoming.append(Trouble(status, is_accepted=status == 201, body=body))
 
 
 def signed(address: str, *, key: str = SIGNING_KEY, issuer: str = "MessageBird", seconds: int = 60, **more: str) -> str:
@@ -120,7 +82,7 @@ def messagebird_api() -> Iterator[MessageBirdApi]:
         yield running
 
 
-class _Handler(Handler, BaseHTTPRequestHandler):
+class _Handler(SmsProviderHandler, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         api = self.stand_in(MessageBirdApi)
         if not self._is_known():
@@ -130,7 +92,7 @@ class _Handler(Handler, BaseHTTPRequestHandler):
         elif api.upcoming:
             self._misbehave(api, api.upcoming.popleft(), {})
         else:
-            self._json(200, api.balance)
+            self.json(200, api.balance)
 
     def do_POST(self) -> None:
         api = self.stand_in(MessageBirdApi)
@@ -144,32 +106,22 @@ class _Handler(Handler, BaseHTTPRequestHandler):
         elif wrong := _wrong_parameter(body):
             self._refuse(422, 10, wrong)
         else:
-            self._json(201, _resource(_accept(api, body)))
+            self.json(201, _resource(_accept(api, body)))
 
     def _is_known(self) -> bool:
         return self.headers.get("Authorization") == f"AccessKey {ACCESS_KEY}"
 
     def _misbehave(self, api: MessageBirdApi, how: Trouble, body: dict[str, Any]) -> None:
-        message = _accept(api, body) if how.is_accepted else None
-        if how.delay_seconds:
-            api.closing.wait(how.delay_seconds)
-        if how.status is None:
-            self.close_connection = True
-            self.connection.close()
-        elif how.body is not None:
-            self.answer(how.status, how.body)
-        elif how.status >= 400:
-            headers = {} if how.retry_after_seconds is None else {"Retry-After": str(how.retry_after_seconds)}
-            self.answer(how.status, json.dumps({"errors": how.errors}).encode(), headers)
-        elif message is not None:
-            self._json(how.status, _resource(message))
+        taken = _resource(_accept(api, body)) if how.is_accepted else None
+        # Real ones quote the number.
+        self.misbehave(api, how, error=_error(how.code, how.parameter, "+31612345678 does not please us"), taken=taken)
 
     def _refuse(self, status: int, code: int, parameter: str | None) -> None:
-        error = {"code": code, "description": "no", "parameter": parameter}
-        self.answer(status, json.dumps({"errors": [error]}).encode())
+        self.json(status, _error(code, parameter, "no"))
 
-    def _json(self, status: int, content: dict[str, Any]) -> None:
-        self.answer(status, json.dumps(content).encode())
+
+def _error(code: int, parameter: str | None, description: str) -> dict[str, Any]:
+    return {"errors": [{"code": code, "description": description, "parameter": parameter}]}
 
 
 def _wrong_parameter(body: dict[str, Any]) -> str | None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-import json
 import re
 import secrets
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +13,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.stand_ins.http_server import Handler, served
+from tests.stand_ins.http_server import served
+from tests.stand_ins.sms_provider import SmsProvider, SmsProviderHandler, Trouble
 from tests.stand_ins.twilio_voice import PlacedCall, call_refusal, call_resource, place
 
 ACCOUNT = "ACdDeEfF0123456789aAbBcCdDeEfF0123"
@@ -57,46 +55,15 @@ class SentMessage:
         return fields if code is None else fields | {"ErrorCode": str(code)}
 
 
-@dataclass(frozen=True, slots=True)
-class Misbehaviour:
-    """How the next request ends. Without status, the connection is cut."""
-
-    status: int | None
-    code: int = 0
-    is_accepted: bool = False
-    delay_seconds: float = 0
-    body: bytes | None = None
-    retry_after_seconds: int | None = None
-
-
 @dataclass(slots=True)
-class TwilioApi:
+class TwilioApi(SmsProvider):
     """`url` goes into `ZEGELPOST_TWILIO_API_URL`, `sms_url()` into `ZEGELPOST_SMS_URL`."""
 
-    url: str
     messages: list[SentMessage] = field(default_factory=list)
     calls: list[PlacedCall] = field(default_factory=list)
-    upcoming: deque[Misbehaviour] = field(default_factory=deque)
-    closing: threading.Event = field(default_factory=threading.Event)
 
     def sms_url(self, sender: str = "Zegelpost") -> str:
         return f"twilio://{KEY}:{SECRET.replace('/', '%2F').replace('@', '%40')}@{ACCOUNT}?from={sender}"
-
-    def fail_next(self, status: int, code: int = 0, *, is_accepted: bool = False, retry_after_seconds: int | None = None) -> None:
-        """Answer the next request with this error; `is_accepted` keeps the message all the same."""
-        self.upcoming.append(Misbehaviour(status, code, is_accepted, retry_after_seconds=retry_after_seconds))
-
-    def cut_next(self, *, is_accepted: bool = False) -> None:
-        """Cut the connection instead of answering."""
-        self.upcoming.append(Misbehaviour(None, is_accepted=is_accepted))
-
-    def stall_next(self, seconds: float, *, is_accepted: bool = True) -> None:
-        """Answer too late."""
-        self.upcoming.append(Misbehaviour(201, is_accepted=is_accepted, delay_seconds=seconds))
-
-    def garble_next(self, body: bytes, *, status: int = 201) -> None:
-        """Answer with this body, having accepted the message if the status says so."""
-        self.upcoming.append(Misbehaviour(status, is_accepted=status == 201, body=body))
 
 
 def signature_of(address: str, fields: dict[str, str], token: str = TOKEN) -> str:
@@ -112,21 +79,21 @@ def twilio_api() -> Iterator[TwilioApi]:
         yield running
 
 
-class _Handler(Handler, BaseHTTPRequestHandler):
+class _Handler(SmsProviderHandler, BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """The list of messages, of which only the question is of use: nobody has any from the next century."""
         api = self.stand_in(TwilioApi)
         address = urlsplit(self.path)
         path = _MESSAGES.fullmatch(address.path)
         if self._credentials() not in {(KEY, SECRET), (ACCOUNT, TOKEN)}:
-            self._error(401, 20003, "Authenticate")
+            self._refuse(401, 20003, "Authenticate")
         elif path is None or path[1] != ACCOUNT:
-            self._error(404, 20404, f"The requested resource {self.path} was not found")
+            self._refuse(404, 20404, f"The requested resource {self.path} was not found")
         elif api.upcoming:
             self._misbehave(api, api.upcoming.popleft(), {"To": [""]})
         else:
             assert parse_qs(address.query)["DateSent>"][0] > "2100"
-            self._json(200, {"messages": [], "page": 0, "page_size": 1, "uri": self.path, "next_page_uri": None})
+            self.json(200, {"messages": [], "page": 0, "page_size": 1, "uri": self.path, "next_page_uri": None})
 
     def do_POST(self) -> None:
         api = self.stand_in(TwilioApi)
@@ -135,43 +102,32 @@ class _Handler(Handler, BaseHTTPRequestHandler):
         path = _MESSAGES.fullmatch(place) or _CALLS.fullmatch(place)
         refuse = call_refusal if _CALLS.fullmatch(place) else _refusal
         if self._credentials() != (KEY, SECRET):
-            self._error(401, 20003, "Authenticate")
+            self._refuse(401, 20003, "Authenticate")
         elif path is None or path[1] != ACCOUNT:
-            self._error(404, 20404, f"The requested resource {self.path} was not found")
+            self._refuse(404, 20404, f"The requested resource {self.path} was not found")
         elif api.upcoming:
             self._misbehave(api, api.upcoming.popleft(), form)
         elif refusal := refuse(form):
-            self._error(400, *refusal)
+            self._refuse(400, *refusal)
         else:
-            self._json(201, _taken(api, form))
+            self.json(201, _taken(api, form))
 
-    def _misbehave(self, api: TwilioApi, how: Misbehaviour, form: dict[str, list[str]]) -> None:
+    def _misbehave(self, api: TwilioApi, how: Trouble, form: dict[str, list[str]]) -> None:
         taken = _taken(api, form) if how.is_accepted else None
-        if how.delay_seconds:
-            api.closing.wait(how.delay_seconds)
-        if how.status is None:
-            self.close_connection = True
-            self.connection.close()
-        elif how.body is not None:
-            self.answer(how.status, how.body)
-        elif how.status >= 400:
-            # Real ones quote the number.
-            self._error(how.status, how.code or how.status, f"The 'To' number {form['To'][0]} did not please us", how)
-        elif taken is not None:
-            self._json(how.status, taken)
+        # Real ones quote the number.
+        error = _error(how.status or 0, how.code or how.status or 0, f"The 'To' number {form['To'][0]} did not please us")
+        self.misbehave(api, how, error=error, taken=taken)
 
     def _credentials(self) -> tuple[str, ...]:
         scheme, _, encoded = self.headers.get("Authorization", "").partition(" ")
         return tuple(base64.b64decode(encoded).decode().split(":", 1)) if scheme == "Basic" else ()
 
-    def _error(self, status: int, code: int, message: str, how: Misbehaviour | None = None) -> None:
-        more = f"https://www.twilio.com/docs/errors/{code}"
-        headers = {"Retry-After": str(how.retry_after_seconds)} if how and how.retry_after_seconds is not None else {}
-        body = json.dumps({"code": code, "message": message, "more_info": more, "status": status}).encode()
-        self.answer(status, body, headers)
+    def _refuse(self, status: int, code: int, message: str) -> None:
+        self.json(status, _error(status, code, message))
 
-    def _json(self, status: int, content: dict[str, Any]) -> None:
-        self.answer(status, json.dumps(content).encode())
+
+def _error(status: int, code: int, message: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "more_info": f"https://www.twilio.com/docs/errors/{code}", "status": status}
 
 
 def _refusal(form: dict[str, list[str]]) -> tuple[int, str] | None:
