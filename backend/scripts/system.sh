@@ -9,6 +9,7 @@ if [ "${1:-demo}" = test ]; then
   have pg_virtualenv && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need="$need postgresql postgresql-common"
   [ -x /usr/sbin/clamd ] || need="$need clamav-daemon"
   [ -x /usr/sbin/dovecot ] || need="$need dovecot-imapd"
+  have unzip || need="$need unzip"
   have pdftotext || need="$need poppler-utils"
   # Playwright's bundled node is linked against it; a bare system lacks it.
   ldconfig -p | grep -q 'libatomic\.so\.1' || need="$need libatomic1"

@@ -604,7 +604,7 @@ class SlowForOne:
         return []
 
     async def add(self, mailbox: EmailAddress, card: Card) -> None:
-        raise NotImplementedError
+        raise AssertionError(f"{card} is written to {mailbox} while it is only read")
 
 
 async def test_one_slow_mailbox_does_not_hold_up_the_others(

@@ -65,12 +65,11 @@ async def test_many_sequencers_at_once_give_each_event_one_place(
     assert (await record.verify()).size == await record.event_count()
 
 
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_an_event_of_a_transaction_that_commits_late_is_not_lost(
     database_kind: str, record: Record, services: Services
 ) -> None:
     """PostgreSQL numbers events before it is known which of them come to be; SQLite has one writer at a time."""
-    if database_kind == "sqlite":
-        pytest.skip("one writer at a time")
     async with services.database.engine.connect() as slow:
         began = await slow.begin()
         number = await slow.scalar(text("SELECT nextval(pg_get_serial_sequence('event', 'id'))"))
