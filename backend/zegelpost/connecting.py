@@ -5,8 +5,10 @@ Client libraries of services that this installation does not use are not even im
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from zegelpost.adapters.address_book_csv import CsvAddressBook
@@ -18,11 +20,11 @@ from zegelpost.adapters.seal_pyhanko import PyHankoSeal
 from zegelpost.adapters.sms_in_order import NamedGateway, SmsGatewaysInOrder, SmsReportsOfAll
 from zegelpost.model.address_book import MOST_IN_FILE
 from zegelpost.model.contact import TypedContact
+from zegelpost.model.identity import ARRIVAL
 from zegelpost.ports import (
     AddressBook,
     Blobs,
     BounceMailbox,
-    IdentityProvider,
     PdfPrinter,
     Scanner,
     Seal,
@@ -34,6 +36,9 @@ from zegelpost.services.notifying import Gateways
 from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.syncing import AddressBooks
 from zegelpost.settings import Settings
+
+if TYPE_CHECKING:
+    from zegelpost.adapters.identity_oidc import OidcProvider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +94,10 @@ def _rows_of_file(content: bytes) -> list[TypedContact]:
     return [row.typed for row in read_contact_file(content, most=MOST_IN_FILE) if row.typed is not None]
 
 
-def identity_provider(settings: Settings, *, arrive: str) -> IdentityProvider | None:
-    """`arrive` is the path of the page to which a browser comes back."""
+def identity_provider(
+    settings: Settings, *, timeout_seconds: float = 10, trust: ssl.SSLContext | None = None
+) -> OidcProvider | None:
+    """`trust` replaces the system's authorities."""
     given = settings.sign_in_provider
     if given is None:
         return None
@@ -103,8 +110,10 @@ def identity_provider(settings: Settings, *, arrive: str) -> IdentityProvider | 
         tenant=given.entra_tenant,
         other_tenants=given.other_tenants,
         entrance=given.entrance,
-        redirect_url=f"{settings.base_url}{arrive}",
+        redirect_url=f"{settings.base_url}{ARRIVAL}",
         left_url=f"{settings.base_url}/sign-in",
+        timeout_seconds=timeout_seconds,
+        trust=trust,
     )
 
 

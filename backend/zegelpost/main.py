@@ -232,7 +232,7 @@ def build_services(
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
     signing_in = SigningIn(database, proving, policy, clock)
-    provider = provider or connecting.identity_provider(settings, arrive=identity_pages.ARRIVE)
+    provider = provider or connecting.identity_provider(settings)
     identifying = Identifying(database, provider, signing_in, notifying, policy, organisation, clock) if provider else None
     proving_work = ProvingWork(keeping_keys, clock)
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)

@@ -12,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
-from zegelpost.adapters.identity_oidc import OidcProvider
 from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
 from zegelpost.adapters.scanner_clamd import ClamdScanner
+from zegelpost.connecting import identity_provider
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
+from zegelpost.model.identity import ARRIVAL
 from zegelpost.ports import IdentityError, MailError, OutageError, PdfPrinter, PrintableDocument, ScannerError
 from zegelpost.settings import is_loopback
 
@@ -175,22 +176,11 @@ async def clock(examination: Examination) -> AsyncIterator[Finding]:
 
 async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
     """Whether the sign-in provider describes itself as who it should be, and gives keys that we can verify with."""
-    base_url, given = examination.settings.base_url, examination.settings.sign_in_provider
-    if given is None:
+    settings, given = examination.settings, examination.settings.sign_in_provider
+    provider = identity_provider(settings, timeout_seconds=_SECONDS, trust=examination.trust)
+    if given is None or provider is None:
         yield fine("passwords; no sign-in provider is set")
         return
-    provider = OidcProvider(
-        authority=given.authority,
-        client_id=given.client_id,
-        client_secret=given.client_secret,
-        tenant=given.entra_tenant,
-        other_tenants=given.other_tenants,
-        entrance=given.entrance,
-        redirect_url=f"{base_url}/sign-in/callback",
-        left_url=f"{base_url}/sign-in",
-        timeout_seconds=_SECONDS,
-        trust=examination.trust,
-    )
     try:
         described = await asyncio.to_thread(provider.describe)
         key_count = await asyncio.to_thread(provider.key_count, described)
@@ -202,7 +192,7 @@ async def sign_in(examination: Examination) -> AsyncIterator[Finding]:
         return
     tenants = " and ".join([given.entra_tenant or "", *given.other_tenants])
     whose = f"Entra ID, tenant {tenants}" if given.entra_tenant else given.authority
-    yield fine(f"{whose} answers, {key_count} keys; it sends people back to {base_url}/sign-in/callback")
+    yield fine(f"{whose} answers, {key_count} keys; it sends people back to {settings.base_url}{ARRIVAL}")
     if described.sign_out_url is None:
         yield note("nobody can sign out there from here", "see whether it has an end_session_endpoint")
     if given.entra_tenant and not examination.settings.directory_issuer:

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from zegelpost.model.base import DIGEST, Base
 from zegelpost.model.identifiers import StaffUserId
 
+# Where browsers come back to, as it is registered at the provider (RFC 6749, section 3.1.2).
+ARRIVAL: Final = "/sign-in/callback"
 LONGEST_SUBJECT: Final = 255  # OpenID Connect Core, section 2: `sub` is no longer
 VISIT_LONGEST: Final = timedelta(minutes=15)  # with a password to think of and a telephone to find
 JOINING_LONGEST: Final = timedelta(minutes=20)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from zegelpost.model.identity import ARRIVAL
 from zegelpost.model.refusals import IdentityOver, NotFound, PasswordIncorrect, Refusal, SignInRequired, TooManyAttempts
 from zegelpost.ports import IdentityError
 from zegelpost.services.access import StaffActor
@@ -31,7 +32,6 @@ from zegelpost.web.sessions import (
 from zegelpost.web.sign_in_pages import let_in, own_path
 
 DEPART: Final = "/sign-in/organisation"
-ARRIVE: Final = "/sign-in/callback"  # registered at the provider; RFC 6749, section 3.1.2
 JOIN: Final = "/sign-in/join"
 _LOG: Final = structlog.get_logger()
 
@@ -135,7 +135,7 @@ def routes() -> list[Route]:
     get, post = ["GET"], ["POST"]
     return [
         Route(DEPART, depart, methods=get),
-        Route(ARRIVE, arrive, methods=get),
+        Route(ARRIVAL, arrive, methods=get),
         Route(JOIN, join_page, methods=get),
         Route(JOIN, join, methods=post),
     ]
