@@ -224,7 +224,7 @@ class Outbox:
     services: Services
 
     async def deliver(self) -> None:
-        while await self.services.notifying.dispatch():
+        while await self.services.dispatching.dispatch():
             pass
 
     async def all(self, *, kind: str | None = None, to: str | None = None) -> list[dict[str, Any]]:

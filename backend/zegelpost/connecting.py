@@ -32,7 +32,7 @@ from zegelpost.ports import (
     SmsReports,
     Telephone,
 )
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.services.reading_contact_files import read_contact_file
 from zegelpost.services.syncing import AddressBooks
 from zegelpost.settings import Settings

@@ -34,9 +34,11 @@ from zegelpost.ports import BounceMailbox, IdentityProvider, OutageError, Seal
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
+from zegelpost.services.carrying_codes import CarryingCodes
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.composing import Composing, Organisation
+from zegelpost.services.dispatching import Dispatching, Gateways
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.erasing_events import ErasingEvents
@@ -53,9 +55,10 @@ from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
 from zegelpost.services.listing_contacts import ListingContacts
+from zegelpost.services.mailing import Mailing
 from zegelpost.services.measuring import Measuring
 from zegelpost.services.noticing import Noticing
-from zegelpost.services.notifying import Gateways, Notifying
+from zegelpost.services.notifying import Notifying
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.overseeing_address_books import OverseeingAddressBooks
 from zegelpost.services.presenting import Presenting
@@ -165,6 +168,7 @@ class Services:
     downloading: Downloading
     keeping_keys: KeepingKeys
     notifying: Notifying
+    dispatching: Dispatching
     taking_bounces: TakingBounces
     erasing: Erasing
     measuring: Measuring
@@ -224,7 +228,9 @@ def build_services(
     composing = Composing(organisation)
     presenting = Presenting(keeping_keys, organisation)
     gateways = gateways or connecting.gateways(settings, outbox)
-    notifying = Notifying(database, keeping_keys, ring, composing, presenting, gateways, clock)
+    mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
+    carrying = CarryingCodes(composing, gateways.sms, gateways.telephone)
+    notifying = Notifying(keeping_keys, ring, presenting, mailing, carrying, settings.base_url, clock)
     sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
     remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
     following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
@@ -281,6 +287,7 @@ def build_services(
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
+        dispatching=Dispatching(database, ring, notifying, mailing, carrying, clock),
         taking_bounces=TakingBounces(
             database, keeping_keys, notifying, organisation, bounce_mailbox or connecting.bounce_mailbox(settings), clock
         ),
@@ -323,7 +330,7 @@ def _names(settings: Settings) -> dict[str, object]:
 
 def build_worker(services: Services) -> Worker:
     return Worker(
-        services.notifying,
+        services.dispatching,
         services.noticing,
         services.judging_held,
         services.erasing,

@@ -5,7 +5,7 @@ where keys are kept, who looks for malware, who vouches for staff, what makes a 
 the port.
 
 Outages raise an `OutageError`. The adapter, which knows the provider, says with `is_permanent` whether trying again can
-help; retrying and giving up live in one loop, `services/notifying.py`.
+help; retrying and giving up live in one loop, `services/dispatching.py`.
 """
 
 from __future__ import annotations

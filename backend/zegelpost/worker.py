@@ -13,6 +13,7 @@ import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.checkpointing import Checkpointing
+from zegelpost.services.dispatching import Dispatching
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
@@ -20,7 +21,6 @@ from zegelpost.services.identifying import Identifying
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.noticing import Noticing
-from zegelpost.services.notifying import Notifying
 from zegelpost.services.remembering import Remembering
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
@@ -34,7 +34,7 @@ _SWEEP_EVERY_SECONDS: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    notifying: Notifying
+    dispatching: Dispatching
     noticing: Noticing
     judging_held: JudgingHeld
     erasing: Erasing
@@ -53,7 +53,7 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until told to stop; finishes what it has in hand."""
-        loops = (self.notifying, self.taking_bounces, self.syncing, self.sequencing)
+        loops = (self.dispatching, self.taking_bounces, self.syncing, self.sequencing)
         await asyncio.gather(*(loop.run(stop) for loop in loops), self._sweep_again(stop))
 
     async def sweep(self) -> None:
@@ -62,7 +62,7 @@ class Worker:
         held = await self.judging_held.tell_waiting()
         erased = await self.erasing.run()
         swept = await self.uploading.sweep()
-        await self.notifying.forget_old()
+        await self.dispatching.forget_old()
         await self.signing_in.forget_old()
         await self.changing_password.forget_old()
         await self.introducing.forget_old()

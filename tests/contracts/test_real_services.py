@@ -19,7 +19,7 @@ from zegelpost.adapters.bounces_imap import ImapBounceMailbox
 from zegelpost.adapters.mail_smtp import SmtpMailGateway
 from zegelpost.adapters.mailboxes_graph import GraphMailboxes
 from zegelpost.ports import MailError, SmsError, SmsErrorKind, Speech
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 REPORT_TO = "https://post.example.nl/webhooks/sms/a"

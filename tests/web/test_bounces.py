@@ -33,8 +33,8 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import DELAY_LASTS, MailFault, Outgoing, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.ports import BounceMailboxError, MailAcceptance
+from zegelpost.services.dispatching import Gateways
 from zegelpost.services.explaining_failures import MAIL_REASONS
-from zegelpost.services.notifying import Gateways
 from zegelpost.services.taking_bounces import Taken
 from zegelpost.settings import Settings
 
@@ -102,7 +102,7 @@ def services(settings: Settings, clock: MovableClock, policy: Policy, world: Wor
 
 
 async def work(services: Services) -> None:
-    while await services.notifying.dispatch():
+    while await services.dispatching.dispatch():
         pass
 
 
@@ -376,7 +376,7 @@ async def test_a_notice_that_overtakes_its_own_mail_waits(
 
     world.mail.meanwhile = come_back
     await send(anna_portal, ROSA)
-    await services.notifying.dispatch()
+    await services.dispatching.dispatch()
     world.mail.meanwhile = None
 
     assert answers == [503]

@@ -26,7 +26,7 @@ from zegelpost.migrations import migrate_database
 from zegelpost.model.event import Event
 from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState
 from zegelpost.model.policy import Policy
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 ANNA = "anna@zegelpost.example"

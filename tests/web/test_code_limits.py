@@ -18,7 +18,7 @@ from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import CODES_PER_HOUR
 from zegelpost.ports import SmsError, SmsErrorKind
 from zegelpost.services import limiting_codes
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 CHRIS = "chris@zegelpost.example"
@@ -166,7 +166,7 @@ async def test_what_no_sender_can_mend_goes_to_administrators(
     portal = await portal_of(app, "anna")
     await send(portal, person(1))
     await ask(app, outbox, person(1))
-    while await failing.notifying.dispatch():
+    while await failing.dispatching.dispatch():
         pass
     await failing.database.close()
 

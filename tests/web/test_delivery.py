@@ -24,8 +24,8 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import GIVE_UP_AFTER, LEASE, RETRY_AFTER, Outgoing, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.ports import KeyDestroyedError, MailAcceptance, MailError, SmsAcceptance, SmsError, SmsErrorKind
+from zegelpost.services.dispatching import Gateways
 from zegelpost.services.explaining_failures import CALL_REASONS, SMS_REASONS
-from zegelpost.services.notifying import Gateways
 from zegelpost.settings import Settings
 
 ANNA = "anna@zegelpost.example"
@@ -73,7 +73,7 @@ class World:
 
     async def work(self, services: Services) -> None:
         try:
-            while await services.notifying.dispatch():
+            while await services.dispatching.dispatch():
                 pass
         except PowerCut:
             pass

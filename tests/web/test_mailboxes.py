@@ -20,7 +20,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import LEASE, MOST_MAILBOX_TRIES, RETRY_AFTER
 from zegelpost.model.policy import Policy
 from zegelpost.ports import MailError
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 ANNA = "anna@zegelpost.example"
@@ -47,7 +47,7 @@ def services(settings: Settings, clock: MovableClock, policy: Policy, world: Wor
 
 
 async def work(services: Services) -> None:
-    while await services.notifying.dispatch():
+    while await services.dispatching.dispatch():
         pass
 
 

@@ -25,7 +25,7 @@ from zegelpost.model.outgoing import Outgoing, Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.model.remembered_device import MOST_DEVICES, RememberedDevice
 from zegelpost.ports import MailError
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.services.taking_bounces import Taken
 from zegelpost.settings import Settings
 
@@ -391,7 +391,7 @@ async def test_a_device_of_which_nobody_could_be_told_is_forgotten(
     if is_refused:
         refusing = FakeMail(failures=deque([MailError("550 5.1.1", is_permanent=True)]))
         there = build_services(settings, gateways=Gateways(refusing, FakeSms()), clock=services.clock)
-        assert await there.notifying.dispatch() == 1
+        assert await there.dispatching.dispatch() == 1
         await there.database.close()
     else:
         await outbox.deliver()

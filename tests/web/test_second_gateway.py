@@ -23,7 +23,7 @@ from zegelpost.adapters.twilio_account import TwilioAccount
 from zegelpost.main import Services, build_services
 from zegelpost.migrations import migrate_database
 from zegelpost.model.policy import Policy
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 CHRIS = "chris@zegelpost.example"

@@ -28,7 +28,7 @@ from zegelpost.model.event import Event
 from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
-from zegelpost.services.notifying import Gateways
+from zegelpost.services.dispatching import Gateways
 from zegelpost.settings import Settings
 
 ANNA = "anna@zegelpost.example"
