@@ -116,6 +116,12 @@ def _submit(page: Page) -> None:
     page.locator("main form:not([hidden]) button:not([name])").last.click()
 
 
+def _follow(page: Page, link: str) -> None:
+    """Press a link and wait for the page it leads to, so that what comes next is not asked of the page before."""
+    with page.expect_navigation():
+        page.locator(link).click()
+
+
 def _fresh_code(secret: str, used: set[str]) -> str:
     """The code of now, or of the next half minute when this one was used; the server takes one step ahead."""
     totp = pyotp.TOTP(secret)
@@ -162,7 +168,7 @@ def test_from_no_account_to_a_second_sign_in(  # noqa: PLR0915 - a journey is lo
     # The second step comes before anything else.
     page.wait_for_url("**/account/second-factor")
     look("choose")
-    page.locator("a[href='/account/second-factor/app']").click()
+    _follow(page, "a[href='/account/second-factor/app']")
     expect(page.locator("img.zp-qr")).to_be_visible()
     assert page.locator("img.zp-qr").evaluate("image => image.naturalWidth") > 0  # the page's policy lets it be drawn
     look("app")
@@ -177,18 +183,18 @@ def test_from_no_account_to_a_second_sign_in(  # noqa: PLR0915 - a journey is lo
     expect(page.locator(".zp-codes li")).to_have_count(10)
     look("codes")
     recovery_code = page.locator(".zp-codes li").first.inner_text()
-    page.locator("main a[href='/']").click()
+    _follow(page, "main a[href='/']")
     expect(page.locator("form[action='/sign-out']")).to_contain_text("Eve Smit")
 
     # One's own page, and the password.
-    page.locator("a[href='/account']").click()
+    _follow(page, "a[href='/account']")
     look("account")
-    page.locator("a[href='/account/password']").click()
+    _follow(page, "a[href='/account/password']")
     look("password")
     page.goto(f"{strict.base_url}/account/second-factor/codes")
     look("renew-codes")
     page.goto(f"{strict.base_url}/account")
-    page.locator("a[href$='/remove']").click()
+    _follow(page, "a[href$='/remove']")
     look("remove")
     page.goto(f"{strict.base_url}/account")
     page.locator("form[action='/account/sign-out-everywhere'] button").click()
@@ -217,7 +223,7 @@ def test_a_forgotten_password(strict: RunningStrict, chromium: Browser, language
     page = _context(chromium, language, width).new_page()
     page.goto(f"{strict.base_url}/sign-in")
     _look(page, f"sign-in-{language}-{width}")
-    page.locator("a[href='/account/forgot']").click()
+    _follow(page, "a[href='/account/forgot']")
     _look(page, f"forgot-{language}-{width}")
     page.fill("#email", email)
     mail_count = sum(each["to"] == email for each in strict.outbox())
@@ -255,7 +261,7 @@ def test_a_passkey_is_made_and_used(strict: RunningStrict, chromium: Browser, la
     page.fill("#password", NEW)
     _submit(page)
 
-    page.locator("a[href='/account/second-factor/passkey']").click()
+    _follow(page, "a[href='/account/second-factor/passkey']")
     expect(page.locator("[data-no-passkey]")).to_have_count(0)
     _look(page, f"passkey-{language}-{width}")
     _authenticator(page)
@@ -306,7 +312,7 @@ def test_when_a_passkey_fails_the_page_says_so_and_the_code_still_works(strict: 
     _submit(page)
     expect(page.locator("[data-failed]")).to_be_visible()
     _look(page, "passkey-failed-nl-390")
-    page.locator("main a[href='/account/second-factor']").click()
-    page.locator("a[href='/account/second-factor/app']").click()
+    _follow(page, "main a[href='/account/second-factor']")
+    _follow(page, "a[href='/account/second-factor/app']")
     expect(page.locator("img.zp-qr")).to_be_visible()
     page.context.close()
