@@ -89,6 +89,16 @@ async def test_mail_that_waits_and_mail_that_is_lost(
     assert value(await read(app), "zegelpost_outbox_lost", kind="mail", state="failed") == 0
 
 
+async def test_what_made_way_for_something_newer_is_not_lost(app: Starlette, anna_portal: Portal) -> None:
+    sent = await send(anna_portal, ROSA, documents={"a.pdf": DOCUMENT})
+    page = (await anna_portal.client.get(f"/transfers/{sent}")).text
+    reissue = re.findall(rf"/transfers/{sent}/recipients/[a-z2-7]{{26}}/reissue", page)[0]
+    await anna_portal.press(reissue)
+    found = await read(app)
+    assert value(found, "zegelpost_outbox_waiting", kind="mail") == 1
+    assert value(found, "zegelpost_outbox_lost", kind="mail", state="failed") == 0
+
+
 async def test_requests_are_counted_by_pattern_and_nobody_is_in_it(app: Starlette, outbox: Outbox, anna_portal: Portal) -> None:
     transfer_id = await send(anna_portal, ROSA, documents={"a.pdf": DOCUMENT}, subject="KANARIE-ONDERWERP")
     await anna_portal.client.get(f"/transfers/{transfer_id}")

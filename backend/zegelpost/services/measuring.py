@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from zegelpost.database import Database
 from zegelpost.model.address_book import AddressFeed
@@ -15,9 +15,10 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.document import Upload
 from zegelpost.model.held_back import HeldBack
 from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState
+from zegelpost.services.notifying import WITHDRAWN
 
 _UNSENT: Final = (OutgoingState.WAITING, OutgoingState.SENDING)
-_LOST: Final = (OutgoingState.FAILED, OutgoingState.BOUNCED, OutgoingState.UNKNOWN)
+LOST: Final = (OutgoingState.FAILED, OutgoingState.BOUNCED, OutgoingState.UNKNOWN)
 LOST_WITHIN: Final = timedelta(days=1)
 
 
@@ -57,7 +58,7 @@ class Measuring:
             waiting = {kind: Waiting(count, (now - oldest).total_seconds()) for kind, count, oldest in unsent}
             lost = await session.execute(
                 select(Outgoing.kind, Outgoing.state, func.count())
-                .where(Outgoing.state.in_(_LOST), Outgoing.due_at > now - LOST_WITHIN)
+                .where(Outgoing.state.in_(LOST), Outgoing.due_at > now - LOST_WITHIN, ~is_withdrawn())
                 .group_by(Outgoing.kind, Outgoing.state)
             )
             feeds = await session.execute(
@@ -67,9 +68,14 @@ class Measuring:
             held = select(func.count()).select_from(HeldBack).where(HeldBack.outcome.is_(None))
             return Measured(
                 waiting={kind: waiting.get(kind, Waiting()) for kind in OutgoingKind},
-                lost={(kind, state): 0 for kind in OutgoingKind for state in _LOST}
+                lost={(kind, state): 0 for kind in OutgoingKind for state in LOST}
                 | {(kind, state): count for kind, state, count in lost},
                 unfinished_uploads=await session.scalar(uploads) or 0,
                 held_back=await session.scalar(held) or 0,
                 feeds={trouble.value if trouble else "none": count for trouble, count in feeds},
             )
+
+
+def is_withdrawn() -> ColumnElement[bool]:
+    """What we took back ourselves, because something newer took its place: nobody misses it."""
+    return and_(Outgoing.state == OutgoingState.FAILED, Outgoing.failure.is_not(None), Outgoing.failure == WITHDRAWN)
