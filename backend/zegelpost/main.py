@@ -38,6 +38,7 @@ from zegelpost.services.carrying_codes import CarryingCodes
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.composing import Composing, Organisation
+from zegelpost.services.counting import Counting
 from zegelpost.services.dispatching import Dispatching, Gateways
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
@@ -172,6 +173,7 @@ class Services:
     taking_bounces: TakingBounces
     erasing: Erasing
     measuring: Measuring
+    counting: Counting
     sequencing: Sequencing
     checkpointing: Checkpointing
     erasing_events: ErasingEvents
@@ -244,6 +246,7 @@ def build_services(
     keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
     books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, policy)
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
+    measuring = Measuring(database, clock)
     sequencing = Sequencing(database, ring, f"{settings.host}/audit")
     translators = dict(load_translators())
     return Services(
@@ -294,7 +297,8 @@ def build_services(
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
         erasing=Erasing(database, ring, clock),
-        measuring=Measuring(database, clock),
+        measuring=measuring,
+        counting=Counting(database, measuring, clock),
         sequencing=sequencing,
         checkpointing=Checkpointing(database, sequencing, notifying, settings.audit_mail, clock),
         erasing_events=ErasingEvents(database, clock),

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from tests.journeys.people import EVERYWHERE, PASSWORD, Watched, device, open_menu, sign_in
 from tests.journeys.running import RunningDemo
+from tests.web.acts import DOCUMENT, ROSA, form_of
 from tests.web.small_files import OLD_MACROS
 
 WORDS = {
@@ -65,6 +66,73 @@ def _hand_in_macros(demo: RunningDemo, email: str) -> None:
         for number in (1, 2):
             guus.post(f"{path}/answer/documents", files={"documents": (f"formulier {number}.{extension}", content)})
         assert guus.post(f"{path}/answer/send", data={"note": ""}).status_code == 200
+
+
+NUMBERS = {
+    "nl": {
+        "sent": "Verzendingen",
+        "period": "Laatste 91 dagen",
+        "show": "Tonen",
+        "file": "Voor een rekenblad (csv)",
+        "refused": "Kies een eerste dag",
+        "name": "cijfers-",
+    },
+    "en": {
+        "sent": "Transfers sent",
+        "period": "Last 91 days",
+        "show": "Show",
+        "file": "For a spreadsheet (CSV)",
+        "refused": "Choose a first day",
+        "name": "numbers-",
+    },
+}
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_the_numbers(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    """From the page with what was sent to a department's year, a file of it, and a period that cannot be."""
+    words = NUMBERS[language]
+    _send_something(demo)
+    context = device(chromium, language, width)
+    chris = Watched(context.new_page())
+    page = chris.page
+    sign_in(page, demo, "chris@zegelpost.example", "/admin")
+    pictures = page.get_by_role("img")
+    expect(pictures.first).to_be_visible()
+    chris.look()
+    shown = page.locator("main dl > div", has_text=words["sent"]).locator("dd").first
+    expect(shown).not_to_have_text("0")
+    for table in page.locator("details.zp-bars__table").all():
+        table.locator("summary").click()
+        expect(table.locator("tbody tr").first).to_be_visible()
+    chris.look()
+    page.get_by_role("link", name=words["period"]).click()
+    expect(page.get_by_role("link", name=words["period"])).to_have_attribute("aria-current", "true")
+    page.locator("#department").select_option(label="Inspectie Zorg")
+    page.get_by_role("button", name=words["show"]).click()
+    expect(page.locator("#department option:checked")).to_have_text("Inspectie Zorg")
+    expect(page.get_by_role("link", name=words["period"])).to_have_attribute("aria-current", "true")
+    chris.look()
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words["file"]).click()
+    assert download.value.suggested_filename.startswith(words["name"])
+    page.fill("#first_day", "2020-01-01")
+    page.get_by_role("button", name=words["show"]).click()
+    expect(page.get_by_role("alert")).to_contain_text(words["refused"])
+    expect(page.locator("#first_day")).to_have_value("2020-01-01")
+    chris.look()
+    context.close()
+
+
+def _send_something(demo: RunningDemo) -> None:
+    with httpx2.Client(base_url=demo.base_url, follow_redirects=True) as anna:
+        home = anna.post("/sign-in", data={"email": "anna@zegelpost.example", "password": PASSWORD}).text
+        csrf = {"csrf": str(re.findall(r'name="csrf" value="([^"]+)"', home)[0])}
+        drafted = anna.post("/transfers", data=form_of(ROSA) | csrf)
+        transfer = drafted.url.path.removesuffix("/documents")
+        files = {"documents": ("brief.pdf", DOCUMENT * 1000)}
+        assert anna.post(f"{transfer}/documents", data=csrf, files=files).status_code == 200
+        assert anna.post(f"{transfer}/send", data=csrf).url.path == transfer
 
 
 @pytest.mark.parametrize(("language", "width"), EVERYWHERE)

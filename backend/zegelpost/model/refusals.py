@@ -308,6 +308,10 @@ class ReasonTooLong(Refusal):
 class DateInvalid(Refusal): ...
 
 
+class PeriodImpossible(Refusal):
+    """Fact: `limit`, days."""
+
+
 class DueDatePassed(Refusal): ...
 
 

@@ -55,7 +55,11 @@ class Transfer(Base):
     """The message key that opens what is sealed here is itself only stored wrapped, see `services/keeping_keys.py`."""
 
     __tablename__ = "transfer"
-    __table_args__ = (Index("ix_transfer_sender_state_sent", "sender_id", "state", "sent_at"),)
+    __table_args__ = (
+        Index("ix_transfer_sender_state_sent", "sender_id", "state", "sent_at"),
+        # What is counted of all transfers of a period is in the index itself.
+        Index("ix_transfer_sent_kind_department", "sent_at", "kind", "department_id"),
+    )
 
     id: Mapped[TransferId] = mapped_column(IDENTIFIER, primary_key=True)
     kind: Mapped[TransferKind] = mapped_column(text_of(TransferKind), default=TransferKind.SENDING)

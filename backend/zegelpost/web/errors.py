@@ -124,6 +124,9 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.ReasonMissing: _a(422, translatable("Write what is wrong with it, so that the other knows what to send.")),
     r.ReasonTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
     r.DateInvalid: _a(422, translatable("Enter a date, such as 31-12-2026.")),
+    r.PeriodImpossible: _a(
+        422, translatable("Choose a first day that is not after the last one, and %(limit)s days together at most.")
+    ),
     r.DueDatePassed: _a(422, translatable("This date has passed. Choose a later one.")),
     r.ColleagueUnknown: _a(422, translatable("There is no colleague with this e-mail address.")),
     r.DepartmentTaken: _a(422, translatable("This is in use already.")),

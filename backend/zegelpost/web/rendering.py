@@ -96,6 +96,20 @@ class Formats:
             return format_date(at, "d MMMM y", locale=self._locale)
         return self._written(at, "d MMMM y")
 
+    def number(self, number: int) -> str:
+        """`12.345` in Dutch, `12,345` in English."""
+        return format_decimal(number, format="#,##0", locale=self._locale)
+
+    def short_day(self, at: date) -> str:
+        """`23 nov.`, for where the year is known."""
+        return format_date(at, "d MMM", locale=self._locale)
+
+    def share(self, part: int, whole: int) -> str:
+        """`85%`; nothing of nothing. Only all of it is 100%."""
+        if not whole:
+            return ""
+        return f"{min(round(100 * part / whole), 100 if part >= whole else 99)}%"
+
     def filesize(self, size_bytes: int) -> str:
         """Decimal units, as phones and file managers show them: `220 kB`, `1,2 MB`."""
         number, power = float(size_bytes), 0
@@ -194,6 +208,9 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "datetime": formats.moment,
         "date": formats.day,
         "filesize": formats.filesize,
+        "number": formats.number,
+        "short_day": formats.short_day,
+        "share_of": formats.share,
         "remaining": formats.remaining,
         "iso": _iso,
         "local_exactly": formats.local_exactly,
