@@ -70,6 +70,7 @@ from zegelpost.services.registering import Registering
 from zegelpost.services.remembering import Remembering
 from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
+from zegelpost.services.running_accounts import RunningAccounts
 from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.searching_audit import SearchingAudit
 from zegelpost.services.sending import Sending
@@ -87,6 +88,7 @@ from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
 from zegelpost.web import (
     account_pages,
+    accounts_pages,
     addin_pages,
     address_book_pages,
     address_list_pages,
@@ -160,6 +162,7 @@ class Services:
     uploading_lists: UploadingLists
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
+    running_accounts: RunningAccounts
     printers: Printers
     seal: Seal
     receiving: Receiving
@@ -283,6 +286,7 @@ def build_services(
         uploading_lists=UploadingLists(database, keeping_keys, syncing, UploadedAddressBook, policy, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, policy, clock),
+        running_accounts=RunningAccounts(database, policy, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
         verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, policy, clock),
         remembering=remembering,
@@ -402,6 +406,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *upload_routes("/uploads", portal_actor),
             *addin_pages.routes(),
             *administration_pages.routes(),
+            *accounts_pages.routes(),
             *audit_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),

@@ -15,7 +15,7 @@ from tests.web.small_files import OLD_MACROS
 WORDS = {
     "nl": {
         "menu": "Beheer",
-        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Outlook"),
+        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Accounts", "Outlook"),
         "release": "Doorlaten",
         "remove": "Verwijder",
         "cancel": "Annuleer",
@@ -24,7 +24,7 @@ WORDS = {
     },
     "en": {
         "menu": "Management",
-        "pages": ("Held back", "Address books", "Departments", "Outlook"),
+        "pages": ("Held back", "Address books", "Departments", "Accounts", "Outlook"),
         "release": "Let it through",
         "remove": "Remove",
         "cancel": "Cancel",
@@ -47,6 +47,55 @@ def test_every_page_of_management(demo: RunningDemo, chromium: Browser, language
         page.locator("main").get_by_role("link", name=name, exact=True).click()
         expect(page.locator("h1")).to_contain_text(name)
         chris.look()
+    context.close()
+
+
+ACCOUNTS = {
+    "nl": {
+        "search": "Zoeken",
+        "off": "Uitzetten",
+        "on": "Aanzetten",
+        "save": "Bewaar",
+        "is_off": "Uitgezet",
+        "auditor": "Auditor",
+    },
+    "en": {
+        "search": "Search",
+        "off": "Switch off",
+        "on": "Switch on",
+        "save": "Save",
+        "is_off": "Switched off",
+        "auditor": "Auditor",
+    },
+}
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_running_accounts(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    """Find Bram, make him an auditor and take that back, switch him off and on."""
+    words = ACCOUNTS[language]
+    context = device(chromium, language, width)
+    chris = Watched(context.new_page())
+    page = chris.page
+    sign_in(page, demo, "chris@zegelpost.example", "/admin/accounts")
+    chris.look()
+    page.fill("#letters", "bram")
+    page.locator("main").get_by_role("button", name=words["search"]).click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    chris.look()
+    page.get_by_role("link", name="Bram Jansen").click()
+    chris.look()
+    for is_auditor in (True, False):
+        page.get_by_label(words["auditor"]).set_checked(is_auditor)
+        page.get_by_role("button", name=words["save"]).click()
+        expect(page.get_by_role("status")).to_be_visible()
+        expect(page.get_by_label(words["auditor"])).to_be_checked(checked=is_auditor)
+    page.get_by_role("button", name=words["off"]).click()
+    expect(page.locator("h1")).to_contain_text(words["is_off"])
+    chris.look()
+    page.get_by_role("button", name=words["on"]).click()
+    expect(page.locator("h1")).not_to_contain_text(words["is_off"])
+    chris.look()
     context.close()
 
 

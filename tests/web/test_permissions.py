@@ -61,7 +61,7 @@ STAFF_ONLY = {
     *("/contacts/exchange", "/contacts/exchange/switch", "/contacts/exchange/read"),
     *("/admin/address-books", "/admin/address-books/agree", "/admin/address-books/read"),
     *("/admin/address-books/list", "/admin/address-books/list/confirm", "/admin/address-books/list/remove"),
-    "/admin/numbers.csv",
+    *("/admin/numbers.csv", "/admin/accounts"),
     *("/audit", "/audit/export", "/audit/zegelpost_verify.py"),
 }
 # Of the actors, who may see and do everything in each world. Chris administers and sees no post of anyone.

@@ -305,6 +305,9 @@ class ReasonTooLong(Refusal):
     """Fact: `limit`, characters."""
 
 
+class OwnAccount(Refusal): ...
+
+
 class DateInvalid(Refusal): ...
 
 

@@ -19,9 +19,18 @@ from zegelpost.model.department import Department, DepartmentRole, Membership
 from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import ActorKind
 from zegelpost.model.held_back import HeldBack
-from zegelpost.model.identifiers import DepartmentId, DocumentId, FactorId, RecipientId, TransferId, UploadId, is_identifier
+from zegelpost.model.identifiers import (
+    DepartmentId,
+    DocumentId,
+    FactorId,
+    RecipientId,
+    StaffUserId,
+    TransferId,
+    UploadId,
+    is_identifier,
+)
 from zegelpost.model.recipient import Grant, Link, Recipient, VerificationMethod
-from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, SignInRequired, VerificationRequired
+from zegelpost.model.refusals import LinkReplaced, LinkWrong, NotFound, OwnAccount, SignInRequired, VerificationRequired
 from zegelpost.model.remembered_device import RememberedDevice
 from zegelpost.model.second_factor import AuthenticatorApp, Passkey
 from zegelpost.model.secret import SecretToken
@@ -219,6 +228,39 @@ async def own_department(session: AsyncSession, actor: StaffActor, department_id
     if department.id not in actor.departments and not actor.user.is_administrator:
         raise NotFound
     return department
+
+
+async def account_of_anyone(session: AsyncSession, actor: StaffActor, user_id: str) -> StaffUser:
+    """Any account, to an administrator."""
+    require_administrator(actor)
+    if not is_identifier(user_id):
+        raise NotFound
+    user = await session.get(StaffUser, StaffUserId(user_id))
+    if user is None:
+        raise NotFound
+    return user
+
+
+async def account_of_another(session: AsyncSession, actor: StaffActor, user_id: str) -> StaffUser:
+    """Any account but one's own, to decide about. Raises `OwnAccount`.
+
+    Both rows are locked, in one order: of two administrators who switch each other off, the second is none any more.
+    """
+    require_administrator(actor)
+    if not is_identifier(user_id):
+        raise NotFound
+    both = select(StaffUser).where(StaffUser.id.in_([actor.user.id, user_id])).order_by(StaffUser.id).with_for_update()
+    found = {user.id: user for user in await session.scalars(both)}
+    # Their own row as it is now, and not as it was when the request came in.
+    own = found[actor.user.id]
+    if own.is_switched_off or not own.is_administrator:
+        raise NotFound
+    if user_id == own.id:
+        raise OwnAccount
+    user = found.get(StaffUserId(user_id))
+    if user is None:
+        raise NotFound
+    return user
 
 
 async def managed_department(session: AsyncSession, actor: StaffActor, department_id: str) -> Department:

@@ -123,6 +123,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.TooManyItems: _a(422, translatable("These are too many: %(limit)s at most.")),
     r.ReasonMissing: _a(422, translatable("Write what is wrong with it, so that the other knows what to send.")),
     r.ReasonTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
+    r.OwnAccount: _a(409, translatable("This is your own account. Ask another administrator.")),
     r.DateInvalid: _a(422, translatable("Enter a date, such as 31-12-2026.")),
     r.PeriodImpossible: _a(
         422, translatable("Choose a first day that is not after the last one, and %(limit)s days together at most.")

@@ -1,0 +1,96 @@
+"""Pages about everyone's accounts, for administrators: who gets in, and with which rights. One's own is in `account_pages.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from zegelpost.model.refusals import OwnAccount
+from zegelpost.services.access import StaffActor
+from zegelpost.services.running_accounts import RunningAccounts
+from zegelpost.web.errors import ANSWERS
+from zegelpost.web.forms import spoken
+from zegelpost.web.pages import StaffFormHandler, page, signed_in, staff_form
+
+_DONE: Final = frozenset({"off", "on", "rights"})
+
+
+async def accounts(request: Request, actor: StaffActor) -> Response:
+    number = request.query_params.get("page", "1")
+    is_number = number.isascii() and number.isdecimal() and len(number) < 7  # noqa: PLR2004 - digits
+    return await _list(request, actor, max(1, int(number)) if is_number else 1, "")
+
+
+async def search(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+    """Posted, so that names stay out of addresses and logs."""
+    return await _list(request, actor, 1, form.get("letters", "")[:200])
+
+
+async def _list(request: Request, actor: StaffActor, number: int, letters: str) -> Response:
+    found = await request.app.state.services.running_accounts.accounts(actor, page=number, letters=letters)
+    return page(
+        request,
+        "accounts.html",
+        actor,
+        current_page="administration",
+        found=found,
+        letters=letters,
+        language_href="/admin/accounts",
+    )
+
+
+async def account(request: Request, actor: StaffActor) -> Response:
+    return await _one(request, actor)
+
+
+async def _one(request: Request, actor: StaffActor, *, error: str = "", status: int = 200) -> Response:
+    running: RunningAccounts = request.app.state.services.running_accounts
+    found = await running.account(actor, request.path_params["user_id"])
+    done = request.query_params.get("done", "")
+    return page(
+        request,
+        "account_of_someone.html",
+        actor,
+        status,
+        current_page="administration",
+        account=found,
+        given_elsewhere=running.given_elsewhere,
+        done=done if done in _DONE else "",
+        error=error,
+        language_href=f"/admin/accounts/{found.id}",
+    )
+
+
+def _action(done: str, act: Callable[[RunningAccounts, StaffActor, str, Mapping[str, str]], Awaitable[Any]]) -> Any:
+    """A button on an account: do it and show the account again."""
+
+    async def handler(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
+        user_id: str = request.path_params["user_id"]
+        try:
+            await act(request.app.state.services.running_accounts, actor, user_id, form)
+        except OwnAccount as refusal:
+            return await _one(request, actor, error=spoken(request, refusal), status=ANSWERS[OwnAccount].status)
+        return RedirectResponse(f"/admin/accounts/{user_id}?done={done}", 303)
+
+    checked: StaffFormHandler = handler
+    return staff_form(checked)
+
+
+def routes() -> list[Route]:
+    one = "/admin/accounts/{user_id}"
+    rights = _action(
+        "rights",
+        lambda s, a, u, form: s.give_rights(a, u, is_administrator="is_administrator" in form, is_auditor="is_auditor" in form),
+    )
+    return [
+        Route("/admin/accounts", signed_in(accounts), methods=["GET"]),
+        Route("/admin/accounts", staff_form(search), methods=["POST"]),
+        Route(one, signed_in(account), methods=["GET"]),
+        Route(f"{one}/switch-off", _action("off", lambda s, a, u, _: s.switch_off(a, u)), methods=["POST"]),
+        Route(f"{one}/switch-on", _action("on", lambda s, a, u, _: s.switch_on(a, u)), methods=["POST"]),
+        Route(f"{one}/rights", rights, methods=["POST"]),
+    ]
