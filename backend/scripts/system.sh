@@ -10,6 +10,8 @@ if [ "${1:-demo}" = test ]; then
   [ -x /usr/sbin/clamd ] || need="$need clamav-daemon"
   [ -x /usr/sbin/dovecot ] || need="$need dovecot-imapd"
   have unzip || need="$need unzip"
+  [ -x /usr/sbin/nginx ] || need="$need nginx"
+  have systemd-analyze || need="$need systemd"
   have pdftotext || need="$need poppler-utils"
   # Playwright's bundled node is linked against it; a bare system lacks it.
   ldconfig -p | grep -q 'libatomic\.so\.1' || need="$need libatomic1"
