@@ -14,9 +14,9 @@ from zegelpost.model.refusals import DateInvalid, FormRefused, Refusal
 from zegelpost.services.addressing import TypedRecipient
 from zegelpost.web.errors import sentence
 
-# What date fields send, and what people type where there are none.
 # Others are slips of the finger, and at the ends of the calendar there is no day before or after.
 _YEARS: Final = range(1900, 3000)
+# What date fields send, and what people type where there are none.
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
 _DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
 _ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|hint|save|book|park)\Z")
