@@ -24,6 +24,7 @@ from zegelpost.model.address_book import (
     AddressFeed,
     BookEntry,
     DirectoryAccount,
+    EntryKey,
     FeedTrouble,
     ListedContact,
     ListedWord,
@@ -629,4 +630,48 @@ async def test_one_slow_mailbox_does_not_hold_up_the_others(
     read = await reading
     assert len(read) == len(CAST)
     assert {each.trouble for each in read} == {None}
+    await built.database.close()
+
+
+class InTwoPages(SlowForOne):
+    """The organisation's list, in two pages; tells when it was asked for the second."""
+
+    has_directory = True
+    has_mailboxes = False
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.was_asked_on = asyncio.Event()
+
+    async def read(self, mailbox: EmailAddress | None, cursor: str | None) -> BookPage:  # noqa: ARG002 - nobody's own
+        if cursor is None:
+            return BookPage(entries=[_entry(ROSA)], cursor="second", is_last=False, starts_over=True)
+        self.was_asked_on.set()
+        return BookPage(entries=[_entry(SAM)], cursor="after", is_last=True, starts_over=False)
+
+
+def _entry(person: Person) -> BookEntry:
+    return BookEntry(
+        key=EntryKey(person.key), folder="users", name=person.name, organisation="", emails=[person.email], numbers=[]
+    )
+
+
+async def test_the_next_page_is_asked_for_while_one_is_being_kept(world: World, settings: Settings, clock: MovableClock) -> None:
+    book = InTwoPages()
+    built = build_services(settings, clock=clock, address_books=AddressBooks(exchange=book, file=None, every=EVERY))
+    await built.syncing.open_feeds()
+    kept, may_go_on = built.syncing._listing.keep, asyncio.Event()
+
+    async def waiting(*given: object) -> object:
+        await may_go_on.wait()
+        return await kept(*given)  # type: ignore[arg-type]
+
+    built.syncing._listing.keep = waiting  # type: ignore[method-assign, assignment]
+    reading = asyncio.create_task(built.syncing.read_due())
+    await asyncio.wait_for(book.was_asked_on.wait(), 10)
+    assert await world.listed() == []
+
+    may_go_on.set()
+    [read] = await reading
+    assert (read.trouble, read.changed.added_count) == (None, 2)
     await built.database.close()

@@ -312,28 +312,41 @@ class Syncing:
         # What one kind of provider gave means nothing to another.
         cursor = self._keys.cursor(feed.sealed_cursor, feed.id) if feed.sealed_cursor and feed.kind == book.kind else None
         is_second_try = False
-        while True:
-            try:
-                page = await book.read(mailbox, cursor)
-            except CursorRefusedError:
-                if is_second_try or cursor is None:
-                    raise
-                is_second_try, cursor = True, None
-                await self._start_over(feed, writer)
-                continue
-            now = self._clock()
-            prepared = await self._listing.prepare(feed, page, now)
-            async with self._database.work() as session:
-                feed = await self._hold(session, feed.id, writer)
-                changed += await self._keep(session, feed, book, page, prepared, is_agreed=is_agreed)
-            cursor = page.cursor
-            if page.is_last:
-                await self._ask_after_unnamed(feed, book, writer)
-                if feed.is_whole_pass:
-                    raise AddressBookError("most contacts would be gone", trouble=FeedTrouble.SHRUNK, is_permanent=True)
-                return
-            if stop is not None and stop.is_set():
-                return
+        # While a page is kept the next one is asked for: waiting for the provider takes longer than all of our own work.
+        ahead = asyncio.ensure_future(self._read_page(feed, book, mailbox, cursor))
+        try:
+            while True:
+                try:
+                    page, prepared = await ahead
+                except CursorRefusedError:
+                    if is_second_try or cursor is None:
+                        raise
+                    is_second_try, cursor = True, None
+                    await self._start_over(feed, writer)
+                    ahead = asyncio.ensure_future(self._read_page(feed, book, mailbox, cursor))
+                    continue
+                cursor = page.cursor
+                if not page.is_last:
+                    ahead = asyncio.ensure_future(self._read_page(feed, book, mailbox, cursor))
+                async with self._database.work() as session:
+                    feed = await self._hold(session, feed.id, writer)
+                    changed += await self._keep(session, feed, book, page, prepared, is_agreed=is_agreed)
+                if page.is_last:
+                    break
+                if stop is not None and stop.is_set():
+                    return
+        finally:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
+        await self._ask_after_unnamed(feed, book, writer)
+        if feed.is_whole_pass:
+            raise AddressBookError("most contacts would be gone", trouble=FeedTrouble.SHRUNK, is_permanent=True)
+
+    async def _read_page(
+        self, feed: AddressFeed, book: AddressBook, mailbox: EmailAddress | None, cursor: str | None
+    ) -> tuple[BookPage, PreparedPage]:
+        page = await book.read(mailbox, cursor)
+        return page, await self._listing.prepare(feed, page, self._clock())
 
     async def _keep(
         self,
