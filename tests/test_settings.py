@@ -67,6 +67,8 @@ def test_good_settings_are_complete() -> None:
         ({"SMS_COUNTRIES": "+31, NL"}, "SMS_COUNTRIES"),
         ({"SMS_PER_DAY": "many"}, "SMS_PER_DAY"),
         ({"SMS_PER_DAY": "0"}, "SMS_PER_DAY"),
+        ({"SMS_PRICE": "0,08"}, "SMS_PRICE"),
+        ({"CALL_PRICE": "-1"}, "CALL_PRICE"),
         ({"SPOKEN_CODES": "yes"}, "SPOKEN_CODES"),
         ({"SPOKEN_CODES": "on"}, "SPOKEN_CODES"),
         ({"SPOKEN_CODES": "on", "TWILIO_AUTH_TOKEN": "0123"}, "SPOKEN_CODES"),

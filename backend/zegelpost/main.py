@@ -302,7 +302,7 @@ def build_services(
         speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
         erasing=Erasing(database, ring, clock),
         measuring=measuring,
-        counting=Counting(database, measuring, clock),
+        counting=Counting(database, measuring, settings.prices, clock),
         sequencing=sequencing,
         checkpointing=Checkpointing(database, sequencing, notifying, settings.audit_mail, clock),
         erasing_events=ErasingEvents(database, clock),

@@ -14,9 +14,11 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from zegelpost.model.address_book import is_exchange_online
 from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.outgoing import Prices
 from zegelpost.model.refusals import EmailAddressInvalid
 from zegelpost.model.return_address import LONGEST_LOCAL
-from zegelpost.settings_reading import PREFIX, SettingsError, listed, missing, split
+from zegelpost.settings_codes import codes_per_day, countries, has_spoken_codes, prices, sms_url
+from zegelpost.settings_reading import PREFIX, SettingsError, is_loopback, is_on, listed, missing, split
 from zegelpost.settings_sign_in import SignInProvider, sign_in_provider
 
 __all__ = ["NAMES", "NO_ORGANISATION", "PREFIX", "SECRETS", "SHORTEST_TOKEN", "Settings", "SettingsError", "is_loopback"]
@@ -40,7 +42,7 @@ NAMES: Final = (
     "OIDC_AUTHORITY", "OIDC_CLIENT_ID", "OIDC_ADMINISTRATORS", "OIDC_AUDITORS", "OIDC_TENANTS", "TRUSTED_PROXIES",
     "DEMO", "ORGANISATION", "HELP_PHONE", "SECURITY_CONTACT", "OUTLOOK_HOSTS", "DKIM_SELECTORS", "INTAKE",
     "ADDRESS_BOOK_CSV", "ADDRESS_BOOK_MINUTES", "SMS_COUNTRIES", "SMS_PER_DAY", "REMEMBERED_DEVICES", "BOUNCE_ADDRESS",
-    "AUDIT_MAIL", "SPOKEN_CODES", "REPORT_SEAL",
+    "SMS_PRICE", "CALL_PRICE", "AUDIT_MAIL", "SPOKEN_CODES", "REPORT_SEAL",
 )  # fmt: skip
 
 # Of secrets that open something by themselves.
@@ -50,8 +52,6 @@ NO_ORGANISATION: Final = "Zegelpost"
 
 # It goes into a header that says who may frame us: nothing that could end it there.
 _ORIGIN: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?")
-_COUNTRY: Final = re.compile(r"\+[1-9][0-9]{0,2}")
-_MOST_PER_DAY: Final = 1_000_000
 _SELECTOR: Final = re.compile(r"[a-z0-9._-]{1,63}(@[a-z0-9.-]{1,253})?")
 # Directory cursors of Graph live seven days.
 _FEWEST_MINUTES, _MOST_MINUTES = 5, 24 * 60
@@ -79,6 +79,7 @@ class Settings:
     twilio_auth_token: str | None = field(repr=False, default=None)
     sms_countries: tuple[str, ...] | None = None  # nothing: the policy's own
     sms_per_day: int | None = None
+    prices: Prices = field(default_factory=Prices)
     clamd_url: str | None = None
     staff_domains: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -138,18 +139,19 @@ class Settings:
             keys_dir=Path(values.get("KEYS_DIR") or data_dir / "keys").absolute(),
             mail_from=_mail_from(values.get("MAIL_FROM")),
             smtp_url=_smtp_url(values.get("SMTP_URL")),
-            sms_url=_sms_url(values.get("SMS_URL"), is_demo=is_demo),
+            sms_url=sms_url(values.get("SMS_URL"), is_demo=is_demo),
             twilio_api_url=values.get("TWILIO_API_URL") or None,
             twilio_auth_token=values.get("TWILIO_AUTH_TOKEN") or None,
-            sms_countries=_countries(values.get("SMS_COUNTRIES")),
-            sms_per_day=_per_day(values.get("SMS_PER_DAY")),
+            sms_countries=countries(values.get("SMS_COUNTRIES")),
+            sms_per_day=codes_per_day(values.get("SMS_PER_DAY")),
+            prices=prices(values, is_demo=is_demo),
             clamd_url=values.get("CLAMD_URL") or None,
             staff_domains=_domains(values.get("STAFF_DOMAINS"), is_demo=is_demo),
             trusted_proxies=_proxies(values.get("TRUSTED_PROXIES")),
             outlook_hosts=_outlook_hosts(values.get("OUTLOOK_HOSTS")),
-            has_intake=_is_on(values, "INTAKE"),
-            remembers_devices=_is_on(values, "REMEMBERED_DEVICES"),
-            has_spoken_codes=_has_spoken_codes(values, is_demo=is_demo),
+            has_intake=is_on(values, "INTAKE"),
+            remembers_devices=is_on(values, "REMEMBERED_DEVICES"),
+            has_spoken_codes=has_spoken_codes(values, is_demo=is_demo),
             dkim_selectors=_selectors(values.get("DKIM_SELECTORS")),
             bounce_address=_bounce_address(values.get("BOUNCE_ADDRESS")),
             bounce_mailbox_url=_bounce_mailbox_url(values.get("BOUNCE_MAILBOX_URL")),
@@ -219,16 +221,6 @@ def _base_url(text: str | None, *, is_demo: bool) -> str:
     return url
 
 
-def is_loopback(hostname: str) -> bool:
-    """Whether a host name can only mean this machine."""
-    if hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(hostname).is_loopback
-    except ValueError:
-        return False
-
-
 def _database_url(text: str | None, data_dir: Path) -> str:
     if not text:
         return f"sqlite+aiosqlite:///{data_dir / 'database.sqlite3'}"
@@ -256,34 +248,6 @@ def _smtp_url(text: str | None) -> str | None:
     if parts.scheme == "smtp" and not is_loopback(parts.hostname):
         raise SettingsError(f"{PREFIX}SMTP_URL without TLS is only for a relay on this machine: use smtp+starttls:// or smtps://")
     return text
-
-
-def _sms_url(text: str | None, *, is_demo: bool) -> str | None:
-    if not text or text == "demo:":
-        if text and not is_demo:
-            raise SettingsError(f"{PREFIX}SMS_URL=demo: only works with {PREFIX}DEMO=1")
-        return None
-    urls = text.split()
-    for url in urls:
-        _require_sms_gateway(url)
-    if len({urlsplit(url).scheme for url in urls}) < len(urls):
-        raise SettingsError(f"{PREFIX}SMS_URL names one provider twice: the second is for when the first is away")
-    return text
-
-
-def _require_sms_gateway(url: str) -> None:
-    parts = split("SMS_URL", url)
-    has_origin = "from=" in parts.query
-    if parts.scheme == "twilio" and parts.username and parts.password and parts.hostname and has_origin:
-        return
-    if parts.scheme == "messagebird" and parts.username and not parts.password and has_origin:
-        return
-    if parts.scheme == "messagebird+http" and parts.username and has_origin and is_loopback(parts.hostname or ""):
-        return
-    raise SettingsError(
-        f"{PREFIX}SMS_URL must be twilio://KEY_SID:SECRET@ACCOUNT_SID?from=… or messagebird://ACCESS_KEY@?from=…,"
-        " or both with a space between: the second is tried when the first sent nothing"
-    )
 
 
 def _address_book_url(text: str | None) -> str | None:
@@ -435,46 +399,6 @@ def _domains(text: str | None, *, is_demo: bool) -> tuple[str, ...]:
     if not domains and not is_demo:
         missing("STAFF_DOMAINS", _REQUIRED["STAFF_DOMAINS"])
     return domains or ("zegelpost.example",)
-
-
-def _countries(text: str | None) -> tuple[str, ...] | None:
-    """Prefixes of countries, as in front of international numbers."""
-    prefixes = listed(text)
-    for prefix in prefixes:
-        if not _COUNTRY.fullmatch(prefix):
-            raise SettingsError(f"{PREFIX}SMS_COUNTRIES: {prefix} is no country's prefix; list them, such as +31, +32")
-    return prefixes or None
-
-
-def _per_day(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= _MOST_PER_DAY):
-        raise SettingsError(f"{PREFIX}SMS_PER_DAY must be a number of codes from 1 to {_MOST_PER_DAY}, not {text!r}")
-    return int(text)
-
-
-def _is_on(values: Mapping[str, str], name: str, *, default: bool = True) -> bool:
-    text = values.get(name)
-    if text and text not in {"on", "off"}:
-        raise SettingsError(f"{PREFIX}{name} must be on or off, not {text!r}")
-    return text == "on" if text else default
-
-
-def _has_spoken_codes(values: Mapping[str, str], *, is_demo: bool) -> bool:
-    """Off unless asked for: every call needs a number of our own, and proof of who tells that a key was pressed."""
-    is_on = _is_on(values, "SPOKEN_CODES", default=is_demo)
-    if not is_on or is_demo:
-        return is_on
-    if not values.get("TWILIO_AUTH_TOKEN"):
-        raise SettingsError(
-            f"{PREFIX}SPOKEN_CODES=on needs {PREFIX}TWILIO_AUTH_TOKEN, to check who asks for a code to be read out"
-        )
-    twilio = next((url for url in (values.get("SMS_URL") or "").split() if url.startswith("twilio:")), "")
-    options = parse_qs(urlsplit(twilio).query.replace("+", "%2B"))
-    if not any(number.startswith("+") for name in ("from", "call_from") for number in options.get(name, [])):
-        raise SettingsError(f"{PREFIX}SPOKEN_CODES=on needs a number to call from: add call_from=+31… to {PREFIX}SMS_URL")
-    return is_on
 
 
 def _outlook_hosts(text: str | None) -> tuple[str, ...]:

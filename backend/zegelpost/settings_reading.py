@@ -1,7 +1,9 @@
-"""What every setting is read with: its prefix, lists, addresses, and the line that stops the start."""
+"""What every setting is read with: its prefix, lists, addresses, choices, and the line that stops the start."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Mapping
 from typing import Final, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
@@ -29,3 +31,21 @@ def split(name: str, url: str) -> SplitResult:
     except ValueError as error:
         raise SettingsError(f"{PREFIX}{name} is not an address: {error}") from None
     return parts
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether a host name can only mean this machine."""
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def is_on(values: Mapping[str, str], name: str, *, default: bool = True) -> bool:
+    """What is a choice and no more: `on` or `off`."""
+    text = values.get(name)
+    if text and text not in {"on", "off"}:
+        raise SettingsError(f"{PREFIX}{name} must be on or off, not {text!r}")
+    return text == "on" if text else default

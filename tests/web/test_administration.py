@@ -7,7 +7,8 @@ import html
 import io
 import re
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import httpx2
 import pytest
@@ -20,7 +21,8 @@ from tests.web.small_files import with_macros
 from zegelpost.main import Services
 from zegelpost.model.address_book import FILE, AddressBookKind, AddressFeed, FeedTrouble
 from zegelpost.model.identifiers import FeedId, new_identifier
-from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState
+from zegelpost.model.outgoing import Outgoing, OutgoingKind, OutgoingState, Prices
+from zegelpost.services.counting import Counted, Period, Tally
 
 pytestmark = pytest.mark.anyio
 TODAY = "2026-11-23"
@@ -110,6 +112,7 @@ async def test_everything_of_a_day(
     assert facts["Opened by recipients"] == facts["Fetched by recipients"] == "50%"
     assert facts["Transfers sent"] == facts["Received from outside"] == "1"
     assert facts["Stored"] == f"{3 * len(DOCUMENT)} byte"
+    assert facts["Costs of codes, about"] == "€0.08"
     assert "Nothing asks for your attention" in words(page)
     # A draft is nothing yet, and neither is what came to an end before it was sent.
     assert len(re.findall(r"<svg class=\"zp-bars__drawing\"", page.text)) == 5
@@ -324,3 +327,17 @@ async def test_the_page_asks_the_database_no_more_when_there_is_more(
     for _ in range(3):
         await send(anna_portal, ROSA, SAM, documents={"a.pdf": DOCUMENT, "b.pdf": DOCUMENT})
     assert await asked() == before
+
+
+@pytest.mark.parametrize(
+    ("prices", "costs"),
+    [
+        (Prices(), None),
+        (Prices(of_sms=Decimal("0.085")), None),  # a call costs something too, and nobody said how much
+        (Prices(of_sms=Decimal("0.085"), of_call=Decimal("0.2")), Decimal("17.265")),
+    ],
+)
+def test_what_codes_cost(prices: Prices, costs: Decimal | None) -> None:
+    day = date(2026, 11, 23)
+    tallies = {day: Tally(sms_count=100, call_count=40), day + timedelta(days=1): Tally(sms_count=9)}
+    assert Counted(Period(day, day + timedelta(days=1)), tallies, "", "", prices).codes_euros == costs

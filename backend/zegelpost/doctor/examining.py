@@ -36,7 +36,10 @@ CHECKS: Final = (
     Check("mailboxes", ("MAILBOXES_URL",), returning.mailboxes),
     Check(
         "sms",
-        ("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY", "SPOKEN_CODES"),
+        (
+            *("SMS_URL", "TWILIO_API_URL", "TWILIO_AUTH_TOKEN", "SMS_COUNTRIES", "SMS_PER_DAY", "SPOKEN_CODES"),
+            *("SMS_PRICE", "CALL_PRICE"),
+        ),
         texting.text_messages,
     ),
     Check("scanner", ("CLAMD_URL",), reaching.scanner),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -121,6 +123,14 @@ class Purpose(StrEnum):
     ACCOUNT_MISSING = "account_missing"
     ACCOUNT_CHANGED = "account_changed"
     PASSWORD_LINK = "password_link"  # noqa: S105 - the word, not one
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What one code costs, in euros; nothing where nobody said so."""
+
+    of_sms: Decimal | None = None
+    of_call: Decimal | None = None
 
 
 class Outgoing(Base):

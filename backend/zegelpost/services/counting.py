@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.department import Department
 from zegelpost.model.document import Document, DocumentState, Part
 from zegelpost.model.identifiers import DepartmentId
-from zegelpost.model.outgoing import CarrierState, Outgoing, OutgoingKind, OutgoingState, Purpose
+from zegelpost.model.outgoing import CarrierState, Outgoing, OutgoingKind, OutgoingState, Prices, Purpose
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import DateInvalid, PeriodImpossible
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
@@ -120,10 +121,19 @@ class Counted:
     days: Mapping[date, Tally]
     mailbox: str
     department: str
+    prices: Prices
 
     @property
     def total(self) -> Tally:
         return sum(self.days.values(), Tally())
+
+    @property
+    def codes_euros(self) -> Decimal | None:
+        """About what codes cost, by the prices of the set-up; nothing when it has none for what there was."""
+        total, prices = self.total, self.prices
+        if prices.of_sms is None or (total.call_count and prices.of_call is None):
+            return None
+        return total.sms_count * prices.of_sms + total.call_count * (prices.of_call or 0)
 
 
 class ConcernKind(StrEnum):
@@ -166,9 +176,10 @@ class Standing:
 
 
 class Counting:
-    def __init__(self, database: Database, measuring: Measuring, clock: Clock) -> None:
+    def __init__(self, database: Database, measuring: Measuring, prices: Prices, clock: Clock) -> None:
         self._database = database
         self._measuring = measuring
+        self._prices = prices
         self._clock = clock
 
     async def departments(self, actor: StaffActor) -> list[tuple[DepartmentId, str]]:
@@ -216,7 +227,7 @@ class Counting:
             is_in = _is_in(mailbox)
             await self._count_transfers(session, days, period, is_in)
             await self._count_outgoing(session, days, period, is_in)
-            return Counted(period, days, mailbox, department.name if department else "")
+            return Counted(period, days, mailbox, department.name if department else "", self._prices)
 
     async def _count_transfers(
         self, session: AsyncSession, days: Mapping[date, Tally], period: Period, is_in: ColumnElement[bool] | None

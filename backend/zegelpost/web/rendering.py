@@ -10,13 +10,14 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_timedelta
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -99,6 +100,10 @@ class Formats:
     def number(self, number: int) -> str:
         """`12.345` in Dutch, `12,345` in English."""
         return format_decimal(number, format="#,##0", locale=self._locale)
+
+    def euros(self, amount: Decimal) -> str:
+        """`€ 12,40` in Dutch, `€12.40` in English."""
+        return format_currency(amount, "EUR", locale=self._locale)
 
     def short_day(self, at: date) -> str:
         """`23 nov.`, for where the year is known."""
@@ -209,6 +214,7 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "date": formats.day,
         "filesize": formats.filesize,
         "number": formats.number,
+        "euros": formats.euros,
         "short_day": formats.short_day,
         "share_of": formats.share,
         "remaining": formats.remaining,
