@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from zegelpost.connecting import Printers
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock, system_clock
 from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import Refusal
@@ -36,7 +38,9 @@ from zegelpost.services.adding_second_factor import AddingSecondFactor
 from zegelpost.services.answering import Answering
 from zegelpost.services.carrying_codes import CarryingCodes
 from zegelpost.services.changing_password import ChangingPassword
+from zegelpost.services.changing_policy import ChangingPolicy
 from zegelpost.services.checkpointing import Checkpointing
+from zegelpost.services.choosing_logo import ChoosingLogo
 from zegelpost.services.composing import Composing, Organisation
 from zegelpost.services.counting import Counting
 from zegelpost.services.dispatching import Dispatching, Gateways
@@ -46,6 +50,7 @@ from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.exporting_audit import ExportingAudit
 from zegelpost.services.finding_contacts import FindingContacts
 from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.governing import Governing
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
 from zegelpost.services.identifying import Identifying
@@ -103,9 +108,11 @@ from zegelpost.web import (
     handbook_pages,
     health,
     held_pages,
+    house_style_pages,
     identity_pages,
     intake_pages,
     metrics,
+    policy_pages,
     received_pages,
     recipient_pages,
     report_pages,
@@ -120,9 +127,9 @@ from zegelpost.web.errors import ErrorPages
 from zegelpost.web.handbook import Handbook
 from zegelpost.web.handbook_facts import facts_of_policy
 from zegelpost.web.metrics import Metered, Meters
-from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, SameSite, SecurityHeaders
+from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, PresentPolicy, SameSite, SecurityHeaders
 from zegelpost.web.network import TrustedProxies
-from zegelpost.web.rendering import STATIC_ADDRESS, WEB, Templates, create_templates
+from zegelpost.web.rendering import LANGUAGE_NAMES, STATIC_ADDRESS, WEB, Templates, create_templates
 from zegelpost.web.sessions import api_actor, portal_actor
 from zegelpost.web.translation import Language, Translator, load_translators
 from zegelpost.web.uploads import upload_routes
@@ -134,7 +141,9 @@ class Services:
     """Everything a handler may call; `request.app.state.services`."""
 
     settings: Settings
-    policy: Policy
+    governing: Governing
+    changing_policy: ChangingPolicy
+    choosing_logo: ChoosingLogo
     clock: Clock
     database: Database
     signing_in: SigningIn
@@ -190,6 +199,11 @@ class Services:
     handbook: Handbook
     demo_outbox: DemoOutbox | None
 
+    @property
+    def policy(self) -> Policy:
+        """The present policy. Not to be kept: ask again."""
+        return self.governing.policy
+
 
 def build_services(
     settings: Settings,
@@ -204,28 +218,19 @@ def build_services(
 ) -> Services:
     """Wire the use cases to the outside world that the settings name; what is given here replaces what they would give."""
     outbox = DemoOutbox() if settings.is_demo else None
+    governing = Governing(
+        policy or policy_by_settings(settings), HouseStyle(name=settings.organisation, help_phone=settings.help_phone)
+    )
     organisation = Organisation(
-        settings.organisation,
+        governing,
         settings.base_url,
         EmailAddress.parse(settings.mail_from),
-        settings.help_phone,
         ReturnAddress(EmailAddress.parse(settings.bounce_address)) if settings.bounce_address else None,
-    )
-    policy = policy or Policy(
-        staff_domains=settings.staff_domains,
-        has_intake=settings.has_intake,
-        remembers_devices=settings.remembers_devices,
-        is_scanning=settings.clamd_url is not None,
-        requires_second_factor=not settings.is_demo,
-        country_prefixes=settings.sms_countries or Policy().country_prefixes,
-        codes_per_day=settings.sms_per_day or Policy().codes_per_day,
-        has_sign_in_provider=settings.sign_in_provider is not None,
-        administrator_roles=settings.sign_in_provider.administrators if settings.sign_in_provider else (),
-        auditor_roles=settings.sign_in_provider.auditors if settings.sign_in_provider else (),
-        methods=(*Policy().methods, VerificationMethod.SPOKEN) if settings.has_spoken_codes else Policy().methods,
     )
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)
+    database.begin_work_with(governing.notice)
+    changing_policy = ChangingPolicy(database, governing, clock)
     ring = DirectoryKeyRing(settings.keys_dir)
     blobs = connecting.blobs(settings)
     scanner = connecting.scanner(settings)
@@ -236,61 +241,63 @@ def build_services(
     mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
     carrying = CarryingCodes(composing, gateways.sms, gateways.telephone)
     notifying = Notifying(keeping_keys, ring, presenting, mailing, carrying, settings.base_url, clock)
-    sending = Sending(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock)
-    remembering = Remembering(database, keeping_keys, notifying, policy, settings.base_url, clock)
-    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, policy, clock)
+    sending = Sending(database, keeping_keys, notifying, presenting, governing, settings.base_url, clock)
+    remembering = Remembering(database, keeping_keys, notifying, governing, settings.base_url, clock)
+    following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, governing, clock)
     noticing = Noticing(database, notifying, presenting, settings.base_url, clock)
     party = RelyingParty(urlsplit(settings.base_url).hostname or "", settings.base_url, settings.organisation)
     proving = ProvingSecondFactor(keeping_keys, party)
-    signing_in = SigningIn(database, proving, policy, clock)
+    signing_in = SigningIn(database, proving, governing, clock)
     provider = provider or connecting.identity_provider(settings)
-    identifying = Identifying(database, provider, signing_in, notifying, policy, organisation, clock) if provider else None
+    identifying = Identifying(database, provider, signing_in, notifying, governing, organisation, clock) if provider else None
     proving_work = ProvingWork(keeping_keys, clock)
-    keeping_contacts = KeepingContacts(database, keeping_keys, policy, clock)
-    books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, policy)
+    keeping_contacts = KeepingContacts(database, keeping_keys, governing, clock)
+    books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, governing)
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
     measuring = Measuring(database, clock)
     sequencing = Sequencing(database, ring, f"{settings.host}/audit")
     translators = dict(load_translators())
     return Services(
         settings=settings,
-        policy=policy,
+        governing=governing,
+        changing_policy=changing_policy,
+        choosing_logo=ChoosingLogo(database, changing_policy),
         clock=clock,
         database=database,
         signing_in=signing_in,
         identifying=identifying,
         handing_over_sign_in=HandingOverSignIn(database, clock),
-        registering=Registering(database, notifying, signing_in, policy, organisation, clock),
-        changing_password=ChangingPassword(database, notifying, signing_in, policy, organisation, clock),
+        registering=Registering(database, notifying, signing_in, governing, organisation, clock),
+        changing_password=ChangingPassword(database, notifying, signing_in, governing, organisation, clock),
         adding_second_factor=AddingSecondFactor(
-            database, keeping_keys, notifying, signing_in, policy, organisation, party, clock
+            database, keeping_keys, notifying, signing_in, governing, organisation, party, clock
         ),
         sending=sending,
-        answering=Answering(database, keeping_keys, notifying, presenting, policy, settings.base_url, clock),
-        requesting=Requesting(database, keeping_keys, presenting, sending, following_up, policy, clock),
-        introducing=Introducing(database, keeping_keys, notifying, presenting, sending, proving_work, policy, clock),
+        answering=Answering(database, keeping_keys, notifying, presenting, governing, settings.base_url, clock),
+        requesting=Requesting(database, keeping_keys, presenting, sending, following_up, governing, clock),
+        introducing=Introducing(database, keeping_keys, notifying, presenting, sending, proving_work, governing, clock),
         proving_work=proving_work,
         following_up=following_up,
         noticing=noticing,
-        handling=Handling(database, keeping_keys, presenting, sending, policy, clock),
+        handling=Handling(database, keeping_keys, presenting, sending, governing, clock),
         judging_held=JudgingHeld(database, keeping_keys, notifying, presenting, settings.base_url, clock),
         overseeing=Overseeing(database, keeping_keys, presenting, clock),
         reporting=Reporting(database, keeping_keys, presenting, sequencing, f"Zegelpost {version('zegelpost')}", clock),
         printers=printers or connecting.printers(),
         seal=connecting.seal(settings),
         keeping_contacts=keeping_contacts,
-        importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, policy, clock),
-        finding_contacts=FindingContacts(database, keeping_keys, listing, books, policy, clock),
+        importing_contacts=ImportingContacts(database, keeping_keys, keeping_contacts, governing, clock),
+        finding_contacts=FindingContacts(database, keeping_keys, listing, books, governing, clock),
         syncing=syncing,
         overseeing_address_books=OverseeingAddressBooks(database, syncing, listing, books, clock),
-        uploading_lists=UploadingLists(database, keeping_keys, syncing, UploadedAddressBook, policy, clock),
+        uploading_lists=UploadingLists(database, keeping_keys, syncing, UploadedAddressBook, governing, clock),
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
-        running_departments=RunningDepartments(database, policy, clock),
-        running_accounts=RunningAccounts(database, policy, clock),
+        running_departments=RunningDepartments(database, governing, clock),
+        running_accounts=RunningAccounts(database, governing, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
-        verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, policy, clock),
+        verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, governing, clock),
         remembering=remembering,
-        uploading=Uploading(database, keeping_keys, blobs, scanner, policy, clock),
+        uploading=Uploading(database, keeping_keys, blobs, scanner, governing, clock),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
@@ -311,25 +318,49 @@ def build_services(
         searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
         templates=create_templates(
             translators=translators,
-            site={
-                **_names(settings),
+            site=lambda: {
+                **_names(settings, governing.house_style),
                 "is_demo": settings.is_demo,
-                "has_intake": policy.has_intake,
+                "has_intake": governing.policy.has_intake,
                 "has_provider": provider is not None,
             },
         ),
         translators=translators,
-        handbook=Handbook(translators, lambda language: {**_names(settings), **facts_of_policy(policy, language)}),
+        handbook=Handbook(
+            translators,
+            lambda language: {**_names(settings, governing.house_style), **facts_of_policy(governing.policy, language)},
+            lambda: governing.version,
+        ),
         demo_outbox=outbox,
     )
 
 
-def _names(settings: Settings) -> dict[str, object]:
+def policy_by_settings(settings: Settings) -> Policy:
+    """What counts until an administrator chooses something else on screen."""
+    plain, provider = Policy(), settings.sign_in_provider
+    return Policy(
+        staff_domains=settings.staff_domains,
+        has_intake=settings.has_intake,
+        remembers_devices=settings.remembers_devices,
+        is_scanning=settings.clamd_url is not None,
+        requires_second_factor=not settings.is_demo,
+        country_prefixes=settings.sms_countries or plain.country_prefixes,
+        codes_per_day=settings.sms_per_day or plain.codes_per_day,
+        has_sign_in_provider=provider is not None,
+        administrator_roles=provider.administrators if provider else (),
+        auditor_roles=provider.auditors if provider else (),
+        methods=(*plain.methods, VerificationMethod.SPOKEN) if settings.has_spoken_codes else plain.methods,
+    )
+
+
+def _names(settings: Settings, house_style: HouseStyle) -> dict[str, object]:
     """How this installation and its people are called on pages; `organisation_name` is empty where nobody named it."""
     return {
-        "organisation": settings.organisation,
-        "organisation_name": "" if settings.organisation == NO_ORGANISATION else settings.organisation,
-        "help_phone": settings.help_phone,
+        "organisation": house_style.name,
+        "organisation_name": "" if house_style.name == NO_ORGANISATION else house_style.name,
+        "help_phone": house_style.help_phone,
+        "house_style": house_style,
+        "languages": {tag: LANGUAGE_NAMES[Language(tag)] for tag in house_style.languages},
         "host": settings.host,
         "mail_from": settings.mail_from,
         "security_contact": settings.security_contact,
@@ -407,6 +438,8 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *addin_pages.routes(),
             *administration_pages.routes(),
             *accounts_pages.routes(),
+            *policy_pages.routes(),
+            *house_style_pages.routes(),
             *audit_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),
@@ -421,7 +454,8 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             Middleware(SecurityHeaders, has_tls=settings.has_tls),
             Middleware(TrustedProxies, networks=[ipaddress.ip_network(n) for n in settings.trusted_proxies]),
             Middleware(OurHost, host=settings.host),
-            Middleware(ChosenLanguage, has_tls=settings.has_tls),
+            Middleware(PresentPolicy, look=partial(services.governing.look, services.database)),
+            Middleware(ChosenLanguage, has_tls=settings.has_tls, governing=services.governing),
             # Here, and not only around the routes, so that what the next two refuse and what fails gets a page and its headers.
             Middleware(ExceptionMiddleware, handlers=answers),
             Middleware(SameSite, origin=settings.base_url),

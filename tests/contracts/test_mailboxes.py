@@ -17,10 +17,13 @@ from tests.stand_ins.tls import trusted
 
 from zegelpost.adapters.mailboxes_graph import GraphMailboxes
 from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
 from zegelpost.ports import MailError, SenderMailboxes
 from zegelpost.services.composing import Composing, Organisation
+from zegelpost.services.governing import Governing
 
 ANNA, ROSA = "anna@zegelpost.example", "rosa@zorg.example"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -29,7 +32,8 @@ SECRET_LINK = "https://post.example/o/" + "a" * 26 + "#" + "b" * 32
 
 def mail(purpose: Purpose = Purpose.INVITATION, number: str = "a") -> bytes:
     """As the outbox has it."""
-    composing = Composing(Organisation("Gemeente Súdwest", "https://post.example", EmailAddress.parse("post@example.nl"), None))
+    governing = Governing(Policy(), HouseStyle(name="Gemeente Súdwest"))
+    composing = Composing(Organisation(governing, "https://post.example", EmailAddress.parse("post@example.nl")))
     way_in = {
         "page": "https://post.example/o/",
         "printed_code": "abcd",

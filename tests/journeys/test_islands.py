@@ -71,7 +71,7 @@ class Site:
     """The pages above, uploads as tus 1.0 knows them, and a memory of what was asked."""
 
     def __init__(self) -> None:
-        self.templates = with_pages(create_templates(site={"organisation": "Gemeente Voorbeeld"}))
+        self.templates = with_pages(create_templates(site=lambda: {"organisation": "Gemeente Voorbeeld"}))
         self.uploads: dict[str, Stored] = {}
         self.forms: list[dict[str, str]] = []
         self.bytes_per_second: int | None = None

@@ -17,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zegelpost.model.email_address import EmailAddress
+from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy import Policy
 from zegelpost.services import composing as composing_module
 from zegelpost.services.alarming import Alarm
 from zegelpost.services.composing import Composing, Organisation, is_gsm_7
+from zegelpost.services.governing import Governing
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LINK = "https://post.example.nl/o/aaaaaaaaaaaaaaaaaaaaaaaaaa#abcdefghijklmnopqrstuvwxyz234567"
@@ -133,7 +136,8 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
 
 
 def organisation(name: str = "Gemeente Voorbeeld", host: str = "post.example.nl", phone: str | None = "014 000") -> Organisation:
-    return Organisation(name, f"https://{host}", EmailAddress.parse("post@example.nl"), phone)
+    governing = Governing(Policy(), HouseStyle(name=name, help_phone=phone))
+    return Organisation(governing, f"https://{host}", EmailAddress.parse("post@example.nl"))
 
 
 def composed(purpose: Purpose, language: str, facts: dict[str, Any], phone: str | None = "014 000") -> bytes:

@@ -29,6 +29,7 @@ from tests.web.tus import (
     sha256_of,
     stored_blobs,
     uploaded,
+    with_policy,
 )
 
 from zegelpost.main import Services, build_app, build_services
@@ -246,8 +247,8 @@ def scanner() -> WatchfulScanner:
 @pytest.fixture
 def scanning(scanner: WatchfulScanner, services: Services) -> Starlette:
     """An organisation with this scanner."""
-    with_policy = dataclasses.replace(services, policy=dataclasses.replace(services.policy, is_scanning=True))
-    return build_app(rewired(with_policy, scanner=scanner), has_worker=False)
+    scanned = with_policy(services, is_scanning=True)
+    return build_app(rewired(scanned, scanner=scanner), has_worker=False)
 
 
 @pytest.fixture

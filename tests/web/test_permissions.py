@@ -23,6 +23,7 @@ from tests.web.permissions_stage import CANARIES, Actor, Stage, World, masked, s
 from zegelpost.main import Services
 from zegelpost.model.base import Base
 from zegelpost.model.identifiers import new_identifier
+from zegelpost.model.policy_fields import PolicyGroup
 from zegelpost.model.refusals import NotFound
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import SignInKind
@@ -45,6 +46,8 @@ OPEN = {
     "/metrics",
     # Whoever reports there has to sign.
     *("/webhooks/sms/{outgoing_id}", "/webhooks/calls/{outgoing_id}", "/webhooks/calls/{outgoing_id}/key"),
+    # What pages of everyone look like.
+    *("/house-style/{colour}.css", "/logo/{digest}"),
     *("/.well-known/security.txt", "/security.txt", "/healthz", "/favicon.ico", "/demo/outbox", "/demo/outbox.json"),
     *("/api/v1/openapi.json", "/api/v1/sign-in"),
 }
@@ -61,7 +64,8 @@ STAFF_ONLY = {
     *("/contacts/exchange", "/contacts/exchange/switch", "/contacts/exchange/read"),
     *("/admin/address-books", "/admin/address-books/agree", "/admin/address-books/read"),
     *("/admin/address-books/list", "/admin/address-books/list/confirm", "/admin/address-books/list/remove"),
-    *("/admin/numbers.csv", "/admin/accounts"),
+    *("/admin/numbers.csv", "/admin/accounts", "/admin/policy", "/admin/policy/default", "/admin/policy/logo"),
+    *(f"/admin/policy/{group}" for group in PolicyGroup),
     *("/audit", "/audit/export", "/audit/zegelpost_verify.py"),
 }
 # Of the actors, who may see and do everything in each world. Chris administers and sees no post of anyone.

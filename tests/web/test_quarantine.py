@@ -15,7 +15,7 @@ from tests.conftest import MovableClock, Outbox, Portal, browser, make_administr
 from tests.web.acts import DOCUMENT, words
 from tests.web.intake_acts import GUUS, come_in, open_department
 from tests.web.small_files import OLD_MACROS, with_macros
-from tests.web.tus import rewired
+from tests.web.tus import rewired, with_policy
 
 from zegelpost.main import Services, build_app
 from zegelpost.model.document import Document, DocumentState, Part, ScanVerdict
@@ -55,7 +55,7 @@ def scanner() -> _Scanner:
 
 @pytest.fixture
 def scanning_app(app: Starlette, services: Services, scanner: _Scanner) -> Starlette:
-    scanning = replace(services, policy=replace(services.policy, is_scanning=True))
+    scanning = with_policy(services, is_scanning=True)
     return build_app(rewired(scanning, scanner=scanner), has_worker=False)
 
 

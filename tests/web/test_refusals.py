@@ -23,6 +23,8 @@ FACTS: dict[str, object] = {
     "count": 2,
     "extension": "exe",
     "prefix": "+7",
+    "word": "gmail.com",
+    "contrast": 2.1,
     "placeholder": "bsn",
     "problems": ["subject: missing"],
 }

@@ -34,7 +34,7 @@ def dist(tmp_path: Path) -> Path:
 def pages(tmp_path: Path, dist: Path, **sources: str) -> Templates:
     for name, source in sources.items():
         (tmp_path / f"{name}.html").write_text(source, encoding="utf-8")
-    return create_templates(templates=tmp_path, dist=dist, site={"organisation": "Gemeente Voorbeeld"})
+    return create_templates(templates=tmp_path, dist=dist, site=lambda: {"organisation": "Gemeente Voorbeeld"})
 
 
 def test_everything_is_escaped_and_texts_follow_the_language(tmp_path: Path, dist: Path) -> None:

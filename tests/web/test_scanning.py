@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 from tests.conftest import browser
-from tests.web.tus import announced, documents_of, new_draft, offset_of, patch, rewired, sha256_of, uploaded
+from tests.web.tus import announced, documents_of, new_draft, offset_of, patch, rewired, sha256_of, uploaded, with_policy
 
 from zegelpost.main import Services, build_app
 from zegelpost.model.document import ScanVerdict
@@ -48,7 +47,7 @@ def scanner() -> WatchfulScanner:
 @pytest.fixture
 async def program(scanner: WatchfulScanner, services: Services, anna: httpx2.AsyncClient) -> AsyncIterator[httpx2.AsyncClient]:
     """Anna's program, at an organisation with this scanner."""
-    scanning = dataclasses.replace(services, policy=dataclasses.replace(services.policy, is_scanning=True))
+    scanning = with_policy(services, is_scanning=True)
     async with browser(build_app(rewired(scanning, scanner=scanner), has_worker=False)) as client:
         client.headers["Authorization"] = anna.headers["Authorization"]
         yield client

@@ -21,6 +21,7 @@ from zegelpost.main import Services
 from zegelpost.model.event import Event
 from zegelpost.ports import Blobs, Scanner
 from zegelpost.services.downloading import Downloading
+from zegelpost.services.governing import Governing
 from zegelpost.services.uploading import Uploading
 
 UPLOADS = "/api/v1/uploads"
@@ -158,13 +159,21 @@ def stored_blobs(services: Services) -> list[Path]:
     return [path for path in directory_of(services).rglob("*") if path.is_file()]
 
 
+def with_policy(services: Services, **values: Any) -> Services:
+    """The same installation with another policy by its settings."""
+    standing = services.governing.by_settings
+    return dataclasses.replace(
+        services, governing=Governing(dataclasses.replace(standing.policy, **values), standing.house_style)
+    )
+
+
 def rewired(services: Services, *, blobs: Blobs | None = None, scanner: Scanner | None = None) -> Services:
     """The same installation with another store or scanner."""
     store = blobs or blobs_of(services)
     return dataclasses.replace(
         services,
         uploading=Uploading(
-            services.database, services.keeping_keys, store, scanner or NoScanner(), services.policy, services.clock
+            services.database, services.keeping_keys, store, scanner or NoScanner(), services.governing, services.clock
         ),
         downloading=Downloading(services.database, services.keeping_keys, store),
     )

@@ -94,6 +94,7 @@ class EventTag(StrEnum):
     ACCOUNT_CLOSED = "account:closed"
     ACCOUNT_REOPENED = "account:reopened"
     ACCOUNT_RIGHTS_CHANGED = "account:rights_changed"
+    POLICY_CHANGED = "policy:changed"
     PASSWORD_LINK_ASKED = "password:link_asked"  # noqa: S105 - the word, not one
     PASSWORD_CHANGED = "password:changed"  # noqa: S105
     SECOND_FACTOR_ADDED = "second_factor:added"

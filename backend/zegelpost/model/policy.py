@@ -110,6 +110,11 @@ class Policy:
         if not 1 <= days <= self.longest_expiry_days:
             raise ExpiryOutOfRange(shortest=1, longest=self.longest_expiry_days)
 
+    @property
+    def usual_method(self) -> VerificationMethod:
+        """Of outsiders for whom nobody chose: the first that takes a number alone, for an access code has to be agreed."""
+        return next((method for method in self.methods if method.needs_number), self.methods[0])
+
     def require_method(self, method: VerificationMethod) -> None:
         if method != VerificationMethod.SIGN_IN and method not in self.methods:
             raise VerificationMethodNotAllowed

@@ -535,6 +535,89 @@ class RangeNotSatisfiable(Refusal):
 class PdfNotAvailable(Refusal): ...
 
 
+# What administrators choose
+
+
+class NumberOutOfRange(Refusal):
+    """Facts: `shortest` and `longest`, the limits."""
+
+
+class NothingListed(Refusal): ...
+
+
+class OptionUnknown(Refusal): ...
+
+
+class TextTooLong(Refusal):
+    """Fact: `limit`, characters, or words of a list."""
+
+
+class ExtensionInvalid(Refusal):
+    """Fact: `word`, as it was typed."""
+
+
+class ExtensionRunsPrograms(Refusal):
+    """Fact: `extension`. Opening such a file runs a program."""
+
+
+class DomainInvalid(Refusal):
+    """Fact: `word`, as it was typed."""
+
+
+class DomainPublic(Refusal):
+    """Fact: `word`, a mail domain where anyone can have an address."""
+
+
+class OwnDomainMissing(Refusal):
+    """Fact: `word`, the domain of the administrator who would shut themselves out."""
+
+
+class CountryInvalid(Refusal):
+    """Fact: `word`, as it was typed."""
+
+
+class MethodTwice(Refusal): ...
+
+
+class MethodNotConnected(Refusal): ...
+
+
+class ScannerNotConnected(Refusal): ...
+
+
+class DefaultExpiryTooLong(Refusal):
+    """Fact: `limit`, the longest expiry in days."""
+
+
+class DocumentLargerThanTransfer(Refusal): ...
+
+
+class TransferLargerThanQuota(Refusal): ...
+
+
+class OwnSecondFactorMissing(Refusal):
+    """Who decides for everyone has a second step themselves."""
+
+
+class AccentInvalid(Refusal): ...
+
+
+class AccentTooLight(Refusal):
+    """Facts: `contrast` with white, and `shortest`, what it has to be."""
+
+
+class LogoUnusable(Refusal):
+    """Facts: `shortest` and `longest`, dots of a side."""
+
+
+class LogoTooLarge(Refusal):
+    """Fact: `limit`, kilobytes."""
+
+
+class PolicyChangedMeanwhile(Refusal):
+    """Another administrator was first."""
+
+
 def all_refusals() -> list[type[Refusal]]:
     """Every class of the catalogue, for the map of statuses and sentences and the test that walks it."""
     return list(Refusal.__subclasses__())

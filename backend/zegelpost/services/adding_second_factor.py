@@ -24,7 +24,6 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import FactorId, StaffUserId, is_identifier, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     FormRefused,
     NotFound,
@@ -52,6 +51,7 @@ from zegelpost.sealing.errors import TextAltered
 from zegelpost.services.access import HalfActor, StaffActor, own_factor
 from zegelpost.services.changing_password import tell_owner
 from zegelpost.services.composing import Organisation
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.proving_second_factor import (
@@ -112,7 +112,7 @@ class AddingSecondFactor:
         keeping_keys: KeepingKeys,
         notifying: Notifying,
         signing_in: SigningIn,
-        policy: Policy,
+        governing: Governing,
         organisation: Organisation,
         party: RelyingParty,
         clock: Clock,
@@ -121,7 +121,7 @@ class AddingSecondFactor:
         self._keys = keeping_keys
         self._notifying = notifying
         self._signing_in = signing_in
-        self._policy = policy
+        self._governing = governing
         self._organisation = organisation
         self._party = party
         self._clock = clock
@@ -255,7 +255,7 @@ class AddingSecondFactor:
             await session.delete(row)
             await session.flush()
             if not await has_second_factor(session, actor.user.id):
-                if self._policy.requires_second_factor:
+                if self._governing.policy.requires_second_factor:
                     raise SecondFactorNeeded
                 # Codes stand in for a factor; without one they would be asked for nowhere and lie about.
                 await session.execute(delete(RecoveryCode).where(RecoveryCode.user_id == actor.user.id))

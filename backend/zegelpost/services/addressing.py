@@ -191,10 +191,13 @@ def _mobile(typed: str, method: VerificationMethod, policy: Policy) -> PhoneNumb
 
 
 def _method(typed: TypedRecipient, email: EmailAddress | None, policy: Policy) -> VerificationMethod:
-    if email is not None and policy.is_staff_address(email) and not typed.method:
+    is_colleague = email is not None and policy.is_staff_address(email)
+    # Where access codes come first, forms offer them first to everyone; a colleague without one needs none.
+    is_offered = typed.method == VerificationMethod.ACCESS_CODE == policy.methods[0]
+    if is_colleague and (not typed.method or (is_offered and not typed.access_code.strip() and not typed.has_access_code)):
         return VerificationMethod.SIGN_IN
     if not typed.method:
-        return VerificationMethod.SMS
+        return policy.usual_method
     try:
         method = VerificationMethod(typed.method)
     except ValueError:

@@ -25,7 +25,6 @@ from zegelpost.model.held_back import HeldBack, HoldReason
 from zegelpost.model.identifiers import DepartmentId, DocumentId, ItemId, RecipientId, TransferId, new_identifier
 from zegelpost.model.intake import WAITS_FOR_ACCOUNT
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import AnswerPickedUp, DepartmentClosed, FormRefused, NoteTooLong, TransferNotSent
 from zegelpost.model.secret import SecretToken
@@ -41,6 +40,7 @@ from zegelpost.model.transfer import (
 )
 from zegelpost.services.access import GuestActor, granted, own_answer
 from zegelpost.services.erasing import erase
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -123,7 +123,7 @@ class Answering:
         keeping_keys: KeepingKeys,
         notifying: Notifying,
         presenting: Presenting,
-        policy: Policy,
+        governing: Governing,
         base_url: str,
         clock: Clock,
     ) -> None:
@@ -131,7 +131,7 @@ class Answering:
         self._keys = keeping_keys
         self._notifying = notifying
         self._presenting = presenting
-        self._policy = policy
+        self._governing = governing
         self._base_url = base_url
         self._clock = clock
 
@@ -222,7 +222,7 @@ class Answering:
                 guest_id=guest.recipient.id,
                 language=guest.transfer.language,
                 has_sender_copy=False,
-                expires_in_days=self._policy.default_expiry_days,
+                expires_in_days=self._governing.policy.default_expiry_days,
                 created_at=now,
             )
             key = self._keys.new_answer_key(transfer, guest.key, now)

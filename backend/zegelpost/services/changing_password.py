@@ -16,12 +16,12 @@ from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import StaffUserId
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.password import NewPassword
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import AccountLinkWrong, FormRefused, PasswordIncorrect, Refusal
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.access import StaffActor
 from zegelpost.services.composing import Organisation
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -38,14 +38,14 @@ class ChangingPassword:
         database: Database,
         notifying: Notifying,
         signing_in: SigningIn,
-        policy: Policy,
+        governing: Governing,
         organisation: Organisation,
         clock: Clock,
     ) -> None:
         self._database = database
         self._notifying = notifying
         self._signing_in = signing_in
-        self._policy = policy
+        self._governing = governing
         self._organisation = organisation
         self._clock = clock
 
@@ -80,7 +80,7 @@ class ChangingPassword:
                     link=f"{self._organisation.base_url}/account/reset/{secret.value}",
                     hours=PASSWORD_LINK_HOURS,
                 )
-            elif user is None and self._policy.is_staff_address(address):
+            elif user is None and self._governing.policy.is_staff_address(address):
                 self._notifying.queue_mail(
                     session,
                     Purpose.ACCOUNT_MISSING,

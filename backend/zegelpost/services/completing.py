@@ -15,13 +15,13 @@ from zegelpost.model.document import Document, DocumentState, OrphanBlob, Part, 
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.held_back import HeldBack, HoldReason
 from zegelpost.model.identifiers import HeldBackId, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import ContentMismatch, DocumentHeld, MacroDocument, MalwareFound, Refusal, UploadInUse
 from zegelpost.model.transfer import Transfer
 from zegelpost.ports import Blobs, Scanner
 from zegelpost.sealing.document import DocumentReader
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import Manifest, PartEntry, manifest_digest, seal_manifest
+from zegelpost.services.governing import Governing
 from zegelpost.services.inspecting import inspect
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import Subject, record
@@ -33,18 +33,18 @@ _UNKNOWN_SHA256: Final = bytes(32)  # in a manifest that only serves to read the
 
 class Completing:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, policy: Policy, clock: Clock
+        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, governing: Governing, clock: Clock
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._blobs = blobs
         self._scanner = scanner
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     def begin_scan(self, upload: Upload, announced_bytes: int | None) -> StreamScan | None:
         """Let the scanner look along, when this request brings the whole document and there is a scanner."""
-        if not self._policy.is_scanning or upload.offset_bytes or announced_bytes != upload.length_bytes:
+        if not self._governing.policy.is_scanning or upload.offset_bytes or announced_bytes != upload.length_bytes:
             return None
         return StreamScan(self._scanner, upload.length_bytes)
 
@@ -128,7 +128,7 @@ class Completing:
         return verdict, reason
 
     async def _scan_again(self, reader: DocumentReader) -> ScanVerdict:
-        if not self._policy.is_scanning:
+        if not self._governing.policy.is_scanning:
             return ScanVerdict.NOT_SCANNED
         return await self._scanner.scan(pieces_of(reader), length_bytes=reader.total_bytes)
 

@@ -28,6 +28,7 @@ from zegelpost.model.identifiers import OutgoingId
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.return_address import ReturnAddress
 from zegelpost.ports import Speech
+from zegelpost.services.governing import Governing
 
 _MAILS: Final = Path(__file__).parent / "mails"
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
@@ -41,14 +42,31 @@ SMS_SEGMENT: Final = 160  # characters; longer messages are split and cost doubl
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """Who sends, as outsiders see it."""
+    """Who sends, as outsiders see it at this moment."""
 
-    name: str
+    governing: Governing
     base_url: str
     mail_from: EmailAddress
-    help_phone: str | None
     # Where what cannot be delivered comes back to; without one, to the sender address of notices.
     return_address: ReturnAddress | None = None
+
+    @property
+    def name(self) -> str:
+        return self.governing.house_style.name
+
+    @property
+    def help_phone(self) -> str | None:
+        return self.governing.house_style.help_phone
+
+    def language(self, wanted: str) -> str:
+        """The one that was wanted, where the organisation has it; else its first."""
+        offered = self.governing.house_style.languages
+        return wanted if wanted in offered else offered[0]
+
+    @property
+    def accent(self) -> str:
+        """The colour of bars and buttons, `#rrggbb`: it stands in the style of a mail."""
+        return self.governing.house_style.accent
 
     @property
     def host(self) -> str:
@@ -76,6 +94,7 @@ class Composing:
         Written out here: every header is a value that was parsed and is short, and the parts are ASCII. Python's generator folds
         and checks them all again, which took a sixth of the time of sending. A test holds the bytes against what it makes.
         """
+        language = self.organisation.language(language)
         name = f"{purpose.value}.{language}.j2"
         values = {"organisation": self.organisation, "language": language, **facts}
         text = self._text.template(name)
@@ -107,7 +126,7 @@ class Composing:
 
         WICG, Origin-bound one-time codes: `@host #code` alone on the last line.
         """
-        name = _gsm_7(self.organisation.name)
+        language, name = self.organisation.language(language), _gsm_7(self.organisation.name)
         bound = f"@{self.organisation.host} #{code}"
         for template in _CODE_TEXTS[language]:
             text = f"{template.format(code=code, organisation=name)}\n{bound}"
@@ -118,15 +137,18 @@ class Composing:
 
     def call_greeting(self, language: str) -> Speech:
         """What whoever picks up hears, an answering machine too: who calls and which key to press. No code."""
+        language = self.organisation.language(language)
         return Speech(language, [sentence.format(organisation=self.organisation.name) for sentence in _GREETINGS[language]])
 
     def spoken_code(self, code: str, language: str) -> Speech:
         """The code, digit by digit, and once more."""
+        language = self.organisation.language(language)
         before, again, after = _CODE_SPOKEN[language]
         return Speech(language, [before, *code, again, *code, after])
 
     def spoken_refusal(self, language: str) -> Speech:
         """For whoever presses the key when the code no longer works."""
+        language = self.organisation.language(language)
         return Speech(language, [_TOO_LATE[language]])
 
 

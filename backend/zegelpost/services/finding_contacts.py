@@ -23,10 +23,10 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.contact import Card, Contact, ContactSource, folded
 from zegelpost.model.identifiers import ContactId, DepartmentId, FeedId
 from zegelpost.model.phone_number import PhoneNumber
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import NotFound
 from zegelpost.ports import AddressBookError
 from zegelpost.services.access import StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import ListingContacts, listed_rows
 from zegelpost.services.overseeing import MINE
@@ -81,7 +81,7 @@ class FindingContacts:
         keeping_keys: KeepingKeys,
         listing: ListingContacts,
         books: AddressBooks,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -91,7 +91,7 @@ class FindingContacts:
         exchange = books.exchange
         # Asked while someone types, where the organisation's list cannot be read whole.
         self._asked = exchange if exchange is not None and not exchange.has_directory else None
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def contacts(
@@ -135,7 +135,7 @@ class FindingContacts:
         return [
             _listed_overview(ContactId(""), card, ContactSource.DIRECTORY, entry.changed_at or now, None)
             for entry in entries
-            for card in ListedCard.all_of(entry, self._policy)
+            for card in ListedCard.all_of(entry, self._governing.policy)
         ]
 
     async def known(self, actor: StaffActor, emails: Sequence[str]) -> list[ContactOverview]:

@@ -13,7 +13,6 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Challenge, Grant, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     ExpiryOutOfRange,
@@ -33,6 +32,7 @@ from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
 from zegelpost.services.addressing import usable_number
 from zegelpost.services.forgetting_devices import forget_here
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
@@ -60,7 +60,7 @@ class FollowingUp:
         notifying: Notifying,
         presenting: Presenting,
         sending: Sending,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -68,7 +68,7 @@ class FollowingUp:
         self._notifying = notifying
         self._presenting = presenting
         self._sending = sending
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def revoke(self, actor: StaffActor, transfer_id: str, *, tell_recipients: bool = True) -> None:
@@ -120,14 +120,16 @@ class FollowingUp:
         Existing links keep working. Raises `ExpiryOutOfRange` for a day that is not later. Links
         are carried to the later week without the message key.
         """
-        self._policy.require_expiry(days)
+        self._governing.policy.require_expiry(days)
         now = self._clock()
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_sent()
             expires_at = now + timedelta(days=days)
             if transfer.expires_at is not None and expires_at <= transfer.expires_at:
-                raise ExpiryOutOfRange(shortest=(transfer.expires_at - now).days + 1, longest=self._policy.longest_expiry_days)
+                raise ExpiryOutOfRange(
+                    shortest=(transfer.expires_at - now).days + 1, longest=self._governing.policy.longest_expiry_days
+                )
             await self._carry(session, transfer, expires_at)
             transfer.expires_at = expires_at
             transfer.state = TransferState.SENT
@@ -167,7 +169,7 @@ class FollowingUp:
             if recipient.parked_at is None:
                 raise RecipientNotParked
             try:
-                mobile = usable_number(typed_mobile, self._policy, recipient.method)
+                mobile = usable_number(typed_mobile, self._governing.policy, recipient.method)
             except PhoneNumberIsLandline:
                 # How they get their codes was chosen when it was sent.
                 raise FormRefused({"mobile": PhoneNumberNotMobile()}) from None

@@ -19,12 +19,12 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import RecipientId, StaffUserId, TransferId, new_identifier
 from zegelpost.model.intake import Intake
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import AlreadyReceived, EmailAddressNotStaff
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import LONGEST_SUBJECT, Transfer, TransferKind, TransferState, TransferText, receipt_number
 from zegelpost.services.access import GUESTS_OWN, StaffActor, is_receivers, is_senders, received_transfer
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.overseeing import MINE
 from zegelpost.services.presenting import Correspondent, Presenting, present_staff
@@ -126,14 +126,14 @@ class Handling:
         keeping_keys: KeepingKeys,
         presenting: Presenting,
         sending: Sending,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._presenting = presenting
         self._sending = sending
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def received(self, actor: StaffActor, wanted: Wanted, *, page: int = 1, count: int = PAGE) -> ReceivedPage:
@@ -212,7 +212,7 @@ class Handling:
         Raises `EmailAddressInvalid`, `EmailAddressNotStaff`, `AlreadyReceived`.
         """
         email = EmailAddress.parse(typed_email)
-        if not self._policy.is_staff_address(email):
+        if not self._governing.policy.is_staff_address(email):
             raise EmailAddressNotStaff
         now = self._clock()
         async with self._database.work() as session:

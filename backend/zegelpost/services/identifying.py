@@ -21,7 +21,6 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import StaffUserId, new_identifier
 from zegelpost.model.identity import JOINING_LONGEST, VISIT_LONGEST, Identity, Joining, ProviderVisit
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     AccountSwitchedOff,
     IdentityNotStaff,
@@ -38,6 +37,7 @@ from zegelpost.sealing.text import open_text, seal_text
 from zegelpost.services.access import StaffActor
 from zegelpost.services.changing_password import tell_owner
 from zegelpost.services.composing import Organisation
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -74,7 +74,7 @@ class Identifying:
         provider: IdentityProvider,
         signing_in: SigningIn,
         notifying: Notifying,
-        policy: Policy,
+        governing: Governing,
         organisation: Organisation,
         clock: Clock,
     ) -> None:
@@ -83,7 +83,7 @@ class Identifying:
         self._signing_in = signing_in
         self._notifying = notifying
         self._organisation = organisation
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def depart(self, *, wanted: str, network: str) -> tuple[SecretToken, str]:
@@ -247,7 +247,7 @@ class Identifying:
                 address = EmailAddress.parse(text)
             except Refusal:
                 continue
-            if self._policy.is_staff_address(address):
+            if self._governing.policy.is_staff_address(address):
                 return address
         raise IdentityNotStaff
 
@@ -289,7 +289,10 @@ class Identifying:
     def _take_over_rights(self, session: AsyncSession, user: StaffUser, proven: ProvenIdentity) -> None:
         """The provider says who administers and who audits, both ways, at every sign-in; where nothing is set, we do."""
         changed: dict[str, bool] = {}
-        for right, roles in (("is_administrator", self._policy.administrator_roles), ("is_auditor", self._policy.auditor_roles)):
+        for right, roles in (
+            ("is_administrator", self._governing.policy.administrator_roles),
+            ("is_auditor", self._governing.policy.auditor_roles),
+        ):
             has_right = not proven.roles.isdisjoint(roles)
             if roles and has_right != getattr(user, right):
                 setattr(user, right, has_right)

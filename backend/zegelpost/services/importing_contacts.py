@@ -30,6 +30,7 @@ from zegelpost.model.refusals import (
     Refusal,
 )
 from zegelpost.services.access import StaffActor
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_contacts import KeepingContacts, book_of, is_in_book, lock_book
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.reading_contact_files import FileRow, read_contact_file
@@ -103,12 +104,12 @@ class _Checked:
 
 class ImportingContacts:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, keeping_contacts: KeepingContacts, policy: Policy, clock: Clock
+        self, database: Database, keeping_keys: KeepingKeys, keeping_contacts: KeepingContacts, governing: Governing, clock: Clock
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._contacts = keeping_contacts
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def preview(self, actor: StaffActor, content: bytes, department_id: str = "") -> tuple[list[FileRow], ImportReport]:
@@ -155,7 +156,7 @@ class ImportingContacts:
         return report
 
     def _checked(self, rows: Iterable[FileRow]) -> list[_Checked]:
-        return [_Checked(row, *judge_row(row, self._policy)) for row in rows]
+        return [_Checked(row, *judge_row(row, self._governing.policy)) for row in rows]
 
     async def _planned(
         self, session: AsyncSession, actor: StaffActor, book: DepartmentId | None, checked: Sequence[_Checked]

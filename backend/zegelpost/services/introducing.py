@@ -34,7 +34,6 @@ from zegelpost.model.intake import (
     TypedIntroduction,
 )
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import CODE_COOL_DOWNS, Grant, Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AddresseeMissing,
@@ -55,6 +54,7 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState, Tran
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import RecipientActor
 from zegelpost.services.addressing import TypedRecipient, address
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -113,7 +113,7 @@ class Introducing:
         presenting: Presenting,
         sending: Sending,
         proving: ProvingWork,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -122,12 +122,12 @@ class Introducing:
         self._notifying = notifying
         self._presenting = presenting
         self._sending = sending
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     def require_open(self) -> None:
         """Raise `IntakeClosed` where the policy takes nothing unasked."""
-        if not self._policy.has_intake:
+        if not self._governing.policy.has_intake:
             raise IntakeClosed
 
     async def addressable(self) -> list[Addressable]:
@@ -309,10 +309,10 @@ class Introducing:
             state=TransferState.SENT,
             language=introduction.language,
             has_sender_copy=False,  # what staff read is in the answers, which are wrapped for them
-            expires_in_days=self._policy.default_expiry_days,
+            expires_in_days=self._governing.policy.default_expiry_days,
             created_at=now,
             sent_at=now,
-            expires_at=now + timedelta(days=self._policy.default_expiry_days),
+            expires_at=now + timedelta(days=self._governing.policy.default_expiry_days),
         )
         key = MessageKey.generate()
         assert transfer.expires_at is not None
@@ -367,7 +367,7 @@ class Introducing:
                 refused["colleague"] = refusal
         try:
             rows = [TypedRecipient(typed.name, typed.email, typed.mobile, VerificationMethod.LINK.value)]
-            addressees = address(rows, self._policy, is_guest=True)
+            addressees = address(rows, self._governing.policy, is_guest=True)
         except FormRefused as form:
             refused |= {name.removeprefix("recipients.0."): refusal for name, refusal in form.fields.items()}
         try:
@@ -381,7 +381,7 @@ class Introducing:
     def _require_colleague(self, typed: str) -> None:
         if not typed.strip():
             raise AddresseeMissing
-        if not self._policy.is_staff_address(EmailAddress.parse(typed)):
+        if not self._governing.policy.is_staff_address(EmailAddress.parse(typed)):
             raise EmailAddressNotStaff
 
     def _mail_code(self, session: AsyncSession, introduction: Introduction, person: Person, now: datetime) -> None:

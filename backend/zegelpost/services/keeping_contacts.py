@@ -18,12 +18,12 @@ from zegelpost.model.contact import MOST_CONTACTS, Card, Contact, ContactSource,
 from zegelpost.model.department import Department, Membership
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import ContactId, DepartmentId, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import ContactExists, DepartmentNotFound, FormRefused, NotFound, TooManyContacts
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.access import StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import record
 
@@ -39,15 +39,15 @@ class ToKeep:
 
 
 class KeepingContacts:
-    def __init__(self, database: Database, keeping_keys: KeepingKeys, policy: Policy, clock: Clock) -> None:
+    def __init__(self, database: Database, keeping_keys: KeepingKeys, governing: Governing, clock: Clock) -> None:
         self._database = database
         self._keys = keeping_keys
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def add(self, actor: StaffActor, typed: TypedContact, department_id: str = "") -> ContactId:
         """Raises `FormRefused` for what is wrong, also for an address that the book has, and `TooManyContacts`."""
-        card = Card.parse(typed, self._policy)
+        card = Card.parse(typed, self._governing.policy)
         book = book_of(actor, department_id)
         async with self._database.work() as session:
             await lock_book(session, actor, book)
@@ -63,7 +63,7 @@ class KeepingContacts:
 
         What an address book lists is not changed: an own version of it is made, and stands in front of it from then on.
         """
-        card = Card.parse(typed, self._policy)
+        card = Card.parse(typed, self._governing.policy)
         book = book_of(actor, department_id)
         async with self._database.work() as session:
             await lock_book(session, actor, book)
@@ -149,7 +149,7 @@ class KeepingContacts:
                     raise FormRefused({f"recipients.{row}.save": refusal}) from None
 
     async def _keep_one(self, session: AsyncSession, actor: StaffActor, wanted: ToKeep) -> None:
-        card, book = Card.parse(wanted.typed, self._policy), book_of(actor, wanted.department_id)
+        card, book = Card.parse(wanted.typed, self._governing.policy), book_of(actor, wanted.department_id)
         await lock_book(session, actor, book)
         contact = await self.find(session, actor, book, card)
         if contact is None:

@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from zegelpost.model.address_book import AddressFeed, EntryKey, ListedCard, ListedContact, ListedWord
 from zegelpost.model.contact import Card, folded
 from zegelpost.model.identifiers import ContactId, FeedId, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.ports import BookPage
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 
 # The most that one search opens: some thirty microseconds each.
@@ -76,9 +76,9 @@ class PreparedPage:
 
 
 class ListingContacts:
-    def __init__(self, keeping_keys: KeepingKeys, policy: Policy) -> None:
+    def __init__(self, keeping_keys: KeepingKeys, governing: Governing) -> None:
         self._keys = keeping_keys
-        self._policy = policy
+        self._governing = governing
 
     async def prepare(self, feed: AddressFeed, page: BookPage, now: datetime) -> PreparedPage:
         """Numbers in E.164, digests and words. A hundred microseconds and more for each entry, so off the event loop."""
@@ -93,7 +93,7 @@ class ListingContacts:
         rows = [
             self._row(feed, card, known, digests[entry.key], folder_digests[entry.folder], min(entry.changed_at or now, now))
             for entry in entries.values()
-            for card in ListedCard.all_of(entry, self._policy)
+            for card in ListedCard.all_of(entry, self._governing.policy)
         ]
         return PreparedPage(
             rows=rows,

@@ -18,7 +18,6 @@ from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import StaffUserId, new_identifier
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.password import NewPassword
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     AccountLinkWrong,
     EmailAddressNotStaff,
@@ -32,6 +31,7 @@ from zegelpost.model.refusals import (
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.composing import Organisation
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import hash_password, is_password
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -76,14 +76,14 @@ class Registering:
         database: Database,
         notifying: Notifying,
         signing_in: SigningIn,
-        policy: Policy,
+        governing: Governing,
         organisation: Organisation,
         clock: Clock,
     ) -> None:
         self._database = database
         self._notifying = notifying
         self._signing_in = signing_in
-        self._policy = policy
+        self._governing = governing
         self._organisation = organisation
         self._clock = clock
 
@@ -195,7 +195,7 @@ class Registering:
             refused["name"] = NameTooLong(limit=LONGEST_NAME)
         try:
             address = EmailAddress.parse(email)
-            if not self._policy.is_staff_address(address):
+            if not self._governing.policy.is_staff_address(address):
                 refused["email"] = EmailAddressNotStaff()
         except Refusal as refusal:
             refused["email"] = refusal

@@ -19,12 +19,12 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import DeviceId, new_identifier
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Grant, Recipient, VerificationMethod
 from zegelpost.model.remembered_device import MOST_DEVICES, REMEMBERED_FOR, RememberedDevice
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import Transfer
 from zegelpost.services.access import RecipientActor, device_of
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.recording import Subject, record
@@ -42,18 +42,24 @@ class DeviceCookie:
 
 class Remembering:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, notifying: Notifying, policy: Policy, base_url: str, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        notifying: Notifying,
+        governing: Governing,
+        base_url: str,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._notifying = notifying
-        self._policy = policy
+        self._governing = governing
         self._base_url = base_url
         self._clock = clock
 
     def may_remember(self, recipient: Recipient) -> bool:
         """Whether this recipient is offered it."""
-        return self._policy.remembers_devices and recipient.method == VerificationMethod.SMS
+        return self._governing.policy.remembers_devices and recipient.method == VerificationMethod.SMS
 
     async def recognises(self, session: AsyncSession, recipient: Recipient, tokens: Sequence[SecretToken], now: datetime) -> bool:
         """Whether one of the browser's cookies stands for the code that this recipient would get.

@@ -26,7 +26,6 @@ from zegelpost.model.file_request import (
 )
 from zegelpost.model.identifiers import DepartmentId, ItemId, RecipientId, TransferId, is_identifier, new_identifier
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     FormRefused,
@@ -42,6 +41,7 @@ from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.answering import AskedItem, name_place, reason_place
 from zegelpost.services.following_up import FollowingUp
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import record
@@ -111,7 +111,7 @@ class Requesting:
         presenting: Presenting,
         sending: Sending,
         following_up: FollowingUp,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -119,7 +119,7 @@ class Requesting:
         self._presenting = presenting
         self._sending = sending
         self._following_up = following_up
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def ask(self, actor: StaffActor, content: RequestContent) -> TransferId:
@@ -132,7 +132,7 @@ class Requesting:
         now = self._clock()
         if content.department_id is not None and content.department_id not in actor.departments:
             raise NotFound
-        days = self._policy.default_expiry_days
+        days = self._governing.policy.default_expiry_days
         if content.due_on is not None:
             days = max(days, (content.due_on - now.date() + _AFTER_DUE).days)
         async with self._database.work() as session:

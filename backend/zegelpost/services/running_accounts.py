@@ -17,9 +17,9 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import StaffUserId
-from zegelpost.model.policy import Policy
 from zegelpost.model.staff_user import StaffUser, SwitchedOffBy
 from zegelpost.services.access import StaffActor, account_of_another, account_of_anyone, require_administrator
+from zegelpost.services.governing import Governing
 from zegelpost.services.recording import record
 from zegelpost.services.signing_in import end_sign_ins
 
@@ -53,15 +53,18 @@ class AccountPage:
 
 
 class RunningAccounts:
-    def __init__(self, database: Database, policy: Policy, clock: Clock) -> None:
+    def __init__(self, database: Database, governing: Governing, clock: Clock) -> None:
         self._database = database
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     @property
     def given_elsewhere(self) -> frozenset[str]:
         """The rights that the sign-in provider gives and takes: what is said about them here would not last."""
-        rights = (("is_administrator", self._policy.administrator_roles), ("is_auditor", self._policy.auditor_roles))
+        rights = (
+            ("is_administrator", self._governing.policy.administrator_roles),
+            ("is_auditor", self._governing.policy.auditor_roles),
+        )
         return frozenset(right for right, roles in rights if roles)
 
     async def accounts(self, actor: StaffActor, *, page: int = 1, letters: str = "") -> AccountPage:

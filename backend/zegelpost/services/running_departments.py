@@ -18,7 +18,6 @@ from zegelpost.model.department import LONGEST_DEPARTMENT_NAME, Department, Depa
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import DepartmentId, StaffUserId, is_identifier, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     ColleagueUnknown,
     DepartmentTaken,
@@ -33,6 +32,7 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.access import StaffActor, managed_department, own_department, require_administrator
+from zegelpost.services.governing import Governing
 from zegelpost.services.recording import record
 
 
@@ -67,9 +67,9 @@ class DepartmentOverview:
 
 
 class RunningDepartments:
-    def __init__(self, database: Database, policy: Policy, clock: Clock) -> None:
+    def __init__(self, database: Database, governing: Governing, clock: Clock) -> None:
         self._database = database
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def departments(self, actor: StaffActor) -> list[DepartmentOverview]:
@@ -191,7 +191,7 @@ class RunningDepartments:
                 refused[field] = NameTooLong(limit=LONGEST_DEPARTMENT_NAME)
         try:
             email = EmailAddress.parse(typed.email)
-            if not self._policy.is_staff_address(email):
+            if not self._governing.policy.is_staff_address(email):
                 refused["email"] = EmailAddressNotStaff()
         except EmailAddressInvalid as refusal:
             refused["email"] = refusal

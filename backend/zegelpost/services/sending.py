@@ -17,20 +17,22 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, LinkId, RecipientId, TransferId, new_identifier
 from zegelpost.model.link import LinkSecret, link_address, link_page
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import SHORTEST_ACCESS_CODE, Link, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AccessCodeTooShort,
     DepartmentNotFound,
     FormRefused,
+    PhoneCountryNotAllowed,
     PhoneNumberMissing,
     RecipientsMissing,
     Refusal,
+    TooManyRecipients,
 )
 from zegelpost.model.transfer import Transfer, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_transfer, received_transfer
 from zegelpost.services.addressing import Addressee
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
@@ -61,7 +63,7 @@ class Sending:
         keeping_keys: KeepingKeys,
         notifying: Notifying,
         presenting: Presenting,
-        policy: Policy,
+        governing: Governing,
         base_url: str,
         clock: Clock,
     ) -> None:
@@ -69,7 +71,7 @@ class Sending:
         self._keys = keeping_keys
         self._notifying = notifying
         self._presenting = presenting
-        self._policy = policy
+        self._governing = governing
         self._base_url = base_url
         self._clock = clock
 
@@ -79,7 +81,7 @@ class Sending:
         Raises `ExpiryOutOfRange`, `DepartmentNotFound` for one that the actor does not work for, and `NotFound` when it
         answers what they did not receive.
         """
-        self._policy.require_expiry(content.expires_in_days)
+        self._governing.policy.require_expiry(content.expires_in_days)
         now = self._clock()
         hashes = await _access_code_hashes(content.addressees)
         async with self._database.work() as session:
@@ -87,7 +89,7 @@ class Sending:
                 id=TransferId(new_identifier()),
                 sender_id=actor.user.id,
                 state=TransferState.DRAFT,
-                has_sender_copy=self._policy.has_sender_copy,
+                has_sender_copy=self._governing.policy.has_sender_copy,
                 created_at=now,
             )
             if content.answers_id:
@@ -104,7 +106,7 @@ class Sending:
 
     async def change(self, actor: StaffActor, transfer_id: str, content: DraftContent) -> None:
         """Replace what a draft says and to whom; its documents stay. Raises `NotFound`, `TransferNotDraft`."""
-        self._policy.require_expiry(content.expires_in_days)
+        self._governing.policy.require_expiry(content.expires_in_days)
         hashes = await _access_code_hashes(content.addressees)
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
@@ -121,7 +123,8 @@ class Sending:
         """Give the documents to the recipients. State, links, notices and event commit together or not at all.
 
         1. The transfer is this sender's and still a draft; two clicks have one winner.
-        2. It is complete: recipients, and documents that have fully arrived or a note.
+        2. It is complete: recipients, and documents that have fully arrived or a note. It goes by the policy of now, which may
+           be another than when it was drafted.
         3. The message key is wrapped for the week in which the transfer expires.
         4. Each recipient gets a way in (link or account) and a notice; who is parked gets nothing, and the sender a reminder.
         """
@@ -137,6 +140,7 @@ class Sending:
             if not recipients:
                 raise RecipientsMissing
             await require_content(session, transfer, keys.text(key, transfer))
+            self._require_policy(keys, transfer, recipients)
             # Before anything changes, so that everything is written in one go.
             sender = await self._presenting.sender_of(session, transfer, at_hand=actor.user)
             # 3.
@@ -166,6 +170,23 @@ class Sending:
             await insert_all(session, Event.__table__, events)
             if parked:
                 await self._tell_of_parked(session, transfer, parked)
+
+    def _require_policy(self, keys: KeepingKeys, transfer: Transfer, recipients: Sequence[Recipient]) -> None:
+        """Raises the refusal with which the draft would not be made any more. What it holds was judged as it was added."""
+        policy = self._governing.policy
+        policy.require_expiry(transfer.expires_in_days)
+        if len(recipients) > policy.most_recipients:
+            raise TooManyRecipients(limit=policy.most_recipients)
+        for recipient in recipients:
+            policy.require_method(recipient.method)
+            mobile = keys.person(recipient).mobile if recipient.method.needs_number else None
+            if mobile is not None and mobile.country_prefix not in policy.country_prefixes:
+                raise PhoneCountryNotAllowed(prefix=mobile.country_prefix)
+        if transfer.has_sender_copy and not policy.has_sender_copy:
+            if any(recipient.parked_at is not None for recipient in recipients):
+                # Nobody could give them their link later on.
+                raise PhoneNumberMissing
+            transfer.has_sender_copy = False
 
     def invite(
         self,

@@ -14,7 +14,6 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import SignInId, StaffUserId, new_identifier
 from zegelpost.model.identity import Identity
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import (
     PasskeyRefused,
     PasswordIncorrect,
@@ -39,6 +38,7 @@ from zegelpost.model.staff_user import (
     StaffUser,
 )
 from zegelpost.services.access import HalfActor, StaffActor, half_actor, own_sign_in, staff_actor
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import NOBODY, is_password
 from zegelpost.services.limiting_tries import Limit, count_try, forget_old_tries
 from zegelpost.services.proving_second_factor import (
@@ -117,10 +117,10 @@ async def end_sign_ins(session: AsyncSession, user_id: StaffUserId, *, but: Secr
 
 
 class SigningIn:
-    def __init__(self, database: Database, proving: ProvingSecondFactor, policy: Policy, clock: Clock) -> None:
+    def __init__(self, database: Database, proving: ProvingSecondFactor, governing: Governing, clock: Clock) -> None:
         self._database = database
         self._proving = proving
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def sign_in(
@@ -135,7 +135,7 @@ class SigningIn:
         async with self._database.reading() as session:
             has_factor = await has_second_factor(session, user.id)
         if not has_factor:
-            if self._policy.requires_second_factor:
+            if self._governing.policy.requires_second_factor:
                 raise SecondFactorNotSetUp
             async with self._database.work() as session:
                 await _require_unchanged(session, user)
@@ -162,7 +162,7 @@ class SigningIn:
         now = self._clock()
         await _require_unchanged(session, user)
         has_factor = await has_second_factor(session, user.id)
-        if not has_factor and not self._policy.requires_second_factor:
+        if not has_factor and not self._governing.policy.requires_second_factor:
             return start_sign_in(session, user, SignInKind.PORTAL, now, factor=None)
         token = SecretToken.generate()
         session.add(HalfSignIn(digest=token.digest, user_id=user.id, created_at=now))
@@ -300,7 +300,7 @@ class SigningIn:
             await session.execute(delete(SignInAttempt).where(mine))
             # 4.
             is_joined = await session.scalar(select(Identity.user_id).where(Identity.user_id == user.id)) is not None
-        if is_joined and self._policy.has_sign_in_provider:
+        if is_joined and self._governing.policy.has_sign_in_provider:
             raise SignInAtProvider
         return user
 

@@ -25,7 +25,6 @@ from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import (
     ChecksumMismatch,
@@ -46,6 +45,7 @@ from zegelpost.sealing.manifest import open_manifest
 from zegelpost.sealing.parts import PartContext
 from zegelpost.services.access import GuestActor, Sender, StaffActor, document_of, drafted_transfer, own_upload
 from zegelpost.services.completing import Completing, remove_document
+from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recording import record
 from zegelpost.services.scanning import StreamScan
@@ -99,20 +99,20 @@ class _Writing:
 
 class Uploading:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, policy: Policy, clock: Clock
+        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, governing: Governing, clock: Clock
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._blobs = blobs
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
-        self._completing = Completing(database, keeping_keys, blobs, scanner, policy, clock)
+        self._completing = Completing(database, keeping_keys, blobs, scanner, governing, clock)
         # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
         self._digests: OrderedDict[UploadId, tuple[int, Any]] = OrderedDict()
 
     async def create(self, actor: Sender, transfer_id: str, name: FileName, length_bytes: int) -> UploadStatus:
         """Announce a document. Size, count, quota and extension are refused here, before a byte travels."""
-        self._policy.require_document(name, length_bytes)
+        self._governing.policy.require_document(name, length_bytes)
         now = self._clock()
         async with self._database.work() as session:
             # Locks, so that two documents announced at once cannot both be the last that fits.
@@ -120,7 +120,7 @@ class Uploading:
             transfer = await drafted_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
             count, total = await _sizes(session, Document.transfer_id == transfer.id)
-            self._policy.require_room(
+            self._governing.policy.require_room(
                 document_count=count + 1,
                 transfer_bytes=total + length_bytes,
                 sender_bytes=await _kept_bytes(session, actor) + length_bytes,

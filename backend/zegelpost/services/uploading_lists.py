@@ -18,10 +18,10 @@ from zegelpost.model.address_book import MOST_UPLOADED, UPLOAD, AddressFeed, Lis
 from zegelpost.model.clock import Clock
 from zegelpost.model.contact import TypedContact
 from zegelpost.model.event import EventTag
-from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import NotFound
 from zegelpost.ports import AddressBook
 from zegelpost.services.access import StaffActor, require_administrator
+from zegelpost.services.governing import Governing
 from zegelpost.services.importing_contacts import Reason, judge_row
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import Changed
@@ -71,14 +71,14 @@ class UploadingLists:
         keeping_keys: KeepingKeys,
         syncing: Syncing,
         book_of: Callable[[Sequence[TypedContact]], AddressBook],
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._syncing = syncing
         self._book_of = book_of
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def preview(self, actor: StaffActor, content: bytes) -> tuple[list[FileRow], ListReport]:
@@ -136,7 +136,7 @@ class UploadingLists:
         seen: set[str] = set()
         judged = []
         for row in rows:
-            card, reason = judge_row(row, self._policy)
+            card, reason = judge_row(row, self._governing.policy)
             if card is not None and card.email.comparable in seen:
                 card, reason = None, Reason.TWICE
             if card is not None:

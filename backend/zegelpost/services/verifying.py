@@ -18,7 +18,6 @@ from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import ChallengeId, new_identifier
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.outgoing import CodeState, Outgoing, Purpose
-from zegelpost.model.policy import Policy
 from zegelpost.model.recipient import (
     CODE_LIFETIME,
     TRIES_PER_CODE,
@@ -44,6 +43,7 @@ from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import RecipientActor, link_holder, link_of
 from zegelpost.services.forgetting_devices import forget_all
+from zegelpost.services.governing import Governing
 from zegelpost.services.hashing_passwords import is_password
 from zegelpost.services.keeping_contacts import number_worked
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -90,7 +90,7 @@ class Verifying:
         notifying: Notifying,
         presenting: Presenting,
         remembering: Remembering,
-        policy: Policy,
+        governing: Governing,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -98,7 +98,7 @@ class Verifying:
         self._notifying = notifying
         self._presenting = presenting
         self._remembering = remembering
-        self._policy = policy
+        self._governing = governing
         self._clock = clock
 
     async def recognise(self, link_id: str, typed_secret: str, devices: Sequence[SecretToken] = ()) -> Recognised:
@@ -183,7 +183,7 @@ class Verifying:
             person = self._keys.person(recipient)
             if not recipient.method.needs_number or person.mobile is None or recipient.number_index is None:
                 raise VerificationMethodNotAllowed
-            await count_code(session, self._notifying, self._policy, actor.transfer, recipient, network, now)
+            await count_code(session, self._notifying, self._governing.policy, actor.transfer, recipient, network, now)
             await session.execute(
                 update(Challenge)
                 .where(Challenge.recipient_id == recipient.id, Challenge.replaced_at.is_(None))

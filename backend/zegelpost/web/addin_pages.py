@@ -6,6 +6,7 @@ reads one, but for the dialog, which is a window of its own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any, Final
 
@@ -102,7 +103,10 @@ async def launch_page(request: Request) -> Response:
 
 
 async def launch_script(request: Request) -> Response:
-    """The guard. Outlook loads it by one address for years, so it has no hash in its name, and may be kept for an hour."""
+    """The guard. Outlook loads it by one address for years, so it has no hash in its name.
+
+    It may be kept, and has to be asked about each time: an administrator who makes the guard stricter means now.
+    """
     services = request.app.state.services
     source = (WEB / "static/dist/launchevent.js").read_text(encoding="utf-8")
     facts = {
@@ -111,7 +115,10 @@ async def launch_script(request: Request) -> Response:
         "command_id": PANE_COMMAND,
     }
     script = source.replace(_PLACEHOLDER, json.dumps(facts))
-    headers = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
+    tag = f'"{hashlib.sha256(script.encode()).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "public, no-cache", "ETag": tag, "Cross-Origin-Resource-Policy": "cross-origin"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
     return Response(script, media_type="text/javascript", headers=headers)
 
 
@@ -143,7 +150,7 @@ def _manifest(request: Request, *, is_on_premises: bool) -> Response:
     # A demonstration's may be looked at; nobody deploys it.
     if not settings.has_tls and not settings.is_demo:
         raise AddinNeedsTls
-    text = manifest(settings.base_url, settings.organisation, is_on_premises=is_on_premises)
+    text = manifest(settings.base_url, request.app.state.services.governing.house_style.name, is_on_premises=is_on_premises)
     name = "manifest-onprem.xml" if is_on_premises else "manifest.xml"
     return Response(text, media_type="application/xml", headers={"Content-Disposition": f'attachment; filename="{name}"'})
 

@@ -193,6 +193,40 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
         501, translatable("A PDF of this kind cannot be made here: the program for it is not installed. Use the report's page.")
     ),
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
+    r.NumberOutOfRange: _a(422, translatable("Enter a number from %(shortest)s to %(longest)s.")),
+    r.NothingListed: _a(422, translatable("Enter at least one.")),
+    r.OptionUnknown: _a(422, translatable("Choose one of the possibilities.")),
+    r.TextTooLong: _a(422, translatable("This is too long: %(limit)s at most.")),
+    r.ExtensionInvalid: _a(
+        422, translatable("This is not a type of file: %(word)s. Enter types such as pdf, with commas between.")
+    ),
+    r.ExtensionRunsPrograms: _a(422, translatable("Files that end in .%(extension)s run programs. They cannot be allowed.")),
+    r.DomainInvalid: _a(422, translatable("This is not a domain: %(word)s. Enter what stands behind the @, such as example.nl.")),
+    r.DomainPublic: _a(422, translatable("Anyone can have an address at %(word)s. It cannot be a domain of your organisation.")),
+    r.OwnDomainMissing: _a(422, translatable("Your own address is at %(word)s. Keep that domain in the list.")),
+    r.CountryInvalid: _a(422, translatable("This is not the prefix of a country: %(word)s. Enter prefixes such as +31.")),
+    r.MethodTwice: _a(422, translatable("Choose each way only once.")),
+    r.MethodNotConnected: _a(422, translatable("One of these ways is not connected on this server.")),
+    r.ScannerNotConnected: _a(422, translatable("No virus scanner is connected on this server.")),
+    r.DefaultExpiryTooLong: _a(422, translatable("This cannot be more than the longest period, %(limit)s days.")),
+    r.DocumentLargerThanTransfer: _a(422, translatable("One document cannot be larger than all documents together.")),
+    r.TransferLargerThanQuota: _a(422, translatable("One transfer cannot be larger than all that one sender may keep.")),
+    r.OwnSecondFactorMissing: _a(
+        403, translatable("First set up a second step for your own account. You find it under your name.")
+    ),
+    r.AccentInvalid: _a(422, translatable("Enter a colour such as #0b5a75: # with six digits or letters from a to f.")),
+    r.AccentTooLight: _a(
+        422,
+        translatable(
+            "This colour is too light to read: the contrast with white is %(contrast)s, and must be %(shortest)s."
+            " Choose a darker one."
+        ),
+    ),
+    r.LogoUnusable: _a(422, translatable("Choose a PNG or JPEG picture, with sides of %(shortest)s to %(longest)s dots.")),
+    r.LogoTooLarge: _a(422, translatable("This picture is too large: %(limit)s kB at most.")),
+    r.PolicyChangedMeanwhile: _a(
+        409, translatable("Somebody else changed this a moment ago. Look at what it is now, and save again.")
+    ),
 }
 OUTAGE: Final = translatable("Something does not work on our side. Nothing was lost. Try again in a few minutes.")
 OUTAGE_OF_PROVIDER: Final = translatable(
@@ -202,7 +236,10 @@ OUTAGE_OF_PROVIDER: Final = translatable(
 
 def sentence(refusal: r.Refusal, translator: Translator) -> str:
     """What a person reads, in their language."""
-    facts: dict[str, Any] = dict(refusal.facts)
+    facts: dict[str, Any] = {
+        name: format_decimal(fact, locale=translator.language.value) if isinstance(fact, float) else fact
+        for name, fact in refusal.facts.items()
+    }
     if "limit_bytes" in facts:
         gigabytes = facts["limit_bytes"] / _GIGABYTE
         facts["limit_bytes"] = format_decimal(round(gigabytes, 1), locale=translator.language.value)

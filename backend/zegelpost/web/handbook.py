@@ -80,15 +80,13 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Handbook:
-    """Reads each page once: nothing in it changes while the program runs.
-
-    `facts` gives what the pages of a language may fill in.
-    """
+    """Reads each page once for what it may fill in: `facts` gives that, of a language, and `edition` tells when it changes."""
 
     translators: Mapping[Language, Translator]
     facts: Callable[[Language], Mapping[str, object]]
+    edition: Callable[[], int] = field(default=lambda: 0)
     docs: Path = field(default_factory=docs_folder)
-    _read: dict[tuple[Path, Language], Page] = field(default_factory=dict, init=False, repr=False)
+    _read: dict[tuple[Path, Language], tuple[int, Page]] = field(default_factory=dict, init=False, repr=False)
 
     def chapter(self, name: str, language: Language) -> Page:
         """A chapter of the manual, by one of `CHAPTERS`."""
@@ -104,9 +102,12 @@ class Handbook:
 
     def _page(self, shelf: Path, name: str, language: Language) -> Page:
         place = shelf / language.value / f"{name}.md"
-        if (place, language) not in self._read:
-            self._read[place, language] = self._rendered(place, language)
-        return self._read[place, language]
+        edition = self.edition()
+        known, page = self._read.get((place, language), (None, None))
+        if page is None or known != edition:
+            page = self._rendered(place, language)
+            self._read[place, language] = edition, page
+        return page
 
     def _rendered(self, place: Path, language: Language) -> Page:
         environment = Environment(  # noqa: S701 - `finalize` escapes for Markdown, and Markdown escapes for HTML

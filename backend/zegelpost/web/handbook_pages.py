@@ -66,7 +66,7 @@ def _shown(name: str) -> Handler:
 
     async def handler(request: Request) -> Response:
         shown = request.app.state.services.handbook.page(name, request.state.language)
-        return page(request, "handbook_page.html", await _visitor(request), shown=shown)
+        return page(request, "handbook_page.html", await _visitor(request), shown=shown, is_help=name == "help")
 
     return handler
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from zegelpost.model.refusals import BodyTooLarge, CrossSiteRequest
+from zegelpost.services.governing import Governing
 from zegelpost.web.translation import Language, negotiate
+
+_LOG: Final = structlog.get_logger()
 
 LANGUAGE_COOKIE: Final = "zegelpost-language"
 _SAFE: Final = {"GET", "HEAD", "OPTIONS"}
@@ -120,11 +125,31 @@ class SameSite:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentPolicy:
+    """Has every request see what administrators chose up to now, whichever process took their choice.
+
+    When the database cannot be read, what was known last stands: whatever changes anything reads it again itself, and fails.
+    """
+
+    app: ASGIApp
+    look: Callable[[], Awaitable[None]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _FOR_MONITORING and not scope["path"].startswith("/static/"):
+            try:
+                await self.look()
+            except (SQLAlchemyError, OSError) as error:
+                _LOG.warning("policy_unread", kind=type(error).__name__)
+        await self.app(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
 class ChosenLanguage:
     """Puts the language into the request's state and remembers a choice made with `?language=`."""
 
     app: ASGIApp
     has_tls: bool
+    governing: Governing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -136,6 +161,7 @@ class ChosenLanguage:
             query=asked,
             cookie=cookie_parser(headers.get("cookie", "")).get(LANGUAGE_COOKIE),
             accept_language=headers.get("accept-language"),
+            offered=[Language(each) for each in self.governing.house_style.languages],
         )
         state: MutableMapping[str, object] = scope.setdefault("state", {})
         state["language"] = language

@@ -33,7 +33,7 @@ TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
 # British English: the day comes first, as in Dutch.
 _LOCALES: Final = {Language.NL: Locale("nl", "NL"), Language.EN: Locale("en", "GB")}
 _AT: Final = {Language.NL: "d MMMM y 'om' HH:mm", Language.EN: "d MMMM y 'at' HH:mm"}
-_NAMES: Final = {Language.NL: "Nederlands", Language.EN: "English"}
+LANGUAGE_NAMES: Final = {Language.NL: "Nederlands", Language.EN: "English"}
 _UNITS: Final = ("byte", "kilobyte", "megabyte", "gigabyte", "terabyte")
 _STEP: Final = 1000
 
@@ -171,10 +171,12 @@ class Templates:
     """The pages, per language."""
 
     environments: Mapping[Language, Environment]
+    # What every page knows besides, asked for anew for each: administrators change it while the program runs.
+    site: Callable[[], Mapping[str, object]]
 
     def render(self, name: str, language: Language, /, **context: object) -> str:
         """The page `name` with `context`; raise `jinja2.UndefinedError` for a name that the page needs and did not get."""
-        return self.environments[language].get_template(name).render(context)
+        return self.environments[language].get_template(name).render({**self.site(), **context})
 
 
 def create_templates(
@@ -182,22 +184,20 @@ def create_templates(
     templates: Path = WEB / "templates",
     dist: Path = WEB / "static/dist",
     translators: Mapping[Language, Translator] | None = None,
-    site: Mapping[str, object] | None = None,
+    site: Callable[[], Mapping[str, object]] = dict,
 ) -> Templates:
     """Build the environments.
 
-    `site` holds what every page knows: `organisation`, `is_demo`, and what the footer shows. Raises `AssetsMissing` when the
+    `site` gives what every page knows: `organisation`, `is_demo`, and what the footer shows. Raises `AssetsMissing` when the
     front-end was not built.
     """
     assets = Assets.read(dist)
     loader = FileSystemLoader(templates)
     texts = translators or load_translators()
-    return Templates({
-        language: _environment(loader, assets, texts[language], site or {}) for language in Language
-    })  # fmt: skip
+    return Templates({language: _environment(loader, assets, texts[language]) for language in Language}, site)
 
 
-def _environment(loader: FileSystemLoader, assets: Assets, translator: Translator, site: Mapping[str, object]) -> Environment:
+def _environment(loader: FileSystemLoader, assets: Assets, translator: Translator) -> Environment:
     environment = Environment(
         loader=loader,
         autoescape=True,
@@ -228,7 +228,6 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "language": translator.language.value,
         "sms_reason": sms_reason,
         "call_reason": call_reason,
-        "languages": {language.value: name for language, name in _NAMES.items()},
-        **site,
+        "languages": {language.value: name for language, name in LANGUAGE_NAMES.items()},
     }
     return environment

@@ -30,7 +30,6 @@ from zegelpost.web.translation import Language
 
 _ON_HOME: Final = 5
 # What a sender chooses; the others follow from who the recipient is.
-_CHOSEN: Final = {VerificationMethod.SPOKEN, VerificationMethod.ACCESS_CODE}
 _DONE: Final = frozenset({"sent", "revoked", "extended", "reissued", "reminded", "blocked", "completed"})
 
 
@@ -206,7 +205,7 @@ def _as_typed(overview: TransferOverview) -> TypedTransfer:
                 r.person.name,
                 str(r.person.email),
                 r.person.mobile.e164 if r.person.mobile else "",
-                r.method.value if r.method in _CHOSEN else "",
+                "" if r.method == VerificationMethod.SIGN_IN else r.method.value,
                 hint=r.hint,
                 has_access_code=r.method == VerificationMethod.ACCESS_CODE,
                 is_parked=r.progress == Progress.PARKED,

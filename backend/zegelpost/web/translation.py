@@ -8,7 +8,7 @@ with the sources; a test fails while a text is missing.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from gettext import GNUTranslations, NullTranslations
@@ -56,15 +56,22 @@ class Language(StrEnum):
         return next((language for language in cls if language.value == primary), None)
 
 
-def negotiate(*, query: str | None = None, cookie: str | None = None, accept_language: str | None = None) -> Language:
-    """Choose a language: what the person asked for just now, else before, else what the browser prefers, else Dutch.
+def negotiate(
+    *,
+    query: str | None = None,
+    cookie: str | None = None,
+    accept_language: str | None = None,
+    offered: Sequence[Language] = (Language.NL, Language.EN),
+) -> Language:
+    """Choose a language: what the person asked for just now, else before, else what the browser prefers.
 
-    `accept_language` is the header's text (RFC 9110, 12.5.4).
+    Only one that is `offered`, and the first of those for who wants neither. `accept_language` is the header's text
+    (RFC 9110, 12.5.4).
     """
     for choice in (query, cookie):
-        if language := Language.of(choice):
+        if (language := Language.of(choice)) in offered and language:
             return language
-    return next(_preferred(accept_language or ""), Language.NL)
+    return next((language for language in _preferred(accept_language or "") if language in offered), offered[0])
 
 
 def _preferred(header: str) -> Iterator[Language]:

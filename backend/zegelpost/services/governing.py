@@ -1,0 +1,99 @@
+"""Governing: what the policy and the house style are at this moment, for every process alike.
+
+The settings give the defaults; what administrators chose on screen goes over them, and is in the database. A number grows
+with every choice: it is read at the beginning of every request and of every unit of work that writes, and only when it grew
+is the rest read too. Services hold this object and ask it each time; none keeps what it answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from zegelpost.database import Database
+from zegelpost.model.house_style import HouseStyle
+from zegelpost.model.policy import Policy
+from zegelpost.model.policy_choices import THE_ROW, Choice, PolicyChoices
+from zegelpost.model.policy_fields import BY_NAME, Standing
+from zegelpost.model.refusals import Refusal
+
+_LOG: Final = structlog.get_logger()
+_VERSION: Final = select(PolicyChoices.version).where(PolicyChoices.id == THE_ROW)
+_ROW: Final = select(PolicyChoices).where(PolicyChoices.id == THE_ROW).execution_options(populate_existing=True)
+
+
+class Governing:
+    def __init__(self, policy: Policy, house_style: HouseStyle) -> None:
+        self.by_settings: Final = Standing(policy, house_style)
+        self._standing = self.by_settings
+        self._choices: Mapping[str, Choice] = {}
+        self._version = 0
+
+    @property
+    def policy(self) -> Policy:
+        """The present policy. Not to be kept: ask again."""
+        return self._standing.policy
+
+    @property
+    def house_style(self) -> HouseStyle:
+        """The present house style. Not to be kept: ask again."""
+        return self._standing.house_style
+
+    @property
+    def standing(self) -> Standing:
+        return self._standing
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """The latest change of each field that was ever changed on screen."""
+        return self._choices
+
+    @property
+    def version(self) -> int:
+        return self._version
+
+    async def notice(self, session: AsyncSession) -> None:
+        """Take over what was chosen since, by whatever process: one number is read, and seldom more."""
+        version = await session.scalar(_VERSION)
+        if version is not None and version > self._version:
+            self.take(await session.scalar(_ROW))
+
+    async def look(self, database: Database) -> None:
+        """As `notice`, for who has no unit of work yet."""
+        version = await database.glance(_VERSION)
+        if version is not None and version > self._version:
+            async with database.reading() as session:
+                await self.notice(session)
+
+    def take(self, row: PolicyChoices | None) -> None:
+        """Have this counted from now on. Two requests may read at once: the older answer must not come last."""
+        if row is None or row.version <= self._version:
+            return
+        choices = row.read()
+        self._standing = self.with_choices(choices)
+        self._choices = choices
+        self._version = row.version
+
+    def with_choices(self, choices: Mapping[str, Choice]) -> Standing:
+        """The settings with these choices over them.
+
+        What was kept by another version or with something connected that is gone, and is no good any more, leaves its
+        field to the settings.
+        """
+        values: dict[str, Any] = {}
+        for name, choice in choices.items():
+            if name not in BY_NAME or choice.is_default:
+                continue
+            try:
+                values[name] = BY_NAME[name].kind.restore(choice.value)
+            except (Refusal, ValueError, TypeError, AttributeError):
+                _LOG.warning("policy_choice_unusable", field=name)
+        for name in self.by_settings.changed(values).refused(self.by_settings):
+            # Only what is not connected any more: choices are judged together before they are kept.
+            if values.pop(name, None) is not None:
+                _LOG.warning("policy_choice_not_usable_here", field=name)
+        return self.by_settings.changed(values)
