@@ -72,9 +72,11 @@ from zegelpost.services.proving_second_factor import ProvingSecondFactor, Relyin
 from zegelpost.services.proving_work import ProvingWork
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.registering import Registering
+from zegelpost.services.rekeying_indexes import RekeyingIndexes
 from zegelpost.services.remembering import Remembering
 from zegelpost.services.reporting import Reporting
 from zegelpost.services.requesting import Requesting
+from zegelpost.services.rotating_keys import RotatingKeys
 from zegelpost.services.running_accounts import RunningAccounts
 from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.searching_audit import SearchingAudit
@@ -192,6 +194,7 @@ class Services:
     verifying_audit: VerifyingAudit
     exporting_audit: ExportingAudit
     searching_audit: SearchingAudit
+    rotating_keys: RotatingKeys
     tracking_codes: TrackingCodes
     speaking_codes: SpeakingCodes
     templates: Templates
@@ -316,6 +319,7 @@ def build_services(
         verifying_audit=VerifyingAudit(database, sequencing, clock),
         exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
         searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
+        rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), clock),
         templates=create_templates(
             translators=translators,
             site=lambda: {
@@ -384,6 +388,7 @@ def build_worker(services: Services) -> Worker:
         services.sequencing,
         services.checkpointing,
         services.erasing_events,
+        services.rotating_keys,
         services.identifying,
     )
 

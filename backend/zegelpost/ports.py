@@ -11,8 +11,9 @@ help; retrying and giving up live in one loop, `services/dispatching.py`.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -179,11 +180,21 @@ class Blobs(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WeekKeys:
-    """The two keys of one expiry week."""
+    """The two keys of one expiry week, and the sender keys of before a rotation that are still kept."""
 
     week: str
     link_salt: bytes
     sender_key: bytes
+    earlier_sender_keys: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EarlierKey:
+    """A key that was replaced in a rotation and is still kept: which one, and when it was replaced."""
+
+    name: str  # `people`, `index`, …, or `2026-W52.sender`
+    rotation: str
+    replaced_at: datetime
 
 
 class KeyRing(Protocol):
@@ -202,7 +213,36 @@ class KeyRing(Protocol):
         """Weeks whose keys exist."""
 
     def installation(self, purpose: str) -> bytes:
-        """A 32-byte secret of this installation (`people`, `index`, `codes`, `factors`, `checkpoint`), made on first use."""
+        """A 32-byte secret of this installation (`people`, `index`, `codes`, `factors`, `checkpoint`), made on first use.
+
+        `feeds` is the `index` of before the first rotation: providers' own names of entries are not kept, so what was hashed
+        of them cannot be hashed anew.
+        """
+
+    def installation_keys(self, purpose: str) -> tuple[bytes, ...]:
+        """The secret, as above, and behind it those of before a rotation that are still kept. New values take the first."""
+
+    def rotating(self) -> AbstractContextManager[None]:
+        """One process at a time may change what follows. Raises `KeyRingError` when another one is at it."""
+
+    def begin_rotation(self, now: datetime) -> str:
+        """The name of the rotation that was begun and not ended, else of a new one."""
+
+    def renew(self, rotation: str, now: datetime) -> int:
+        """Make new secrets for every installation purpose that rotates and new sender keys for every week; keep those of before.
+
+        Once for each rotation, however often it is called; a process that dies in the middle leaves either the key of before or
+        both. Returns how many keys this call made.
+        """
+
+    def end_rotation(self) -> None:
+        """The next one is a new one."""
+
+    def earlier_keys(self) -> list[EarlierKey]:
+        """What is still kept of rotations that ended."""
+
+    def destroy_earlier(self, key: EarlierKey) -> None:
+        """Make it unrecoverable. Whoever calls this knows that nothing needs it. Absent is fine."""
 
     def outbox_day(self, day: date) -> bytes:
         """The 32-byte secret that seals what was put in the outbox that day. Raises `KeyDestroyedError` once destroyed."""

@@ -22,6 +22,7 @@ from zegelpost.services.introducing import Introducing
 from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.remembering import Remembering
+from zegelpost.services.rotating_keys import RotatingKeys
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.syncing import Syncing
@@ -49,6 +50,7 @@ class Worker:
     sequencing: Sequencing
     checkpointing: Checkpointing
     erasing_events: ErasingEvents
+    rotating_keys: RotatingKeys
     identifying: Identifying | None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -71,6 +73,7 @@ class Worker:
         forgotten = await self.erasing_events.run()
         await self.sequencing.catch_up()
         await self.checkpointing.run()
+        destroyed_keys = await self.rotating_keys.finish()
         if self.identifying is not None:
             await self.identifying.forget_old()
         _LOG.info(
@@ -83,6 +86,7 @@ class Worker:
             removed_blobs=swept.blob_count,
             removed_uploads=swept.upload_count,
             erased_events=forgotten,
+            destroyed_keys=destroyed_keys,
         )
 
     async def _sweep_again(self, stop: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -195,6 +195,101 @@ def test_forgetting_with_an_earlier_day_brings_nothing_back(ring: KeyRing) -> No
 
     with pytest.raises(KeyDestroyedError):
         ring.outbox_day(DAY)
+
+
+AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+LATER = AT + timedelta(hours=1)
+
+
+def test_a_rotation_makes_new_keys_once_and_keeps_those_of_before(ring: KeyRing, root: Path) -> None:
+    before = {purpose: ring.installation(purpose) for purpose in ("people", "index", "codes", "factors")}
+    checkpoint, week = ring.installation("checkpoint"), ring.week(WEEK)
+
+    rotation = ring.begin_rotation(AT)
+    assert ring.begin_rotation(LATER) == rotation
+    assert ring.renew(rotation, AT) == 5
+    assert ring.renew(rotation, LATER) == 0
+
+    for asked in (ring, DirectoryKeyRing(root)):
+        for purpose, key in before.items():
+            new, *earlier = asked.installation_keys(purpose)
+            assert asked.installation(purpose) == new != key
+            assert earlier == [key]
+        assert asked.installation("checkpoint") == checkpoint
+        assert asked.installation_keys("checkpoint") == (checkpoint,)
+        assert asked.week(WEEK).link_salt == week.link_salt
+        assert asked.week(WEEK).earlier_sender_keys == (week.sender_key,)
+        assert asked.week(WEEK).sender_key != week.sender_key
+        assert asked.weeks() == [WEEK]
+        assert asked.installation("feeds") == before["index"]
+
+
+def test_what_feeds_are_recognised_by_stays_the_key_of_before_the_first_rotation(ring: KeyRing) -> None:
+    first = ring.installation("feeds")
+    assert first == ring.installation("index")
+
+    for at in (AT, LATER):
+        ring.renew(ring.begin_rotation(at), at)
+        ring.end_rotation()
+
+    assert ring.installation("feeds") == first
+    assert len(ring.installation_keys("index")) == 3
+
+
+def test_a_rotation_that_died_anywhere_leaves_every_key_and_goes_on(ring: KeyRing, root: Path) -> None:
+    """After each write: the copy of before, a half-made new key, the new key."""
+    key = ring.installation("people")
+    rotation = ring.begin_rotation(AT)
+    path = root / "installation" / "people"
+    copy = path.with_name(f"people.until-{rotation}")
+    copy.write_bytes(key)
+    copy.chmod(0o400)
+    (root / "installation" / ".people.0123456789abcdef").write_bytes(b"half")
+
+    assert ring.installation_keys("people") == (key, key)
+    ring.renew(rotation, AT)
+
+    new, earlier = ring.installation_keys("people")
+    assert (earlier, new != key) == (key, True)
+    assert not list((root / "installation").glob(".people.*"))
+
+
+def test_keys_of_before_are_told_after_the_rotation_ended_and_destroyed_one_by_one(ring: KeyRing, root: Path) -> None:
+    key = ring.installation("people")
+    ring.week(WEEK)
+    rotation = ring.begin_rotation(AT)
+    ring.renew(rotation, AT)
+    assert ring.earlier_keys() == []
+
+    ring.end_rotation()
+
+    told = ring.earlier_keys()
+    assert [each.name for each in told] == [f"{WEEK}.sender", "codes", "factors", "index", "people"]
+    assert {each.replaced_at for each in told} == {AT}
+    os.link(root / "installation" / f"people.until-{rotation}", root / "forgotten")
+    ring.destroy_earlier(told[-1])
+    ring.destroy_earlier(told[-1])
+    assert len(ring.installation_keys("people")) == 1
+    assert (root / "forgotten").read_bytes() != key
+    ring.destroy_earlier(told[0])
+    assert ring.week(WEEK).earlier_sender_keys == ()
+
+
+def test_a_destroyed_week_takes_its_earlier_sender_keys_with_it(ring: KeyRing, root: Path) -> None:
+    key = ring.week(WEEK).sender_key
+    ring.renew(ring.begin_rotation(AT), AT)
+
+    ring.destroy_week(WEEK)
+
+    assert [path.name for path in (root / "weeks").iterdir()] == [f"{WEEK}.destroyed"]
+    assert key not in b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+def test_one_process_rotates_at_a_time(ring: KeyRing, root: Path) -> None:
+    with ring.rotating(), pytest.raises(KeyRingError, match="another process"), DirectoryKeyRing(root).rotating():
+        pass
+    with ring.rotating():
+        pass
 
 
 def test_nobody_else_can_read_keys(root: Path) -> None:

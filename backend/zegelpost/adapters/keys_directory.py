@@ -7,26 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
-from zegelpost.ports import KeyDestroyedError, KeyRingError, WeekKeys
+from zegelpost.ports import EarlierKey, KeyDestroyedError, KeyRingError, WeekKeys
 
 _KEY_BYTES: Final = 32
 _WEEK: Final = re.compile(r"\d{4}-W\d{2}\Z")
 _PURPOSE: Final = re.compile(r"[a-z]+\Z")
+# Not `checkpoint`: every checkpoint that was mailed is checked with it (`backend/docs/audit-format.md`, section 5).
+_ROTATING: Final = ("people", "index", "codes", "factors")
+_EARLIER: Final = ".until-"
+_ROTATION: Final = "%Y%m%dT%H%M%S%f"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 class DirectoryKeyRing:
-    """`weeks/2026-W52.link` and `.sender`, `installation/people`, `outbox/2026-11-23`; `.destroyed` marks what is gone."""
+    """`weeks/2026-W52.link` and `.sender`, `installation/people`, `outbox/2026-11-23`; `.destroyed` marks what is gone.
+
+    `installation/people.until-20261123T120000` is the key that a rotation replaced; `rotation` names the one that is under way.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -38,7 +46,9 @@ class DirectoryKeyRing:
     def week(self, week: str) -> WeekKeys:
         mark, link, sender = self._week_files(week)
         with _as_key_ring_errors():
-            return WeekKeys(week, *_keys_unless(mark.exists, link, sender))
+            # The key of before is looked for after its successor was read: whoever replaces it puts it there first.
+            link_salt, sender_key = _keys_unless(mark.exists, link, sender)
+            return WeekKeys(week, link_salt, sender_key, _earlier(sender))
 
     def destroy_week(self, week: str) -> None:
         mark, link, sender = self._week_files(week)
@@ -46,7 +56,7 @@ class DirectoryKeyRing:
             # The mark comes first: whatever happens then, the keys are not made anew.
             mark.touch(mode=0o600)
             _sync(mark.parent)
-            _destroy(link, sender)
+            _destroy(link, sender, *(path for path, _ in _earlier_files(sender)))
 
     def weeks(self) -> list[str]:
         return sorted(path.stem for path in (self._root / "weeks").glob("*.link"))
@@ -54,8 +64,77 @@ class DirectoryKeyRing:
     def installation(self, purpose: str) -> bytes:
         if not _PURPOSE.match(purpose):
             raise ValueError("not a purpose")
+        folder = self._root / "installation"
         with _as_key_ring_errors():
-            return _read_or_make(self._root / "installation" / purpose)
+            if purpose != "feeds":
+                return _read_or_make(folder / purpose)
+            index = _read_or_make(folder / "index")
+            # Made before the index is replaced for the first time: where it is not there yet, that one was still the same.
+            return _read(folder / "feeds") if (folder / "feeds").exists() else index
+
+    def installation_keys(self, purpose: str) -> tuple[bytes, ...]:
+        current = self.installation(purpose)
+        with _as_key_ring_errors():
+            return current, *_earlier(self._root / "installation" / purpose)
+
+    @contextmanager
+    def rotating(self) -> Iterator[None]:
+        with _as_key_ring_errors():
+            handle = os.open(self._root / "rotation.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                # Ends with the process, however that ends.
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                raise KeyRingError("another process is rotating keys: wait until it is done") from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def begin_rotation(self, now: datetime) -> str:
+        mark = self._root / "rotation"
+        with _as_key_ring_errors():
+            if not mark.exists():
+                fresh = self._root / ".rotation.new"
+                fresh.write_text(f"{now:{_ROTATION}}", encoding="ascii")
+                _sync(self._root)
+                fresh.replace(mark)
+                _sync(self._root)
+            return mark.read_text(encoding="ascii")
+
+    def renew(self, rotation: str, now: datetime) -> int:
+        with _as_key_ring_errors():
+            installation = self._root / "installation"
+            for purpose in _ROTATING:
+                _read_or_make(installation / purpose)
+            if not (installation / "feeds").exists():
+                _put(installation / "feeds", _read(installation / "index"))
+            paths = [installation / purpose for purpose in _ROTATING]
+            paths += [self._week_files(week)[2] for week in self.weeks()]
+            return sum(_replace(path, rotation, now) for path in paths)
+
+    def end_rotation(self) -> None:
+        with _as_key_ring_errors():
+            (self._root / "rotation").unlink(missing_ok=True)
+            _sync(self._root)
+
+    def earlier_keys(self) -> list[EarlierKey]:
+        with _as_key_ring_errors():
+            if (self._root / "rotation").exists():
+                return []
+            files = [*(self._root / "installation").iterdir(), *(self._root / "weeks").glob("*.sender")]
+            return sorted(
+                EarlierKey(path.name, rotation, datetime.fromtimestamp(earlier.stat().st_mtime, UTC))
+                for path in files
+                if not path.name.startswith(".") and _EARLIER not in path.name
+                for earlier, rotation in _earlier_files(path)
+            )
+
+    def destroy_earlier(self, key: EarlierKey) -> None:
+        folder = "weeks" if key.name.endswith(".sender") else "installation"
+        with _as_key_ring_errors():
+            _destroy(self._root / folder / f"{key.name}{_EARLIER}{key.rotation}")
 
     def outbox_day(self, day: date) -> bytes:
         folder = self._root / "outbox"
@@ -82,6 +161,56 @@ class DirectoryKeyRing:
             raise ValueError("not an ISO week")
         folder = self._root / "weeks"
         return folder / f"{week}.destroyed", folder / f"{week}.link", folder / f"{week}.sender"
+
+
+def _earlier_files(path: Path) -> list[tuple[Path, str]]:
+    """What is kept of before, newest first, each with the rotation that replaced it."""
+    found = [each for each in path.parent.glob(f"{path.name}{_EARLIER}*") if not each.name.startswith(".")]
+    return [(each, each.name.partition(_EARLIER)[2]) for each in sorted(found, reverse=True)]
+
+
+def _earlier(path: Path) -> tuple[bytes, ...]:
+    keys = []
+    for each, _ in _earlier_files(path):
+        with contextlib.suppress(FileNotFoundError):  # destroyed meanwhile
+            keys.append(_read(each))
+    return tuple(keys)
+
+
+def _replace(path: Path, rotation: str, now: datetime) -> bool:
+    """Put a new key in the place of this one, once for each rotation; says whether it did.
+
+    1. The key is copied to where keys of before are kept. A copy and no second name: destroying overwrites.
+    2. A new one takes its place, all at once. As long as both are the same, this did not happen.
+    """
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
+    earlier = path.with_name(f"{path.name}{_EARLIER}{rotation}")
+    # 1.
+    if not earlier.exists():
+        _put(earlier, _read(path))
+    if _read(earlier) != _read(path):
+        return False
+    os.utime(earlier, (now.timestamp(), now.timestamp()))
+    # 2.
+    _put(path, secrets.token_bytes(_KEY_BYTES))
+    return True
+
+
+def _put(path: Path, key: bytes) -> None:
+    """Write a key, durable, and all of it or nothing."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    try:
+        try:
+            os.write(handle, key)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync(path.parent)
 
 
 def _keys_unless(is_destroyed: Callable[[], bool], *paths: Path) -> list[bytes]:

@@ -17,7 +17,7 @@ from typing import Final, NewType
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.base import BLIND, DIGEST, IDENTIFIER, Base, BlindIndexed, text_of
 from zegelpost.model.contact import LONGEST_ORGANISATION, Card, parse_mobile
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import ContactId, FeedId, StaffUserId
@@ -217,8 +217,8 @@ class ListedContact(Base):
     folder_digest: Mapped[bytes] = mapped_column(DIGEST)
     # Tells without opening whether anything changed.
     content_digest: Mapped[bytes] = mapped_column(DIGEST)
-    email_index: Mapped[bytes] = mapped_column(DIGEST)
-    number_index: Mapped[bytes | None] = mapped_column(DIGEST)
+    email_index: Mapped[bytes] = mapped_column(BLIND)
+    number_index: Mapped[bytes | None] = mapped_column(BLIND)
     number_problem: Mapped[NumberProblem | None] = mapped_column(text_of(NumberProblem))
     sealed_card: Mapped[bytes] = mapped_column(LargeBinary)
     generation: Mapped[int]
@@ -232,7 +232,7 @@ class ListedWord(Base):
 
     __tablename__ = "listed_word"
 
-    beginning: Mapped[bytes] = mapped_column(LargeBinary(8), primary_key=True)
+    beginning: Mapped[bytes] = mapped_column(BlindIndexed(8), primary_key=True)
     listed_id: Mapped[ContactId] = mapped_column(
         ForeignKey("listed_contact.id", ondelete="CASCADE"), primary_key=True, index=True
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import DateTime, Enum, LargeBinary, MetaData, String
+from sqlalchemy import ColumnElement, DateTime, Enum, LargeBinary, MetaData, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeDecorator
 
 IDENTIFIER = String(26)
@@ -34,6 +37,53 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         moment: datetime = value
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+class BlindIndex(bytes):
+    """A keyed hash, and what it would have been under keys of before a rotation that are still kept (`earlier`)."""
+
+    earlier: tuple[bytes, ...] = ()
+
+    @classmethod
+    def under(cls, hashes: Sequence[bytes], length: int = 32) -> BlindIndex:
+        """`hashes`: under the key of now, and behind it those under keys of before. `length` bytes of each are kept."""
+        index = cls(hashes[0][:length])
+        index.earlier = tuple(each[:length] for each in hashes[1:])
+        return index
+
+    def cut(self, length: int) -> BlindIndex:
+        """The first bytes of it."""
+        return BlindIndex.under([bytes(self), *self.earlier], length)
+
+    @property
+    def all(self) -> tuple[bytes, ...]:
+        """Whatever may stand in the database for it."""
+        return bytes(self), *self.earlier
+
+
+class BlindIndexed(TypeDecorator[bytes]):
+    """A column of keyed hashes. Until a rotation is through, what is looked for may stand there under the key of before."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    class Comparator(TypeDecorator.Comparator[bytes]):
+        """Looks for every form of what it is compared with."""
+
+        def operate(self, op: OperatorType, *other: Any, **kwargs: Any) -> ColumnElement[Any]:
+            if op is operators.eq and isinstance(other[0], BlindIndex) and other[0].earlier:
+                return self.expr.in_(other[0].all)
+            if op is operators.in_op and isinstance(other[0], Sequence):
+                other = ([form for each in other[0] for form in (each.all if isinstance(each, BlindIndex) else (each,))],)
+            return super().operate(op, *other, **kwargs)
+
+    comparator_factory = Comparator
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return None if value is None else bytes(value)
+
+
+BLIND = BlindIndexed(32)
 
 
 def text_of(kind: type[StrEnum]) -> Enum:

@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import CheckConstraint, ForeignKey, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.base import BLIND, IDENTIFIER, Base, text_of
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import ContactId, DepartmentId, StaffUserId
 from zegelpost.model.phone_number import PhoneNumber
@@ -58,15 +58,15 @@ class Contact(Base):
     owner_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))
     department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"))
     sealed_card: Mapped[bytes] = mapped_column(LargeBinary)
-    email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
-    number_index: Mapped[bytes | None] = mapped_column(DIGEST)
+    email_index: Mapped[bytes] = mapped_column(BLIND, index=True)
+    number_index: Mapped[bytes | None] = mapped_column(BLIND)
     source: Mapped[ContactSource] = mapped_column(text_of(ContactSource))
     created_at: Mapped[datetime]
     changed_at: Mapped[datetime]
     # When a code that was sent to this very number was entered right.
     number_worked_at: Mapped[datetime | None]
     # Under which address a feed lists whom this one corrects.
-    corrects_index: Mapped[bytes | None] = mapped_column(DIGEST)
+    corrects_index: Mapped[bytes | None] = mapped_column(BLIND)
     # When it was put in its owner's own book in Exchange.
     copied_at: Mapped[datetime | None]
 

@@ -101,6 +101,7 @@ class EventTag(StrEnum):
     SECOND_FACTOR_REMOVED = "second_factor:removed"
     SECOND_FACTOR_FAILED = "second_factor:failed"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
+    KEYS_ROTATED = "keys:rotated"
     AUDIT_ERASED = "audit:erased"
     AUDIT_VIEWED = "audit:viewed"
     AUDIT_EXPORTED = "audit:exported"

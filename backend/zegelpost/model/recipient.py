@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.base import BLIND, DIGEST, IDENTIFIER, Base, text_of
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import ChallengeId, DepartmentId, LinkId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.phone_number import PhoneNumber
@@ -84,8 +84,8 @@ class Recipient(Base):
     # A department receives it: every member, then and later, and nobody by their own address.
     department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"), index=True)
     sealed_person: Mapped[bytes] = mapped_column(LargeBinary)
-    email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
-    number_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
+    email_index: Mapped[bytes] = mapped_column(BLIND, index=True)
+    number_index: Mapped[bytes | None] = mapped_column(BLIND, index=True)
     # Of post for whoever has an address: an account that is opened later does not get it. Addresses are given out again.
     account_until: Mapped[datetime | None]
     access_code_hash: Mapped[str | None] = mapped_column(String(200))
@@ -138,7 +138,7 @@ class Challenge(Base):
 
     id: Mapped[ChallengeId] = mapped_column(IDENTIFIER, primary_key=True)
     recipient_id: Mapped[RecipientId] = mapped_column(ForeignKey("recipient.id"), index=True)
-    number_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
+    number_index: Mapped[bytes] = mapped_column(BLIND, index=True)
     code_hash: Mapped[bytes] = mapped_column(DIGEST)
     try_count: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(index=True)

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base
+from zegelpost.model.base import BLIND, DIGEST, IDENTIFIER, Base
 from zegelpost.model.identifiers import DeviceId, RecipientId
 
 REMEMBERED_FOR: Final = timedelta(days=30)  # from the code that was entered; using the device does not lengthen it
@@ -28,7 +28,7 @@ class RememberedDevice(Base):
     id: Mapped[DeviceId] = mapped_column(IDENTIFIER, unique=True)
     # Where it began, for the record.
     recipient_id: Mapped[RecipientId] = mapped_column(ForeignKey("recipient.id"), index=True)
-    email_index: Mapped[bytes] = mapped_column(DIGEST, index=True)
-    number_index: Mapped[bytes] = mapped_column(DIGEST)
+    email_index: Mapped[bytes] = mapped_column(BLIND, index=True)
+    number_index: Mapped[bytes] = mapped_column(BLIND)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)

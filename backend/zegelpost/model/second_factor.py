@@ -12,7 +12,7 @@ from typing import Final
 from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base
+from zegelpost.model.base import BLIND, DIGEST, IDENTIFIER, Base
 from zegelpost.model.identifiers import FactorId, StaffUserId
 from zegelpost.model.refusals import NameMissing, NameTooLong
 
@@ -80,7 +80,7 @@ class RecoveryCode(Base):
 
     __tablename__ = "recovery_code"
 
-    digest: Mapped[bytes] = mapped_column(DIGEST, primary_key=True)
+    digest: Mapped[bytes] = mapped_column(BLIND, primary_key=True)
     user_id: Mapped[StaffUserId] = mapped_column(ForeignKey("staff_user.id"), index=True)
     created_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
+from zegelpost.model.base import BLIND, IDENTIFIER, Base, text_of
 from zegelpost.model.identifiers import DepartmentId, RecipientId, StaffUserId, TransferId
 from zegelpost.model.refusals import (
     FormRefused,
@@ -80,7 +80,7 @@ class Transfer(Base):
     sealed_reference: Mapped[bytes] = mapped_column(LargeBinary)
     sealed_note: Mapped[bytes] = mapped_column(LargeBinary)
     # Keyed hash for exact search: the database alone cannot be asked which case a transfer belongs to.
-    reference_index: Mapped[bytes | None] = mapped_column(DIGEST, index=True)
+    reference_index: Mapped[bytes | None] = mapped_column(BLIND, index=True)
     # Wrapped under the token of the sign-in that made the draft; dropped when the transfer is sent.
     draft_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     sender_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)

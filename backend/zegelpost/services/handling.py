@@ -220,7 +220,7 @@ class Handling:
             transfer = await session.get_one(Transfer, found.id, with_for_update=True)
             recipients = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
             index = self._keys.index("email", email.comparable)
-            if any(each.email_index == index and each.blocked_at is None for each in recipients):
+            if any(each.email_index in index.all and each.blocked_at is None for each in recipients):
                 raise AlreadyReceived
             key = self._keys.colleague_key(transfer, mine)
             recipient = await self._added(session, transfer, email, index, position=len(recipients))

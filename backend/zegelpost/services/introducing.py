@@ -7,7 +7,6 @@ is not looked up at all, so that nothing can tell: what is sent to it waits for 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import secrets
 from dataclasses import asdict, dataclass, field
@@ -247,7 +246,7 @@ class Introducing:
             )
             if tries is None:
                 raise CodeTriesExhausted
-            is_right = hmac.compare_digest(self._code_hash(introduction.digest, digits), introduction.code_hash)
+            is_right = self._keys.is_code(_challenge_of(introduction.digest), digits, introduction.code_hash)
             if not is_right:
                 record(session, EventTag.CODE_FAILED, Subject(actor=ActorKind.STRANGER), now, method="mail")
         # 2.
@@ -386,7 +385,7 @@ class Introducing:
 
     def _mail_code(self, session: AsyncSession, introduction: Introduction, person: Person, now: datetime) -> None:
         code = f"{secrets.randbelow(1_000_000):06d}"
-        introduction.code_hash = self._code_hash(introduction.digest, code)
+        introduction.code_hash = self._keys.code_hash(_challenge_of(introduction.digest), code)
         introduction.code_sent_at = now
         self._notifying.queue_mail(
             session,
@@ -398,9 +397,6 @@ class Introducing:
             minutes=int(MAILED_CODE_LIFETIME.total_seconds() // 60),
         )
 
-    def _code_hash(self, digest: bytes, code: str) -> bytes:
-        return self._keys.code_hash(f"introduction/{digest.hex()}", code)
-
     def _typed(self, introduction: Introduction) -> TypedIntroduction:
         return TypedIntroduction(**json.loads(self._keys.introduction(introduction)))
 
@@ -409,3 +405,8 @@ class Introducing:
         if introduction is None or not introduction.is_live(self._clock()):
             raise IntakeOver
         return introduction
+
+
+def _challenge_of(digest: bytes) -> str:
+    """What a mailed code is bound to."""
+    return f"introduction/{digest.hex()}"

@@ -204,7 +204,7 @@ class KeepingContacts:
 
     def write(self, contact: Contact, card: Card) -> None:
         number_index = self._keys.index("number", card.mobile.e164) if card.mobile else None
-        if contact.number_index != number_index:
+        if contact.number_index not in (number_index.all if number_index else (None,)):
             # Another number has proved nothing yet.
             contact.number_worked_at = None
         contact.number_index = number_index

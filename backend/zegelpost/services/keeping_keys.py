@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final, Protocol
@@ -15,6 +16,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.address_book import ListedCard
+from zegelpost.model.base import BlindIndex
 from zegelpost.model.contact import Card
 from zegelpost.model.document import Document
 from zegelpost.model.file_name import FileName
@@ -41,7 +43,7 @@ from zegelpost.model.secret import SecretToken
 from zegelpost.model.template import Template, TemplateText
 from zegelpost.model.transfer import DRAFT_LIFETIME, Transfer, TransferState, TransferText, week_of
 from zegelpost.ports import KeyDestroyedError, WeekKeys
-from zegelpost.sealing.errors import WrapRefused
+from zegelpost.sealing.errors import TextAltered, WrapRefused
 from zegelpost.sealing.keys import MessageKey, blind_index
 from zegelpost.sealing.text import open_bytes, open_text, seal_bytes, seal_text
 from zegelpost.sealing.wrapping import WrapPurpose, link_check, unwrap_under_secret, wrap_under_secret
@@ -57,6 +59,8 @@ class _Keys(Protocol):
 
     def installation(self, purpose: str, /) -> bytes: ...
 
+    def installation_keys(self, purpose: str, /) -> tuple[bytes, ...]: ...
+
     def outbox_day(self, day: date, /) -> bytes: ...
 
 
@@ -66,18 +70,22 @@ class _ReadOnce:
     def __init__(self, ring: _Keys) -> None:
         self.week = cache(ring.week)
         self.installation = cache(ring.installation)
+        self.installation_keys = cache(ring.installation_keys)
         self.outbox_day = cache(ring.outbox_day)
 
 
 class KeepingKeys:
-    def __init__(self, ring: _Keys) -> None:
+    """`anew` is the key ring itself where `ring` remembers what it read."""
+
+    def __init__(self, ring: _Keys, anew: _Keys | None = None) -> None:
         self._ring = ring
+        self._anew = anew or ring
 
     def within(self, session: AsyncSession) -> KeepingKeys:
         """The same for this unit of work, reading each key once. No longer: a destroyed key must not live on in memory."""
         found: KeepingKeys | None = session.info.get("keeping_keys")
         if found is None:
-            found = session.info["keeping_keys"] = KeepingKeys(_ReadOnce(self._ring))
+            found = session.info["keeping_keys"] = KeepingKeys(_ReadOnce(self._ring), self._ring)
         return found
 
     def seal_outgoing(self, outgoing_id: OutgoingId, day: date, payload: bytes) -> bytes:
@@ -265,7 +273,11 @@ class KeepingKeys:
         transfer.sealed_subject = seal_text(metadata, f"transfer/{transfer.id}/subject", text.subject)
         transfer.sealed_reference = seal_text(metadata, f"transfer/{transfer.id}/reference", text.reference)
         transfer.sealed_note = seal_text(metadata, f"transfer/{transfer.id}/note", text.note)
-        transfer.reference_index = self.index("reference", text.reference.casefold()) if text.reference else None
+        transfer.reference_index = self.reference_index(text)
+
+    def reference_index(self, text: TransferText) -> BlindIndex | None:
+        """By which a transfer is found whose reference this is."""
+        return self.index("reference", text.reference.casefold()) if text.reference else None
 
     def text(self, key: MessageKey, transfer: Transfer) -> TransferText:
         metadata = key.metadata_key()
@@ -328,23 +340,21 @@ class KeepingKeys:
     # What the database holds about people
 
     def seal_person(self, person: Person, recipient_id: RecipientId) -> bytes:
-        return seal_text(self._ring.installation("people"), f"recipient/{recipient_id}", person.to_json())
+        return self._seal("people", f"recipient/{recipient_id}", person.to_json())
 
     def person(self, recipient: Recipient) -> Person:
-        return Person.from_json(
-            open_text(self._ring.installation("people"), f"recipient/{recipient.id}", recipient.sealed_person)
-        )
+        return Person.from_json(self._open("people", f"recipient/{recipient.id}", recipient.sealed_person))
 
     def seal_card(self, card: Card, contact_id: ContactId) -> bytes:
-        return seal_text(self._ring.installation("people"), f"contact/{contact_id}/card", card.to_json())
+        return self._seal("people", f"contact/{contact_id}/card", card.to_json())
 
     def card(self, contact_id: ContactId, sealed_card: bytes) -> Card:
         return self.cards([(contact_id, sealed_card)])[0]
 
     def cards(self, sealed: Iterable[tuple[ContactId, bytes]]) -> list[Card]:
         """As `card`, of many: fetching the key once takes half of the time off."""
-        key = self._ring.installation("people")
-        return [Card.from_json(open_text(key, f"contact/{contact_id}/card", card)) for contact_id, card in sealed]
+        keys = self._ring.installation_keys("people")
+        return [Card.from_json(self._open("people", f"contact/{contact_id}/card", card, keys)) for contact_id, card in sealed]
 
     def seal_listed(self, cards: Iterable[tuple[ContactId, ListedCard]]) -> list[bytes]:
         """What a feed lists, of many: the key is fetched once."""
@@ -352,75 +362,104 @@ class KeepingKeys:
         return [seal_text(key, f"listed/{listed_id}/card", card.to_json()) for listed_id, card in cards]
 
     def listed_cards(self, sealed: Iterable[tuple[ContactId, bytes]]) -> list[ListedCard]:
-        key = self._ring.installation("people")
-        return [ListedCard.from_json(open_text(key, f"listed/{listed_id}/card", card)) for listed_id, card in sealed]
+        keys = self._ring.installation_keys("people")
+        return [ListedCard.from_json(self._open("people", f"listed/{listed_id}/card", card, keys)) for listed_id, card in sealed]
 
     def seal_cursor(self, cursor: str, feed_id: FeedId) -> bytes:
         """Where reading a feed goes on; providers put identifiers of people in it."""
-        return seal_text(self._ring.installation("people"), f"feed/{feed_id}/cursor", cursor)
+        return self._seal("people", f"feed/{feed_id}/cursor", cursor)
 
     def cursor(self, sealed: bytes, feed_id: FeedId) -> str:
-        return open_text(self._ring.installation("people"), f"feed/{feed_id}/cursor", sealed)
+        return self._open("people", f"feed/{feed_id}/cursor", sealed)
 
     def seal_template(self, text: TemplateText, template_id: TemplateId) -> bytes:
-        return seal_text(self._ring.installation("people"), f"template/{template_id}/text", text.to_json())
+        return self._seal("people", f"template/{template_id}/text", text.to_json())
 
     def template_text(self, template: Template) -> TemplateText:
-        return TemplateText.from_json(
-            open_text(self._ring.installation("people"), f"template/{template.id}/text", template.sealed_text)
-        )
+        return TemplateText.from_json(self._open("people", f"template/{template.id}/text", template.sealed_text))
 
     def seal_introduction(self, digest: bytes, words: str) -> bytes:
-        return seal_text(self._ring.installation("people"), f"introduction/{digest.hex()}", words)
+        return self._seal("people", f"introduction/{digest.hex()}", words)
 
     def introduction(self, introduction: Introduction) -> str:
         place = f"introduction/{introduction.digest.hex()}"
-        return open_text(self._ring.installation("people"), place, introduction.sealed_words)
+        return self._open("people", place, introduction.sealed_words)
 
     def seal_intake_colleague(self, email: str, transfer_id: TransferId) -> bytes:
-        return seal_text(self._ring.installation("people"), f"intake/{transfer_id}/colleague", email)
+        return self._seal("people", f"intake/{transfer_id}/colleague", email)
 
     def intake_colleague(self, intake: Intake) -> str:
         assert intake.sealed_colleague is not None
-        return open_text(self._ring.installation("people"), f"intake/{intake.transfer_id}/colleague", intake.sealed_colleague)
+        return self._open("people", f"intake/{intake.transfer_id}/colleague", intake.sealed_colleague)
+
+    def _seal(self, purpose: str, place: str, text: str) -> bytes:
+        return seal_text(self._ring.installation(purpose), place, text)
+
+    def _open(self, purpose: str, place: str, sealed: bytes, keys: Sequence[bytes] | None = None) -> str:
+        """Under the key of now, or one of before that is still kept. Raises `TextAltered`.
+
+        Where none of those that were read at the start of this unit of work opens it, a rotation may just have begun.
+        """
+        for key in keys or self._ring.installation_keys(purpose):
+            with suppress(TextAltered):
+                return open_text(key, place, sealed)
+        for key in self._anew.installation_keys(purpose):
+            with suppress(TextAltered):
+                return open_text(key, place, sealed)
+        raise TextAltered
 
     def return_mark(self, outgoing_id: OutgoingId) -> ReturnMark:
         """What makes the return address of a mail one that nobody can make up, not even whoever read our database or log."""
-        digest = blind_index(self._ring.installation("codes"), "return", outgoing_id)
-        return ReturnMark(outgoing_id, base64.b32encode(digest).decode().lower()[:MARK_LENGTH])
+        return _return_mark(self._ring.installation("codes"), outgoing_id)
 
-    def proof_secret(self) -> bytes:
-        """Signs the puzzles of the public page, so that none is made easier or older than it is."""
-        return blind_index(self._ring.installation("codes"), "proof", "intake")
+    def is_return_mark(self, found: ReturnMark) -> bool:
+        """Whether we made it."""
+        made = [_return_mark(key, found.outgoing_id) for key in self._ring.installation_keys("codes")]
+        return any(hmac.compare_digest(found.mark, each.mark) for each in made)
 
-    def index(self, kind: str, value: str) -> bytes:
-        """Keyed hash for exact search and counting (`email`, `number`, `reference`, `network`)."""
-        return blind_index(self._ring.installation("index"), kind, value)
+    def proof_secrets(self) -> list[bytes]:
+        """What signs the puzzles of the public page, so that none is made easier or older than it is; new ones by the first."""
+        return [blind_index(key, "proof", "intake") for key in self._ring.installation_keys("codes")]
 
-    def indexes(self, pairs: Iterable[tuple[str, str]]) -> list[bytes]:
-        """As `index`, of many pairs of kind and value: the key is fetched once."""
-        key = self._ring.installation("index")
+    def index(self, kind: str, value: str) -> BlindIndex:
+        """Keyed hash for exact search and counting (`email`, `number`, `reference`)."""
+        return self.indexes([(kind, value)])[0]
+
+    def indexes(self, pairs: Iterable[tuple[str, str]]) -> list[BlindIndex]:
+        """As `index`, of many pairs of kind and value: the keys are fetched once."""
+        keys = self._ring.installation_keys("index")
+        return [BlindIndex.under([blind_index(key, kind, value) for key in keys]) for kind, value in pairs]
+
+    def feed_digests(self, pairs: Iterable[tuple[str, str]]) -> list[bytes]:
+        """By what a feed recognises its own entries; under a key that stays, because what is hashed is not kept."""
+        key = self._ring.installation("feeds")
         return [blind_index(key, kind, value) for kind, value in pairs]
 
     def code_hash(self, challenge_id: str, code: str) -> bytes:
         """Keyed hash of a verification code. The pepper is not in the database, so the million codes cannot be tried there."""
         return blind_index(self._ring.installation("codes"), f"code/{challenge_id}", code)
 
+    def is_code(self, challenge_id: str, code: str, kept: bytes) -> bool:
+        """Whether this is the code whose hash was kept."""
+        hashes = [blind_index(key, f"code/{challenge_id}", code) for key in self._ring.installation_keys("codes")]
+        return any(hmac.compare_digest(each, kept) for each in hashes)
+
     # Second factors of staff
 
     def seal_app_secret(self, secret: str, user_id: StaffUserId, app_id: FactorId) -> bytes:
         """Bound to the person and the app, so that one person's secret cannot be put in another's place."""
-        return seal_text(self._ring.installation("factors"), f"staff/{user_id}/app/{app_id}", secret)
+        return self._seal("factors", f"staff/{user_id}/app/{app_id}", secret)
 
     def open_app_secret(self, sealed: bytes, user_id: StaffUserId, app_id: FactorId) -> str:
-        return open_text(self._ring.installation("factors"), f"staff/{user_id}/app/{app_id}", sealed)
+        return self._open("factors", f"staff/{user_id}/app/{app_id}", sealed)
 
     def app_secret(self, app: AuthenticatorApp) -> str:
         return self.open_app_secret(app.sealed_secret, app.user_id, app.id)
 
-    def recovery_code_digest(self, user_id: StaffUserId, code: str) -> bytes:
+    def recovery_code_digest(self, user_id: StaffUserId, code: str) -> BlindIndex:
         """Keyed, as codes by SMS are: whoever has the database alone has nothing to compare guesses with."""
-        return blind_index(self._ring.installation("codes"), f"recovery/{user_id}", code)
+        keys = self._ring.installation_keys("codes")
+        return BlindIndex.under([blind_index(key, f"recovery/{user_id}", code) for key in keys])
 
     def _wrap_draft(self, key: MessageKey, transfer_id: TransferId, token: SecretToken) -> bytes:
         return wrap_under_secret(
@@ -449,17 +488,26 @@ class KeepingKeys:
         )
 
     def _unwrap_sender(self, wrap: bytes, transfer_id: TransferId, holder_id: str, week: str) -> MessageKey:
+        """As `_open`, of what is wrapped."""
         try:
-            return unwrap_under_secret(
-                wrap,
-                purpose=WrapPurpose.SENDER,
-                secret=self._ring.week(week).sender_key,
-                salt=b"",
-                transfer_id=transfer_id,
-                holder_id=holder_id,
-                key_id=week,
-            )
+            for ring in (self._ring, self._anew):
+                keys = ring.week(week)
+                for secret in (keys.sender_key, *keys.earlier_sender_keys):
+                    with suppress(WrapRefused):
+                        return unwrap_under_secret(
+                            wrap,
+                            purpose=WrapPurpose.SENDER,
+                            secret=secret,
+                            salt=b"",
+                            transfer_id=transfer_id,
+                            holder_id=holder_id,
+                            key_id=week,
+                        )
         except KeyDestroyedError:
             raise TransferExpired from None
-        except WrapRefused:
-            raise NotFound from None
+        raise NotFound
+
+
+def _return_mark(key: bytes, outgoing_id: OutgoingId) -> ReturnMark:
+    digest = blind_index(key, "return", outgoing_id)
+    return ReturnMark(outgoing_id, base64.b32encode(digest).decode().lower()[:MARK_LENGTH])

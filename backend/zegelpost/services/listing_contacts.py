@@ -88,7 +88,9 @@ class ListingContacts:
         entries = {entry.key: entry for entry in page.entries}  # later counts
         digests = dict(zip(entries, self._entry_digests(feed.id, entries), strict=True))
         folders = sorted({entry.folder for entry in entries.values()} | set(page.removed_folders))
-        folder_digests = dict(zip(folders, self._keys.indexes((f"feed/{feed.id}/folder", each) for each in folders), strict=True))
+        folder_digests = dict(
+            zip(folders, self._keys.feed_digests((f"feed/{feed.id}/folder", each) for each in folders), strict=True)
+        )
         known: dict[str, bytes] = {}
         rows = [
             self._row(feed, card, known, digests[entry.key], folder_digests[entry.folder], min(entry.changed_at or now, now))
@@ -103,19 +105,14 @@ class ListingContacts:
         )
 
     def _entry_digests(self, feed_id: FeedId, keys: Iterable[EntryKey]) -> list[bytes]:
-        return self._keys.indexes((f"feed/{feed_id}/entry", key) for key in keys)
+        return self._keys.feed_digests((f"feed/{feed_id}/entry", key) for key in keys)
 
     def _row(
         self, feed: AddressFeed, card: ListedCard, known: dict[str, bytes], entry: bytes, folder: bytes, changed_at: datetime
     ) -> _Row:
         mobile = card.card.mobile
-        email, content, *more = self._keys.indexes(
-            [
-                ("email", card.card.email.comparable),
-                (f"feed/{feed.id}/content", card.to_json()),
-                *([("number", mobile.e164)] if mobile else []),
-            ]
-        )
+        email, *more = self._keys.indexes([("email", card.card.email.comparable), *([("number", mobile.e164)] if mobile else [])])
+        [content] = self._keys.feed_digests([(f"feed/{feed.id}/content", card.to_json())])
         return _Row(
             entry_digest=entry,
             folder_digest=folder,
@@ -127,6 +124,10 @@ class ListingContacts:
             # Books of people are small enough to open whole.
             beginnings=self._beginnings(words_of(card.card), known) if feed.owner_id is None else (),
         )
+
+    def beginnings(self, card: Card) -> list[bytes]:
+        """What a contact of the organisation's list is found by."""
+        return self._beginnings(words_of(card), {})
 
     def _beginnings(self, words: Iterable[str], known: dict[str, bytes]) -> list[bytes]:
         """`known` are those of the page so far: most words of an organisation come again and again."""
@@ -256,7 +257,7 @@ class ListingContacts:
         query = listed_rows().where(ListedContact.feed_id.in_(feeds))
         for word in words[:_MOST_WORDS]:
             longest = max(length for length in _BEGINNINGS if len(word) >= length)
-            beginning = self._keys.index("listed-word", word[:longest])[:_BEGINNING_BYTES]
+            beginning = self._keys.index("listed-word", word[:longest]).cut(_BEGINNING_BYTES)
             query = query.where(ListedContact.id.in_(select(ListedWord.listed_id).where(ListedWord.beginning == beginning)))
         return (await session.execute(query.limit(MOST_CANDIDATES))).all()
 

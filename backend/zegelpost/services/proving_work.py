@@ -33,7 +33,9 @@ class ProvingWork:
     def puzzle(self) -> dict[str, Any]:
         """A puzzle for one browser, signed."""
         made_at = int(self._clock().timestamp())
-        challenge = altcha.create_challenge(_ALGORITHM, _COST, data={"made_at": made_at}, hmac_secret=self._keys.proof_secret())
+        challenge = altcha.create_challenge(
+            _ALGORITHM, _COST, data={"made_at": made_at}, hmac_secret=self._keys.proof_secrets()[0]
+        )
         found: dict[str, Any] = challenge.to_dict()
         return found
 
@@ -42,7 +44,7 @@ class ProvingWork:
         try:
             payload = altcha.Payload.from_base64(proof)
             made_at = datetime.fromtimestamp(int((payload.challenge.parameters.data or {})["made_at"]), tz=self._clock().tzinfo)
-            is_solved = altcha.verify_solution(payload, self._keys.proof_secret()).verified
+            is_solved = any(altcha.verify_solution(payload, secret).verified for secret in self._keys.proof_secrets())
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return False
         return is_solved and timedelta(0) <= self._clock() - made_at < PROOF_LIFETIME

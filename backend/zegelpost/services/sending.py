@@ -324,7 +324,7 @@ class Sending:
         for position, (addressee, access_code_hash) in enumerate(zip(addressees, hashes, strict=True)):
             person = addressee.person
             index = self._keys.index("email", person.email.comparable)
-            recipient = known.pop(index, None)
+            recipient = next((known.pop(form) for form in index.all if form in known), None)
             if recipient is None:
                 recipient = Recipient(id=RecipientId(new_identifier()), transfer_id=transfer.id, email_index=index)
                 session.add(recipient)

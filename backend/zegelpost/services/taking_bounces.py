@@ -8,7 +8,6 @@ Without such addresses the Message-ID of the returned headers counts, which is a
 from __future__ import annotations
 
 import asyncio
-import hmac
 from enum import StrEnum
 from typing import Final
 
@@ -115,11 +114,7 @@ class TakingBounces:
     def _outgoing_ids(self, notice: DeliveryNotice) -> set[OutgoingId]:
         address = self._organisation.return_address
         if address is not None:
-            return {
-                found.outgoing_id
-                for found in address.marks_in(notice.addressees)
-                if hmac.compare_digest(found.mark, self._keys.return_mark(found.outgoing_id).mark)
-            }
+            return {found.outgoing_id for found in address.marks_in(notice.addressees) if self._keys.is_return_mark(found)}
         local, _, host = (notice.message_id or "").partition("@")
         is_ours = is_identifier(local) and host.lower() == self._organisation.message_id_host
         return {OutgoingId(local)} if is_ours else set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -264,7 +263,7 @@ class Verifying:
             if tries is None:
                 raise CodeTriesExhausted
             # 3.
-            if not hmac.compare_digest(self._keys.code_hash(challenge.id, digits), challenge.code_hash):
+            if not self._keys.is_code(challenge.id, digits, challenge.code_hash):
                 count = await self._count_try(session, actor)
                 is_locked = count is None or await self._record_wrong(session, actor, count, now)
                 left = TRIES_PER_CODE - tries
