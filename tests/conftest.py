@@ -20,6 +20,7 @@ from tests.databases import database_urls
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
+from zegelpost.model.clock import OnTime
 from zegelpost.model.policy import Policy
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.settings import Settings
@@ -48,8 +49,19 @@ class MovableClock:
     def __call__(self) -> datetime:
         return self.now
 
+    jumped: timedelta = timedelta()
+
     def forward(self, **length: float) -> None:
         self.now += timedelta(**length)
+
+    def jump(self, **length: float) -> None:
+        """Set the clock, while no time passes."""
+        self.now += timedelta(**length)
+        self.jumped += timedelta(**length)
+
+    def on(self) -> OnTime:
+        """How long the machine has been on: what nobody can set."""
+        return OnTime("stage", (self.now - self.jumped).timestamp())
 
 
 @pytest.fixture
@@ -111,7 +123,7 @@ def services(settings: Settings, clock: MovableClock, policy: Policy, sqlite_wit
         shutil.copyfile(sqlite_with_cast, urlsplit(settings.database_url).path)
     else:
         migrate_database(settings.database_url)
-    return build_services(settings, clock=clock, policy=policy)
+    return build_services(settings, clock=clock, on_clock=clock.on, policy=policy)
 
 
 @pytest.fixture

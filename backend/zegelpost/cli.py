@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import structlog
 import typer
@@ -18,8 +18,12 @@ from zegelpost.logs import set_up_logs
 from zegelpost.migrations import SchemaOutdated, migrate_database, require_current_schema
 from zegelpost.model.clock import system_clock
 from zegelpost.ports import KeyRingError
+from zegelpost.services.recognising_restore import RestoreFound
 from zegelpost.settings import Settings, SettingsError
 from zegelpost.web.rendering import AssetsMissing
+
+if TYPE_CHECKING:
+    from zegelpost.main import Services
 
 _LOG: Final = structlog.get_logger()
 app = typer.Typer(
@@ -32,7 +36,7 @@ def main() -> None:
     set_up_logs()
     try:
         app()
-    except (SettingsError, SchemaOutdated, AssetsMissing, KeyRingError) as error:
+    except (SettingsError, SchemaOutdated, AssetsMissing, KeyRingError, RestoreFound) as error:
         print(f"zegelpost: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
         sys.exit(2)
 
@@ -53,7 +57,7 @@ def work() -> None:
 
     async def run() -> None:
         services = build_services(Settings.from_environment())
-        await require_current_schema(services.database)
+        await _require(services)
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -96,7 +100,7 @@ def sweep() -> None:
 
     async def run() -> None:
         services = build_services(Settings.from_environment())
-        await require_current_schema(services.database)
+        await _require(services)
         await build_worker(services).sweep()
         await services.database.close()
 
@@ -128,6 +132,22 @@ def rotate_keys() -> None:
         return not rotated.unreadable.total()
 
     sys.exit(0 if asyncio.run(run()) else 1)
+
+
+@app.command("accept-restore")
+def accept_restore() -> None:
+    """Go on with a database that was restored and is older than what was signed. What came after it is lost."""
+    from zegelpost.main import build_services  # noqa: PLC0415 - `migrate` needs none of this
+
+    async def run() -> None:
+        services = build_services(Settings.from_environment())
+        await require_current_schema(services.database)
+        origin = await services.recognising_restore.accept()
+        await services.recognising_restore.require()
+        await services.database.close()
+        print(f"fine: the record goes on as {origin}; keep the mails with checkpoints of before, and say why there are two names")  # noqa: T201 - a command's answer
+
+    asyncio.run(run())
 
 
 @app.command()
@@ -253,9 +273,17 @@ async def _verify_database(notes: list[str]) -> int:
         f" of {found.erased_count} the personal part was erased after five years, {found.waiting_count} have no place yet\n"
         f"root: {found.root.hex()}\nkey: {found.key}"
     )
+    if found.lost_count:
+        print(f"lost: {found.lost_count} checkpoint(s) tell of events that were lost when an older database was restored")  # noqa: T201
     if not notes:
         print("not proven: that this is the history that was signed earlier - give checkpoints that were mailed (--checkpoint)")  # noqa: T201
     return 0
+
+
+async def _require(services: Services) -> None:
+    """Raise unless the database is of this program's version, and of the time and the installation of the key ring."""
+    await require_current_schema(services.database)
+    await services.recognising_restore.require()
 
 
 def _migrate(settings: Settings) -> None:
@@ -270,7 +298,7 @@ def _serve(settings: Settings, host: str, port: int) -> None:
     services = build_services(settings)
 
     async def check() -> None:
-        await require_current_schema(services.database)
+        await _require(services)
         await services.database.close()
 
     asyncio.run(check())

@@ -25,7 +25,7 @@ from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.adapters.outbox_demo import DemoOutbox
 from zegelpost.connecting import Printers
 from zegelpost.database import Database
-from zegelpost.model.clock import Clock, system_clock
+from zegelpost.model.clock import Clock, OnClock, system_clock, system_on_clock
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.policy import Policy
@@ -65,12 +65,14 @@ from zegelpost.services.mailing import Mailing
 from zegelpost.services.measuring import Measuring
 from zegelpost.services.noticing import Noticing
 from zegelpost.services.notifying import Notifying
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.overseeing import Overseeing
 from zegelpost.services.overseeing_address_books import OverseeingAddressBooks
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.proving_work import ProvingWork
 from zegelpost.services.receiving import Receiving
+from zegelpost.services.recognising_restore import RecognisingRestore
 from zegelpost.services.registering import Registering
 from zegelpost.services.rekeying_indexes import RekeyingIndexes
 from zegelpost.services.remembering import Remembering
@@ -195,6 +197,8 @@ class Services:
     exporting_audit: ExportingAudit
     searching_audit: SearchingAudit
     rotating_keys: RotatingKeys
+    observing_time: ObservingTime
+    recognising_restore: RecognisingRestore
     tracking_codes: TrackingCodes
     speaking_codes: SpeakingCodes
     templates: Templates
@@ -218,6 +222,7 @@ def build_services(
     provider: IdentityProvider | None = None,
     policy: Policy | None = None,
     clock: Clock = system_clock,
+    on_clock: OnClock = system_on_clock,
 ) -> Services:
     """Wire the use cases to the outside world that the settings name; what is given here replaces what they would give."""
     outbox = DemoOutbox() if settings.is_demo else None
@@ -259,6 +264,7 @@ def build_services(
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
     measuring = Measuring(database, clock)
     sequencing = Sequencing(database, ring, f"{settings.host}/audit")
+    observing = ObservingTime(database, notifying, clock, on_clock)
     translators = dict(load_translators())
     return Services(
         settings=settings,
@@ -304,21 +310,23 @@ def build_services(
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
-        dispatching=Dispatching(database, ring, notifying, mailing, carrying, clock),
+        dispatching=Dispatching(database, ring, notifying, mailing, carrying, observing, clock),
         taking_bounces=TakingBounces(
             database, keeping_keys, notifying, organisation, bounce_mailbox or connecting.bounce_mailbox(settings), clock
         ),
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
-        erasing=Erasing(database, ring, clock),
+        erasing=Erasing(database, ring, observing, clock),
         measuring=measuring,
         counting=Counting(database, measuring, settings.prices, clock),
         sequencing=sequencing,
         checkpointing=Checkpointing(database, sequencing, notifying, settings.audit_mail, clock),
-        erasing_events=ErasingEvents(database, clock),
+        erasing_events=ErasingEvents(database, observing, clock),
         verifying_audit=VerifyingAudit(database, sequencing, clock),
         exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
         searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
+        observing_time=observing,
+        recognising_restore=RecognisingRestore(database, ring, keeping_keys, sequencing, clock),
         rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), clock),
         templates=create_templates(
             translators=translators,
@@ -389,6 +397,7 @@ def build_worker(services: Services) -> Worker:
         services.checkpointing,
         services.erasing_events,
         services.rotating_keys,
+        services.recognising_restore,
         services.identifying,
     )
 

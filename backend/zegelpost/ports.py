@@ -244,6 +244,15 @@ class KeyRing(Protocol):
     def destroy_earlier(self, key: EarlierKey) -> None:
         """Make it unrecoverable. Whoever calls this knows that nothing needs it. Absent is fine."""
 
+    def is_destroyed(self, week: str) -> bool:
+        """Whether the week's keys were destroyed. Makes none."""
+
+    def remembered(self) -> str:
+        """The note that was given to remember last; empty when there is none."""
+
+    def remember(self, note: str) -> None:
+        """Keep a checkpoint outside the database and its backups, in the place of the one before."""
+
     def outbox_day(self, day: date) -> bytes:
         """The 32-byte secret that seals what was put in the outbox that day. Raises `KeyDestroyedError` once destroyed."""
 

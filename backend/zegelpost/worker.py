@@ -21,6 +21,7 @@ from zegelpost.services.identifying import Identifying
 from zegelpost.services.introducing import Introducing
 from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.noticing import Noticing
+from zegelpost.services.recognising_restore import RecognisingRestore
 from zegelpost.services.remembering import Remembering
 from zegelpost.services.rotating_keys import RotatingKeys
 from zegelpost.services.sequencing import Sequencing
@@ -51,6 +52,7 @@ class Worker:
     checkpointing: Checkpointing
     erasing_events: ErasingEvents
     rotating_keys: RotatingKeys
+    recognising_restore: RecognisingRestore
     identifying: Identifying | None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -73,6 +75,7 @@ class Worker:
         forgotten = await self.erasing_events.run()
         await self.sequencing.catch_up()
         await self.checkpointing.run()
+        await self.recognising_restore.remember()
         destroyed_keys = await self.rotating_keys.finish()
         if self.identifying is not None:
             await self.identifying.forget_old()

@@ -136,6 +136,28 @@ class DirectoryKeyRing:
         with _as_key_ring_errors():
             _destroy(self._root / folder / f"{key.name}{_EARLIER}{key.rotation}")
 
+    def is_destroyed(self, week: str) -> bool:
+        with _as_key_ring_errors():
+            return self._week_files(week)[0].exists()
+
+    def remembered(self) -> str:
+        try:
+            return (self._root / "checkpoint.newest").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise KeyRingError(f"the key ring's disk refused: {errno.errorcode.get(error.errno or 0, 'unknown')}") from error
+
+    def remember(self, note: str) -> None:
+        with _as_key_ring_errors():
+            fresh = self._root / f".checkpoint.{secrets.token_hex(8)}"
+            with fresh.open("x", encoding="utf-8") as file:
+                file.write(note)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._root / "checkpoint.newest")
+            _sync(self._root)
+
     def outbox_day(self, day: date) -> bytes:
         folder = self._root / "outbox"
         with _as_key_ring_errors():

@@ -28,6 +28,7 @@ CHECKS: Final = (
     Check("database", ("DATABASE_URL",), storing.database),
     Check("blobs", ("BLOBS_URL",), storing.blobs),
     Check("keys", ("KEYS_DIR",), storing.keys),
+    Check("restore", (), storing.restore),
     Check("address", ("BASE_URL",), reaching.address),
     Check("proxies", ("TRUSTED_PROXIES",), reaching.proxies),
     Check("mail", ("SMTP_URL",), reaching.relay),

@@ -22,9 +22,13 @@ from zegelpost.adapters.seal_pyhanko import PyHankoSeal
 from zegelpost.database import Database
 from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
 from zegelpost.migrations import SchemaOutdated, schema_version
+from zegelpost.model.believed_time import BELIEVED, HOLD, BelievedTime
 from zegelpost.model.identifiers import BlobName, new_identifier
 from zegelpost.model.transfer import week_of
 from zegelpost.ports import BlobError, BlobMissingError, Blobs, KeyRingError, OutageError, SealError
+from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.recognising_restore import RecognisingRestore, RestoreFound
+from zegelpost.services.sequencing import Sequencing
 
 _PROBE_BYTES: Final = 4096
 _SOON: Final = timedelta(days=30)
@@ -143,6 +147,43 @@ async def keys(examination: Examination) -> AsyncIterator[Finding]:
         )
         return
     yield fine(f"{len(ring.weeks())} weeks, this one's readable")
+
+
+async def restore(examination: Examination) -> AsyncIterator[Finding]:
+    """Whether database and key ring are of one time and one installation, and how far the clock is believed."""
+    settings = examination.settings
+    if not (settings.keys_dir / "installation").is_dir():
+        yield note("nothing to compare yet", "`zegelpost serve` makes the key ring")
+        return
+    database = Database(settings.database_url)
+    try:
+        await schema_version(database)
+        ring = DirectoryKeyRing(settings.keys_dir)
+        sequencing = Sequencing(database, ring, f"{settings.host}/audit")
+        stand = await RecognisingRestore(database, ring, KeepingKeys(ring), sequencing, examination.clock).require()
+        async with database.reading() as session:
+            believed = await session.get_one(BelievedTime, BELIEVED)
+    except RestoreFound as found:
+        text, _, remedy = str(found).partition("; " if "; " in str(found) else ": ")
+        yield wrong(text, remedy)
+        return
+    except (SchemaOutdated, SQLAlchemyError, OSError, KeyRingError):
+        yield note("could not be looked at", "see the lines about database and keys")
+        return
+    finally:
+        await database.close()
+    if stand.lost_week_count:
+        yield note(
+            f"{stand.lost_week_count} transfers are of weeks whose keys were destroyed: an older database was restored",
+            "nothing opens them; they are erased when their time comes",
+        )
+    if believed.doubted_at is not None:
+        until = f"{believed.doubted_at + HOLD:%Y-%m-%d %H:%M} UTC"
+        yield wrong(
+            f"the clock jumped ahead and is not believed yet: until {until} nothing is erased by it",
+            "correct the clock; if it is right, wait",
+        )
+    yield fine(f"the record has {stand.size} events, {stand.signed_size} are known to be signed")
 
 
 async def seal(examination: Examination) -> AsyncIterator[Finding]:

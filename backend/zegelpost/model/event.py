@@ -102,6 +102,7 @@ class EventTag(StrEnum):
     SECOND_FACTOR_FAILED = "second_factor:failed"
     RECOVERY_CODES_RENEWED = "recovery_codes:renewed"
     KEYS_ROTATED = "keys:rotated"
+    DATABASE_RESTORED = "database:restored"
     AUDIT_ERASED = "audit:erased"
     AUDIT_VIEWED = "audit:viewed"
     AUDIT_EXPORTED = "audit:exported"

@@ -35,6 +35,7 @@ class Alarm(StrEnum):
     CODES_OF_SENDER = "codes_of_sender"
     CODES_FROM_NETWORK = "codes_from_network"
     SMS_SETUP = "sms_setup"  # the provider refuses us
+    CLOCK_JUMPED = "clock_jumped"
     SMS_SUSPICIOUS = "sms_suspicious"  # the provider takes us for a fraud
 
 

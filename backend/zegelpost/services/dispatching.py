@@ -37,6 +37,7 @@ from zegelpost.services.carrying_codes import CarryingCodes
 from zegelpost.services.forgetting_devices import forget_untold
 from zegelpost.services.mailing import Mailing
 from zegelpost.services.notifying import Notifying, subject_of
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import record
 
 _LOG: Final = structlog.get_logger()
@@ -60,6 +61,7 @@ class Dispatching:
         notifying: Notifying,
         mailing: Mailing,
         carrying: CarryingCodes,
+        observing: ObservingTime,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -67,6 +69,7 @@ class Dispatching:
         self._notifying = notifying
         self._mailing = mailing
         self._carrying = carrying
+        self._observing = observing
         self._clock = clock
 
     async def dispatch(self) -> int:
@@ -239,7 +242,8 @@ class Dispatching:
                 .values(sealed_payload=None)
                 .execution_options(synchronize_session=False)
             )
-        await asyncio.to_thread(self._ring.destroy_outbox_days_before, (self._clock() - OUTBOX_KEYS_KEPT).date())
+        horizon = (await self._observing.believed() - OUTBOX_KEYS_KEPT).date()
+        await asyncio.to_thread(self._ring.destroy_outbox_days_before, horizon)
 
 
 def _is_due(now: datetime) -> Any:

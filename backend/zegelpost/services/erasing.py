@@ -18,6 +18,7 @@ from zegelpost.model.handed_over import HandedOver
 from zegelpost.model.recipient import Grant, Link, Recipient
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferState, week_of
 from zegelpost.ports import KeyRing
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import Subject, record
 
 _BATCH: Final = 100
@@ -32,34 +33,40 @@ class Erased:
 
 
 class Erasing:
-    def __init__(self, database: Database, ring: KeyRing, clock: Clock) -> None:
+    def __init__(self, database: Database, ring: KeyRing, observing: ObservingTime, clock: Clock) -> None:
         self._database = database
         self._ring = ring
+        self._observing = observing
         self._clock = clock
 
     async def run(self) -> Erased:
-        """Do all that is due, a batch at a time. Safe to repeat and to interrupt."""
-        now = self._clock()
-        expired = await self._expire(now)
-        erased = await self._erase(now)
-        return Erased(expired, erased, await self._destroy_weeks(now))
+        """Do all that is due, a batch at a time. Safe to repeat and to interrupt.
 
-    async def _expire(self, now: datetime) -> int:
+        Due is what is so by the time that is believed: a clock that jumped ahead undoes nothing that cannot be had back.
+        Recipients are refused by the clock itself, and let in again when it is right.
+        """
+        believed = await self._observing.believed()
+        expired = await self._expire(believed)
+        erased = await self._erase(believed)
+        return Erased(expired, erased, await self._destroy_weeks(believed))
+
+    async def _expire(self, believed: datetime) -> int:
         async with self._database.work() as session:
             due = list(
                 await session.scalars(
-                    select(Transfer).where(Transfer.state == TransferState.SENT, Transfer.expires_at <= now).limit(_BATCH)
+                    select(Transfer).where(Transfer.state == TransferState.SENT, Transfer.expires_at <= believed).limit(_BATCH)
                 )
             )
             for transfer in due:
                 transfer.state = TransferState.EXPIRED
-                record(session, EventTag.TRANSFER_EXPIRED, _system(transfer), now)
+                record(session, EventTag.TRANSFER_EXPIRED, _system(transfer), self._clock())
         return len(due)
 
-    async def _erase(self, now: datetime) -> int:
+    async def _erase(self, believed: datetime) -> int:
+        now = self._clock()
         over = (
-            (Transfer.state.in_([TransferState.EXPIRED, TransferState.REVOKED]) & (Transfer.expires_at <= now - GRACE))
-            | ((Transfer.state == TransferState.DRAFT) & (Transfer.created_at <= now - DRAFT_LIFETIME))
+            (Transfer.state.in_([TransferState.EXPIRED, TransferState.REVOKED]) & (Transfer.expires_at <= believed - GRACE))
+            | ((Transfer.state == TransferState.DRAFT) & (Transfer.created_at <= believed - DRAFT_LIFETIME))
         )  # fmt: skip
         async with self._database.work() as session:
             due = list(await session.scalars(select(Transfer).where(over).limit(_BATCH)))
@@ -68,12 +75,12 @@ class Erasing:
                 record(session, EventTag.TRANSFER_ERASED, _system(transfer), now)
         return len(due)
 
-    async def _destroy_weeks(self, now: datetime) -> tuple[str, ...]:
+    async def _destroy_weeks(self, believed: datetime) -> tuple[str, ...]:
         """Destroy the keys of weeks that are over, grace period included, and in which no transfer is left.
 
-        A day is kept in hand against a clock that runs ahead: destroyed keys cannot be had back.
+        A day is kept in hand besides: destroyed keys cannot be had back.
         """
-        horizon = week_of(now - GRACE - timedelta(days=7) - _DAY)
+        horizon = week_of(believed - GRACE - timedelta(days=7) - _DAY)
         past = [week for week in await asyncio.to_thread(self._ring.weeks) if week < horizon]
         destroyed: list[str] = []
         for week in past:

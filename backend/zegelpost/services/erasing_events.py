@@ -11,6 +11,7 @@ from zegelpost.evidence.leaf import commitment
 from zegelpost.model.audit import PERSONAL_KEPT, TREE, AuditLeaf, AuditTree
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, Event, EventTag
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import Subject, record
 from zegelpost.services.sequencing import EVENT_COLUMNS, personal_of
 
@@ -18,14 +19,15 @@ _BATCH: Final = 500
 
 
 class ErasingEvents:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, observing: ObservingTime, clock: Clock) -> None:
         self._database = database
+        self._observing = observing
         self._clock = clock
 
     async def run(self) -> int:
         """Erase what is due, a batch at a time, from the oldest place on; returns of how many events. Safe to interrupt."""
         now = self._clock()
-        due = now - PERSONAL_KEPT
+        due = await self._observing.believed() - PERSONAL_KEPT
         async with self._database.reading() as session:
             erased = select(AuditTree.erased_size).where(AuditTree.id == TREE).scalar_subquery()
             oldest = select(Event.at).join(AuditLeaf, AuditLeaf.event_id == Event.id).where(AuditLeaf.position == erased)

@@ -54,6 +54,10 @@ class Sequencing:
         """What checkpoints are checked with."""
         return self._signer(tree.origin or self._origin).key
 
+    def sign(self, checkpoint: Checkpoint) -> str:
+        """The note of this checkpoint."""
+        return checkpoint.signed(self._signer(checkpoint.origin))
+
     async def run(self, stop: asyncio.Event) -> None:
         """Catch up every two seconds until told to stop."""
         while not stop.is_set():

@@ -21,6 +21,7 @@ from zegelpost.evidence.tree import Frontier, leaf_hash
 from zegelpost.model.audit import NODE_LEVELS, PERSONAL_KEPT, TREE, AuditCheckpoint, AuditLeaf, AuditNode, AuditTree
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import Event
+from zegelpost.services.recognising_restore import ancestors
 from zegelpost.services.sequencing import EVENT_COLUMNS, Sequencing, leaf_of, personal_of
 
 _BATCH: Final = 1000
@@ -44,6 +45,7 @@ class Verified:
     erased_count: int
     checkpoint_count: int
     waiting_count: int  # events that have no place yet
+    lost_count: int  # checkpoints that tell of events which were lost when an older database was restored
     key: VerifierKey
 
 
@@ -68,7 +70,7 @@ class VerifyingAudit:
             tree = await session.get_one(AuditTree, TREE)
             key = self._sequencing.key(tree)
             # 1.
-            checkpoints = await self._checkpoints(session, tree, key, earlier)
+            checkpoints, lost_count = await self._checkpoints(session, tree, key, earlier)
             # 2, 3.
             walk = _Walk(self._clock(), checkpoints)
             while rows := await _entries(session, walk.frontier.size, tree.size):
@@ -87,13 +89,19 @@ class VerifyingAudit:
             erased_count=walk.erased_count,
             checkpoint_count=len(checkpoints),
             waiting_count=waiting or 0,
+            lost_count=lost_count,
             key=key,
         )
 
     async def _checkpoints(
         self, session: AsyncSession, tree: AuditTree, key: VerifierKey, earlier: Sequence[str]
-    ) -> list[Checkpoint]:
-        """All that hold the tree, by size."""
+    ) -> tuple[list[Checkpoint], int]:
+        """All that hold the tree, by size, and how many tell of what was lost.
+
+        In a name of before a restore, a checkpoint holds the tree up to where that name ended.
+        """
+        names = ancestors(key.name)
+        lost_count = 0
         kept = await session.scalars(select(AuditCheckpoint).order_by(AuditCheckpoint.size))
         named = [(f"the checkpoint of {each.day} in the database", each.note) for each in kept]
         named += [(f"the {number}th checkpoint that was given", note) for number, note in enumerate(earlier, 1)]
@@ -102,12 +110,17 @@ class VerifyingAudit:
         opened = []
         for name, note in named:
             try:
-                opened.append(Checkpoint.open(note, key))
+                name_of_note = note.split("\n", 1)[0]
+                checkpoint = Checkpoint.open(note, VerifierKey(name_of_note, key.public) if name_of_note in names else key)
+                if checkpoint.size > names.get(checkpoint.origin, checkpoint.size):
+                    lost_count += 1
+                    continue
+                opened.append(checkpoint)
             except EvidenceBroken as error:
                 raise AuditBroken(0, f"{name} does not count: {error}") from None
         if tree.size and opened[-1].size != tree.size:
             raise AuditBroken(min(tree.size, opened[-1].size), "the newest checkpoint is of another size than the record")
-        return sorted(opened, key=lambda checkpoint: checkpoint.size)
+        return sorted(opened, key=lambda checkpoint: checkpoint.size), lost_count
 
 
 class _Walk:

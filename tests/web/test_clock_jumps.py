@@ -1,0 +1,117 @@
+"""A clock that jumps ahead by weeks: nothing that cannot be had back is done by it for a day, and administrators hear of it."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
+from tests.web.acts import ROSA, open_link, send, words
+
+from zegelpost.adapters.keys_directory import DirectoryKeyRing
+from zegelpost.main import Services, build_services, build_worker
+from zegelpost.model.policy import Policy
+from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.settings import Settings
+
+
+@pytest.fixture
+async def transfer_id(anna_portal: Portal, services: Services, outbox: Outbox) -> str:
+    transfer_id = await send(anna_portal, ROSA, documents={"brief.pdf": b"%PDF-1.7\n%%EOF\n"})
+    await outbox.deliver()
+    await build_worker(services).sweep()
+    return transfer_id
+
+
+async def state(services: Services, transfer_id: str) -> TransferState:
+    async with services.database.reading() as session:
+        return (await session.get_one(Transfer, transfer_id)).state
+
+
+async def test_no_key_is_destroyed_and_nothing_is_lost_when_the_clock_is_put_right(
+    app: Starlette,
+    services: Services,
+    settings: Settings,
+    clock: MovableClock,
+    outbox: Outbox,
+    transfer_id: str,
+    database_kind: str,
+) -> None:
+    await make_administrator(services)
+    ring = DirectoryKeyRing(settings.keys_dir)
+    weeks = ring.weeks()
+
+    clock.jump(weeks=20)
+    for _ in range(20):
+        await build_worker(services).sweep()
+        clock.forward(hours=1)
+
+    assert ring.weeks() == weeks
+    assert await state(services, transfer_id) == TransferState.SENT
+    [mail] = [each for each in await outbox.all(kind="mail", to="chris@zegelpost.example") if "klok" in each["subject"].lower()]
+    assert "24 uur" in mail["text"]
+    clock.jump(weeks=-20)
+    await build_worker(services).sweep()
+    async with browser(app) as rosa:
+        path = await open_link(rosa, outbox)
+        assert "brief.pdf" in words(await rosa.get(f"{path}/transfer"))
+
+
+async def test_a_clock_that_still_says_so_after_a_day_is_right(
+    services: Services, settings: Settings, clock: MovableClock, transfer_id: str
+) -> None:
+    ring = DirectoryKeyRing(settings.keys_dir)
+    clock.jump(weeks=20)
+    await build_worker(services).sweep()
+    clock.forward(hours=25)
+    await build_worker(services).sweep()  # expires
+    await build_worker(services).sweep()  # erases
+
+    assert await state(services, transfer_id) == TransferState.ERASED
+    assert ring.weeks() == []
+
+
+async def test_each_process_counts_the_same_hours_once(
+    services: Services, settings: Settings, policy: Policy, clock: MovableClock, transfer_id: str
+) -> None:
+    """Two workers that look in turns would otherwise see a day pass in twelve hours."""
+    other = build_services(settings, clock=clock, on_clock=clock.on, policy=policy)
+    clock.jump(weeks=20)
+    for _ in range(23):
+        for each in (services, other):
+            await each.erasing.run()
+        clock.forward(hours=1)
+    await other.erasing.run()
+    await other.database.close()
+
+    assert await state(services, transfer_id) == TransferState.SENT
+
+
+async def test_a_machine_that_was_just_switched_on_waits_too(
+    services: Services, settings: Settings, policy: Policy, clock: MovableClock, transfer_id: str
+) -> None:
+    """It may have been off for weeks, or its clock may be wrong: only time tells."""
+    off = MovableClock(clock.now)
+    off.forward(weeks=20)
+    fresh = build_services(
+        settings, clock=off, on_clock=lambda: type(off.on())("another boot", off.on().seconds - 1e6), policy=policy
+    )
+    await fresh.erasing.run()
+    off.forward(hours=23)
+    await fresh.erasing.run()
+    assert await state(services, transfer_id) == TransferState.SENT
+
+    off.forward(hours=2)
+    await fresh.erasing.run()
+    await fresh.database.close()
+
+    assert await state(services, transfer_id) in {TransferState.EXPIRED, TransferState.ERASED}
+
+
+async def test_recipients_are_refused_by_the_clock_itself(
+    app: Starlette, clock: MovableClock, outbox: Outbox, transfer_id: str, client: httpx2.AsyncClient
+) -> None:
+    path, secret = await outbox.link(ROSA.email)
+    clock.jump(weeks=20)
+
+    assert (await client.post(path, data={"link_secret": secret})).status_code == 410
