@@ -71,6 +71,7 @@ from zegelpost.services.overseeing_address_books import OverseeingAddressBooks
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.proving_second_factor import ProvingSecondFactor, RelyingParty
 from zegelpost.services.proving_work import ProvingWork
+from zegelpost.services.reassigning import Reassigning
 from zegelpost.services.receiving import Receiving
 from zegelpost.services.recognising_restore import RecognisingRestore
 from zegelpost.services.registering import Registering
@@ -176,6 +177,7 @@ class Services:
     keeping_templates: KeepingTemplates
     running_departments: RunningDepartments
     running_accounts: RunningAccounts
+    reassigning: Reassigning
     printers: Printers
     seal: Seal
     receiving: Receiving
@@ -303,6 +305,7 @@ def build_services(
         keeping_templates=KeepingTemplates(database, keeping_keys, clock),
         running_departments=RunningDepartments(database, governing, clock),
         running_accounts=RunningAccounts(database, governing, clock),
+        reassigning=Reassigning(database, keeping_keys, clock),
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
         verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, governing, clock),
         remembering=remembering,

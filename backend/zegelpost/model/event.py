@@ -26,6 +26,7 @@ class EventTag(StrEnum):
     TRANSFER_HANDLED = "transfer:handled"
     TRANSFER_REOPENED = "transfer:reopened"
     TRANSFER_FORWARDED = "transfer:forwarded"
+    TRANSFER_REASSIGNED = "transfer:reassigned"
     DOCUMENT_COMPLETED = "document:completed"
     DOCUMENT_REFUSED = "document:refused"
     DOCUMENT_REMOVED = "document:removed"
@@ -94,6 +95,8 @@ class EventTag(StrEnum):
     ACCOUNT_CLOSED = "account:closed"
     ACCOUNT_REOPENED = "account:reopened"
     ACCOUNT_RIGHTS_CHANGED = "account:rights_changed"
+    ACCOUNT_RELIEVED = "account:relieved"
+    ACCOUNT_ENTRUSTED = "account:entrusted"
     POLICY_CHANGED = "policy:changed"
     PASSWORD_LINK_ASKED = "password:link_asked"  # noqa: S105 - the word, not one
     PASSWORD_CHANGED = "password:changed"  # noqa: S105

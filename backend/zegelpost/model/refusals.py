@@ -538,6 +538,14 @@ class PdfNotAvailable(Refusal): ...
 # What administrators choose
 
 
+class AccountStillOn(Refusal):
+    """Only of who is switched off can what they have be handed over."""
+
+
+class ReceiverUnknown(Refusal):
+    """Nobody here who could take over has this address."""
+
+
 class NumberOutOfRange(Refusal):
     """Facts: `shortest` and `longest`, the limits."""
 

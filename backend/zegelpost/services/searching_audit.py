@@ -44,6 +44,8 @@ NTA_7516_OF_ACCOUNTS: Final[Mapping[str, str]] = {
     "account:closed": "account closed",
     "account:reopened": "account opened",
     "account:rights_changed": "rights changed",
+    "account:relieved": "rights changed",
+    "account:entrusted": "rights changed",
     "member:added": "rights changed",
     "member:changed": "rights changed",
     "member:removed": "rights changed",

@@ -193,6 +193,8 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
         501, translatable("A PDF of this kind cannot be made here: the program for it is not installed. Use the report's page.")
     ),
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
+    r.AccountStillOn: _a(409, translatable("Switch this account off first.")),
+    r.ReceiverUnknown: _a(422, translatable("Nobody with an account has this address, and no department. Check it.")),
     r.NumberOutOfRange: _a(422, translatable("Enter a number from %(shortest)s to %(longest)s.")),
     r.NothingListed: _a(422, translatable("Enter at least one.")),
     r.OptionUnknown: _a(422, translatable("Choose one of the possibilities.")),
