@@ -184,7 +184,7 @@ class Reassigning:
         recipient.account_until = giver.created_at
         index = keys.index("email", receiver.email.comparable)
         everyone = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
-        if any(each.email_index == index and each.blocked_at is None for each in everyone):
+        if any(each.email_index in index.all and each.blocked_at is None for each in everyone):
             return True
         new = Recipient(
             id=RecipientId(new_identifier()),
