@@ -53,6 +53,7 @@ from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.governing import Governing
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.handling import Handling
+from zegelpost.services.holding import Holding
 from zegelpost.services.identifying import Identifying
 from zegelpost.services.importing_contacts import ImportingContacts
 from zegelpost.services.introducing import Introducing
@@ -114,6 +115,7 @@ from zegelpost.web import (
     health,
     held_pages,
     house_style_pages,
+    holds_pages,
     identity_pages,
     intake_pages,
     metrics,
@@ -198,6 +200,7 @@ class Services:
     verifying_audit: VerifyingAudit
     exporting_audit: ExportingAudit
     searching_audit: SearchingAudit
+    holding: Holding
     rotating_keys: RotatingKeys
     observing_time: ObservingTime
     recognising_restore: RecognisingRestore
@@ -267,6 +270,7 @@ def build_services(
     measuring = Measuring(database, clock)
     sequencing = Sequencing(database, ring, f"{settings.host}/audit")
     observing = ObservingTime(database, notifying, clock, on_clock)
+    holding = Holding(database, keeping_keys, clock)
     translators = dict(load_translators())
     return Services(
         settings=settings,
@@ -319,7 +323,7 @@ def build_services(
         ),
         tracking_codes=TrackingCodes(database, notifying, gateways.sms_reports, settings.base_url, clock),
         speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
-        erasing=Erasing(database, ring, observing, clock),
+        erasing=Erasing(database, ring, keeping_keys, observing, holding, clock),
         measuring=measuring,
         counting=Counting(database, measuring, settings.prices, clock),
         sequencing=sequencing,
@@ -330,6 +334,7 @@ def build_services(
         searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
         observing_time=observing,
         recognising_restore=RecognisingRestore(database, ring, keeping_keys, sequencing, clock),
+        holding=holding,
         rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), clock),
         templates=create_templates(
             translators=translators,
@@ -457,6 +462,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *accounts_pages.routes(),
             *policy_pages.routes(),
             *house_style_pages.routes(),
+            *holds_pages.routes(),
             *audit_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),

@@ -15,7 +15,7 @@ from tests.web.small_files import OLD_MACROS
 WORDS = {
     "nl": {
         "menu": "Beheer",
-        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Accounts", "Outlook"),
+        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Accounts", "Bewaard op verzoek", "Outlook"),
         "release": "Doorlaten",
         "remove": "Verwijder",
         "cancel": "Annuleer",
@@ -24,7 +24,7 @@ WORDS = {
     },
     "en": {
         "menu": "Management",
-        "pages": ("Held back", "Address books", "Departments", "Accounts", "Outlook"),
+        "pages": ("Held back", "Address books", "Departments", "Accounts", "Kept on request", "Outlook"),
         "release": "Let it through",
         "remove": "Remove",
         "cancel": "Cancel",

@@ -17,6 +17,7 @@ from tests.web.tus import announced
 from zegelpost.main import Services
 from zegelpost.model.document import Document, DocumentState
 from zegelpost.model.file_request import RequestItem
+from zegelpost.model.legal_hold import LegalHold
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.staff_user import SignIn, StaffUser
 from zegelpost.model.transfer import Transfer
@@ -102,6 +103,11 @@ async def set_stage(app: Starlette, services: Services, outbox: Outbox) -> Stage
     assert removed.status_code == 200, sentences(removed)
     for world in (mine, shared):
         world.ids |= {"department_id": department, "user_id": bram}
+    await chris.press("/admin/holds", kind="person", what="not-here@zorg.example", reason="Z-9")
+    async with services.database.reading() as session:
+        hold = (await session.scalars(select(LegalHold.id))).one()
+    for world in (mine, shared):
+        world.ids["hold_id"] = hold
     guests, links = await _guests(app, outbox)
     return Stage(actors, {"mine": mine, "department": shared}, department, links, guests)
 

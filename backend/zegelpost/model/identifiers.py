@@ -24,6 +24,7 @@ ChallengeId = NewType("ChallengeId", str)
 DeviceId = NewType("DeviceId", str)
 GrantId = NewType("GrantId", str)
 OutgoingId = NewType("OutgoingId", str)
+HoldId = NewType("HoldId", str)
 HeldBackId = NewType("HeldBackId", str)
 BlobName = NewType("BlobName", str)
 

@@ -311,6 +311,20 @@ class OwnAccount(Refusal): ...
 class DateInvalid(Refusal): ...
 
 
+class DatePassed(Refusal): ...
+
+
+class HoldSubjectMissing(Refusal):
+    """A legal hold that does not say what it goes by."""
+
+
+class HoldReasonMissing(Refusal): ...
+
+
+class TransferUnknown(Refusal):
+    """An administrator named a transfer that is not there, or of which there are two."""
+
+
 class PeriodImpossible(Refusal):
     """Fact: `limit`, days."""
 

@@ -91,6 +91,8 @@ class Transfer(Base):
     sent_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
+    # Since when a legal hold keeps it from being erased, as far as a sweep has seen.
+    held_at: Mapped[datetime | None] = mapped_column(index=True)
     erased_at: Mapped[datetime | None]
     # When the sender was told that nobody opened it, and that it expires soon.
     unopened_told_at: Mapped[datetime | None]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,13 +17,20 @@ from zegelpost.model.document import Document, OrphanBlob, Part, Upload
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.handed_over import HandedOver
 from zegelpost.model.recipient import Grant, Link, Recipient
+from zegelpost.model.refusals import TransferExpired
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferState, week_of
 from zegelpost.ports import KeyRing
+from zegelpost.services.carrying_over import carry_over
+from zegelpost.services.holding import Holding, held_transfers
+from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import Subject, record
 
 _BATCH: Final = 100
 _DAY: Final = timedelta(days=1)
+_CARRIED_BEFORE: Final = timedelta(days=14)  # the end of its week
+_CARRIED_FOR: Final = timedelta(days=28)
+_LOG: Final = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +41,20 @@ class Erased:
 
 
 class Erasing:
-    def __init__(self, database: Database, ring: KeyRing, observing: ObservingTime, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ring: KeyRing,
+        keeping_keys: KeepingKeys,
+        observing: ObservingTime,
+        holding: Holding,
+        clock: Clock,
+    ) -> None:
         self._database = database
         self._ring = ring
+        self._keys = keeping_keys
         self._observing = observing
+        self._holding = holding
         self._clock = clock
 
     async def run(self) -> Erased:
@@ -46,8 +64,10 @@ class Erasing:
         Recipients are refused by the clock itself, and let in again when it is right.
         """
         believed = await self._observing.believed()
+        await self._holding.mark(believed)
         expired = await self._expire(believed)
         erased = await self._erase(believed)
+        await self._carry_held(believed)
         return Erased(expired, erased, await self._destroy_weeks(believed))
 
     async def _expire(self, believed: datetime) -> int:
@@ -69,11 +89,25 @@ class Erasing:
             | ((Transfer.state == TransferState.DRAFT) & (Transfer.created_at <= believed - DRAFT_LIFETIME))
         )  # fmt: skip
         async with self._database.work() as session:
-            due = list(await session.scalars(select(Transfer).where(over).limit(_BATCH)))
+            held = await held_transfers(session, self._keys, believed)
+            due = list(await session.scalars(select(Transfer).where(over, ~held).limit(_BATCH)))
             for transfer in due:
                 await erase(session, transfer, now)
                 record(session, EventTag.TRANSFER_ERASED, _system(transfer), now)
         return len(due)
+
+    async def _carry_held(self, believed: datetime) -> None:
+        """Tie what a legal hold keeps to a later week: all others of its own are erased on time, in backups too."""
+        soon = week_of(believed - GRACE - timedelta(days=7) - _DAY + _CARRIED_BEFORE)
+        async with self._database.work() as session:
+            keys = self._keys.within(session)
+            held = await held_transfers(session, keys, believed)
+            kept = select(Transfer).where(held, Transfer.week < soon, Transfer.state != TransferState.ERASED).limit(_BATCH)
+            for transfer in list(await session.scalars(kept)):
+                try:
+                    await carry_over(session, keys, transfer, believed + _CARRIED_FOR)
+                except TransferExpired:
+                    _LOG.warning("held_too_late", transfer=transfer.id)  # its week was destroyed before the hold
 
     async def _destroy_weeks(self, believed: datetime) -> tuple[str, ...]:
         """Destroy the keys of weeks that are over, grace period included, and in which no transfer is left.

@@ -27,10 +27,11 @@ from zegelpost.model.refusals import (
     TransferExpired,
     TransferNotSent,
 )
-from zegelpost.model.transfer import Transfer, TransferKind, TransferState
+from zegelpost.model.transfer import GRACE, Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_recipient, own_transfer
 from zegelpost.services.addressing import usable_number
+from zegelpost.services.carrying_over import carry_over
 from zegelpost.services.forgetting_devices import forget_here
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -125,12 +126,15 @@ class FollowingUp:
         async with self._database.work() as session:
             transfer = await own_transfer(session, actor, transfer_id, lock=True)
             transfer.require_sent()
+            if transfer.expires_at is not None and now >= transfer.expires_at + GRACE:
+                # A legal hold keeps it from being erased, and gives nobody more than they had.
+                raise TransferExpired
             expires_at = now + timedelta(days=days)
             if transfer.expires_at is not None and expires_at <= transfer.expires_at:
                 raise ExpiryOutOfRange(
                     shortest=(transfer.expires_at - now).days + 1, longest=self._governing.policy.longest_expiry_days
                 )
-            await self._carry(session, transfer, expires_at)
+            await carry_over(session, self._keys, transfer, expires_at)
             transfer.expires_at = expires_at
             transfer.state = TransferState.SENT
             record(session, EventTag.TRANSFER_EXTENDED, actor.subject(transfer), now, days=days)
@@ -255,22 +259,6 @@ class FollowingUp:
             .execution_options(synchronize_session=False)
         )
         self._sending.invite(session, purpose, sender, transfer, recipient, key, **facts)
-
-    async def _carry(self, session: AsyncSession, transfer: Transfer, expires_at: datetime) -> None:
-        """Tie every wrap to the week of the later expiry."""
-        recipients = await _recipients(session, transfer)
-        colleague_keys = {
-            recipient.id: self._keys.colleague_key(transfer, recipient)
-            for recipient in recipients
-            if recipient.method == VerificationMethod.SIGN_IN and recipient.staff_wrap is not None
-        }
-        self._keys.carry_sender_copy(transfer, expires_at)
-        assert transfer.week is not None
-        for recipient in recipients:
-            if recipient.id in colleague_keys:
-                self._keys.wrap_for_colleague(colleague_keys[recipient.id], transfer, recipient)
-            for link in await session.scalars(select(Link).where(Link.recipient_id == recipient.id)):
-                self._keys.carry_link(link, transfer.week)
 
     async def _shut(self, session: AsyncSession, recipient: Recipient) -> None:
         """Take away every way in: what the link opens, grants on any device, and what is under way."""

@@ -26,6 +26,7 @@ from zegelpost.model.identifiers import (
     DocumentId,
     FactorId,
     FeedId,
+    HoldId,
     LinkId,
     OutgoingId,
     RecipientId,
@@ -34,6 +35,7 @@ from zegelpost.model.identifiers import (
     TransferId,
 )
 from zegelpost.model.intake import Intake, Introduction
+from zegelpost.model.legal_hold import HoldWords, LegalHold
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.recipient import Grant, Link, Person, Recipient
 from zegelpost.model.refusals import LinkNotReissuable, LinkWrong, NotFound, TransferExpired, VerificationRequired
@@ -384,6 +386,12 @@ class KeepingKeys:
     def introduction(self, introduction: Introduction) -> str:
         place = f"introduction/{introduction.digest.hex()}"
         return self._open("people", place, introduction.sealed_words)
+
+    def seal_hold_words(self, words: HoldWords, hold_id: HoldId) -> bytes:
+        return self._seal("people", f"hold/{hold_id}/words", words.to_json())
+
+    def hold_words(self, hold: LegalHold) -> HoldWords:
+        return HoldWords.from_json(self._open("people", f"hold/{hold.id}/words", hold.sealed_words))
 
     def seal_intake_colleague(self, email: str, transfer_id: TransferId) -> bytes:
         return self._seal("people", f"intake/{transfer_id}/colleague", email)

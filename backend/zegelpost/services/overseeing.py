@@ -84,6 +84,7 @@ class TransferOverview:
     created_at: datetime
     sent_at: datetime | None
     expires_at: datetime | None
+    held_at: datetime | None  # since when a legal hold keeps it from being erased
     expires_in_days: int
     has_sender_copy: bool
     recipients: Sequence[RecipientOverview]
@@ -191,6 +192,7 @@ class Overseeing:
             created_at=transfer.created_at,
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,
+            held_at=transfer.held_at,
             expires_in_days=transfer.expires_in_days,
             has_sender_copy=transfer.has_sender_copy,
             recipients=[

@@ -23,6 +23,7 @@ from zegelpost.model.clock import Clock
 from zegelpost.model.contact import Contact
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.intake import Intake, Introduction
+from zegelpost.model.legal_hold import LegalHold
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.second_factor import AuthenticatorApp, RecoveryCode
 from zegelpost.model.template import Template
@@ -72,6 +73,7 @@ _SEALED: Final = (
     _Sealed("people", Template.sealed_text, Template.id, lambda row: f"template/{row.key}/text"),
     _Sealed("people", Introduction.sealed_words, Introduction.digest, lambda row: f"introduction/{row.key.hex()}"),
     _Sealed("people", Intake.sealed_colleague, Intake.transfer_id, lambda row: f"intake/{row.key}/colleague"),
+    _Sealed("people", LegalHold.sealed_words, LegalHold.id, lambda row: f"hold/{row.key}/words"),
     _Sealed(
         "factors",
         AuthenticatorApp.sealed_secret,

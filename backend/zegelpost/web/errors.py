@@ -124,6 +124,10 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.ReasonMissing: _a(422, translatable("Write what is wrong with it, so that the other knows what to send.")),
     r.ReasonTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
     r.OwnAccount: _a(409, translatable("This is your own account. Ask another administrator.")),
+    r.DatePassed: _a(422, translatable("Enter a day that has not passed.")),
+    r.HoldSubjectMissing: _a(422, translatable("Enter what has to be kept.")),
+    r.HoldReasonMissing: _a(422, translatable("Enter why it has to be kept.")),
+    r.TransferUnknown: _a(422, translatable("There is no transfer with this number. Copy it from the report of the transfer.")),
     r.DateInvalid: _a(422, translatable("Enter a date, such as 31-12-2026.")),
     r.PeriodImpossible: _a(
         422, translatable("Choose a first day that is not after the last one, and %(limit)s days together at most.")
