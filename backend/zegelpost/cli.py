@@ -270,7 +270,8 @@ async def _verify_database(notes: list[str]) -> int:
         await services.database.close()
     print(  # noqa: T201
         f"fine: {found.size} events, in the tree that {found.checkpoint_count} checkpoint(s) tell of;"
-        f" of {found.erased_count} the personal part was erased after five years, {found.waiting_count} have no place yet\n"
+        f" of {found.erased_count} the personal part was erased after five years ({found.requested_count} earlier,"
+        f" on request), {found.waiting_count} have no place yet\n"
         f"root: {found.root.hex()}\nkey: {found.key}"
     )
     if found.lost_count:

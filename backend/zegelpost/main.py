@@ -47,6 +47,7 @@ from zegelpost.services.dispatching import Dispatching, Gateways
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.erasing import Erasing
 from zegelpost.services.erasing_events import ErasingEvents
+from zegelpost.services.erasing_person import ErasingPerson
 from zegelpost.services.exporting_audit import ExportingAudit
 from zegelpost.services.finding_contacts import FindingContacts
 from zegelpost.services.following_up import FollowingUp
@@ -61,6 +62,7 @@ from zegelpost.services.judging_held import JudgingHeld
 from zegelpost.services.keeping_contacts import KeepingContacts
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.keeping_templates import KeepingTemplates
+from zegelpost.services.knowing_person import KnowingPerson
 from zegelpost.services.listing_contacts import ListingContacts
 from zegelpost.services.mailing import Mailing
 from zegelpost.services.measuring import Measuring
@@ -114,11 +116,12 @@ from zegelpost.web import (
     handbook_pages,
     health,
     held_pages,
-    house_style_pages,
     holds_pages,
+    house_style_pages,
     identity_pages,
     intake_pages,
     metrics,
+    person_pages,
     policy_pages,
     received_pages,
     recipient_pages,
@@ -201,6 +204,8 @@ class Services:
     exporting_audit: ExportingAudit
     searching_audit: SearchingAudit
     holding: Holding
+    knowing_person: KnowingPerson
+    erasing_person: ErasingPerson
     rotating_keys: RotatingKeys
     observing_time: ObservingTime
     recognising_restore: RecognisingRestore
@@ -335,6 +340,8 @@ def build_services(
         observing_time=observing,
         recognising_restore=RecognisingRestore(database, ring, keeping_keys, sequencing, clock),
         holding=holding,
+        knowing_person=KnowingPerson(database, keeping_keys, clock),
+        erasing_person=ErasingPerson(database, keeping_keys, sequencing, clock),
         rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), clock),
         templates=create_templates(
             translators=translators,
@@ -463,6 +470,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
             *policy_pages.routes(),
             *house_style_pages.routes(),
             *holds_pages.routes(),
+            *person_pages.routes(),
             *audit_pages.routes(),
             *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
             *webhooks.routes(),

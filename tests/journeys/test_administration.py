@@ -15,7 +15,15 @@ from tests.web.small_files import OLD_MACROS
 WORDS = {
     "nl": {
         "menu": "Beheer",
-        "pages": ("Tegengehouden", "Adresboeken", "Afdelingen", "Accounts", "Bewaard op verzoek", "Outlook"),
+        "pages": (
+            "Tegengehouden",
+            "Adresboeken",
+            "Afdelingen",
+            "Accounts",
+            "Gegevens van één persoon",
+            "Bewaard op verzoek",
+            "Outlook",
+        ),
         "release": "Doorlaten",
         "remove": "Verwijder",
         "cancel": "Annuleer",
@@ -24,7 +32,7 @@ WORDS = {
     },
     "en": {
         "menu": "Management",
-        "pages": ("Held back", "Address books", "Departments", "Accounts", "Kept on request", "Outlook"),
+        "pages": ("Held back", "Address books", "Departments", "Accounts", "One person's data", "Kept on request", "Outlook"),
         "release": "Let it through",
         "remove": "Remove",
         "cancel": "Cancel",

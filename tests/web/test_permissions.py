@@ -66,7 +66,7 @@ STAFF_ONLY = {
     *("/admin/address-books/list", "/admin/address-books/list/confirm", "/admin/address-books/list/remove"),
     *("/admin/numbers.csv", "/admin/accounts", "/admin/policy", "/admin/policy/default", "/admin/policy/logo"),
     *(f"/admin/policy/{group}" for group in PolicyGroup),
-    *("/admin/holds",),
+    *("/admin/holds", "/admin/persons", "/admin/persons/export", "/admin/persons/erase"),
     *("/audit", "/audit/export", "/audit/zegelpost_verify.py"),
 }
 # Of the actors, who may see and do everything in each world. Chris administers and sees no post of anyone.

@@ -60,3 +60,14 @@ class Leaf:
                 "v": VERSION,
             }
         )
+
+
+def positions_in(text: str) -> list[int]:
+    """Places as an event `person:erased` names them: `3-7,9`. What is not written so names none."""
+    found: list[int] = []
+    for piece in filter(None, text.split(",")):
+        first, _, last = piece.partition("-")
+        if not (first.isascii() and first.isdecimal() and (not last or (last.isascii() and last.isdecimal()))):
+            return []
+        found += range(int(first), int(last or first) + 1)
+    return found

@@ -308,6 +308,10 @@ class ReasonTooLong(Refusal):
 class OwnAccount(Refusal): ...
 
 
+class AddressNotRepeated(Refusal):
+    """What cannot be undone is asked for with the address typed twice."""
+
+
 class DateInvalid(Refusal): ...
 
 
@@ -553,7 +557,7 @@ class PdfNotAvailable(Refusal): ...
 
 
 class AccountStillOn(Refusal):
-    """Only of who is switched off can what they have be handed over."""
+    """Only of who is switched off can what they have be handed over, or erased."""
 
 
 class ReceiverUnknown(Refusal):

@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from zegelpost.database import Database
 from zegelpost.evidence.checkpoint import Checkpoint
 from zegelpost.evidence.errors import EvidenceBroken
-from zegelpost.evidence.leaf import commitment
+from zegelpost.evidence.leaf import commitment, positions_in
 from zegelpost.evidence.note import VerifierKey
 from zegelpost.evidence.tree import Frontier, leaf_hash
 from zegelpost.model.audit import NODE_LEVELS, PERSONAL_KEPT, TREE, AuditCheckpoint, AuditLeaf, AuditNode, AuditTree
 from zegelpost.model.clock import Clock
-from zegelpost.model.event import Event
+from zegelpost.model.event import Event, EventTag
 from zegelpost.services.recognising_restore import ancestors
 from zegelpost.services.sequencing import EVENT_COLUMNS, Sequencing, leaf_of, personal_of
 
@@ -45,6 +45,7 @@ class Verified:
     erased_count: int
     checkpoint_count: int
     waiting_count: int  # events that have no place yet
+    requested_count: int  # of those that were erased, before five years, on somebody's request
     lost_count: int  # checkpoints that tell of events which were lost when an older database was restored
     key: VerifierKey
 
@@ -72,7 +73,7 @@ class VerifyingAudit:
             # 1.
             checkpoints, lost_count = await self._checkpoints(session, tree, key, earlier)
             # 2, 3.
-            walk = _Walk(self._clock(), checkpoints)
+            walk = _Walk(self._clock(), checkpoints, await _blanked_on_request(session))
             while rows := await _entries(session, walk.frontier.size, tree.size):
                 nodes = await _nodes(session, walk.frontier.size, rows[-1].position)
                 for row in rows:
@@ -90,6 +91,7 @@ class VerifyingAudit:
             checkpoint_count=len(checkpoints),
             waiting_count=waiting or 0,
             lost_count=lost_count,
+            requested_count=walk.requested_count,
             key=key,
         )
 
@@ -126,10 +128,12 @@ class VerifyingAudit:
 class _Walk:
     """Goes along the entries from the first, growing the tree anew."""
 
-    def __init__(self, now: datetime, checkpoints: Sequence[Checkpoint]) -> None:
+    def __init__(self, now: datetime, checkpoints: Sequence[Checkpoint], on_request: set[int]) -> None:
         self.frontier = Frontier()
         self.erased_count = 0
         self._now = now
+        self._on_request = on_request
+        self.requested_count = 0
         self._ahead = list(checkpoints)
         self._good_size = 0  # of the last checkpoint that fitted
         self._pass_checkpoints()
@@ -157,7 +161,9 @@ class _Walk:
         if row.commitment is None or row.staff_user_id or row.recipient_id or row.facts:
             raise AuditBroken(row.position, f"{name}: its personal part cannot be checked, and is still there")
         if row.at + PERSONAL_KEPT > self._now:
-            raise AuditBroken(row.position, f"{name}: its personal part was erased before five years were over")
+            if row.position not in self._on_request:
+                raise AuditBroken(row.position, f"{name}: its personal part was erased before five years were over")
+            self.requested_count += 1
         committed: bytes = row.commitment
         return committed
 
@@ -184,6 +190,12 @@ class _Walk:
             raise AuditBroken(tree.size, f"entry {tree.size} and what follows it is not in the tree")
         if tree.frontier != self.frontier.to_bytes():
             raise AuditBroken(size, "the tree would grow from another head than that of its entries")
+
+
+async def _blanked_on_request(session: AsyncSession) -> set[int]:
+    """The entries that an event names whose personal part was erased with a person. That event is an entry like all others."""
+    told = await session.scalars(select(Event.facts).where(Event.tag == EventTag.PERSON_ERASED))
+    return {position for facts in told for position in positions_in(str(facts.get("positions", "")))}
 
 
 async def _entries(session: AsyncSession, start: int, size: int) -> Sequence[Row[Any]]:

@@ -265,6 +265,56 @@ class Entry(NamedTuple):
     leaf: dict[str, Any]
     personal: dict[str, Any] | None  # nothing once erased
     hash: bytes
+    is_early: bool = False  # erased before five years were over: somebody has to have asked for it
+
+
+def blanked_by(entry: Entry) -> set[int]:
+    """The places that an entry `person:erased` names: `3-7,9`."""
+    if entry.leaf.get("tag") != "person:erased" or entry.personal is None:
+        return set()
+    facts = entry.personal.get("facts")
+    text = str(facts.get("positions", "")) if isinstance(facts, dict) else ""
+    if not re.fullmatch("(?:[0-9]{1,18}(?:-[0-9]{1,18})?(?:,(?!$)|$))*", text):
+        raise Wrong(f"entry {entry.position} does not name entries as it should", entry.position)
+    found: set[int] = set()
+    for piece in filter(None, text.split(",")):
+        first, _, last = piece.partition("-")
+        if int(last or first) >= entry.position:
+            raise Wrong(f"entry {entry.position} names entries that come after it", entry.position)
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+class Blanks:
+    """Entries without who it was, whose five years are not over, and what other entries say of them."""
+
+    def __init__(self) -> None:
+        self.early: dict[int, Entry] = {}
+        self.named: set[int] = set()
+
+    def see(self, entry: Entry) -> None:
+        self.named |= blanked_by(entry)
+        if entry.is_early:
+            self.early[entry.position] = entry
+
+    def words(self, *, is_whole: bool) -> list[str]:
+        """Of a whole record, each has to be named. Raises `Wrong` for the first that is not."""
+        unnamed = sorted(set(self.early) - self.named)
+        if is_whole and unnamed:
+            leaf = self.early[unnamed[0]].leaf
+            raise Wrong(
+                f"entry {unnamed[0]} (event {leaf.get('event')}, {leaf.get('tag')}): who it was is missing, five years are not"
+                " over, and no entry says that it was erased on request",
+                unnamed[0],
+            )
+        words = []
+        if self.early:
+            words.append(f"Of {len(self.early)} of those it was erased before that, on the request of who it was about.")
+        if unnamed:
+            words.append(
+                f"NOT proven: that {len(unnamed)} of those were erased on request; the entries that say so are not in this part."
+            )
+        return words
 
 
 def read_entry(line: dict[str, Any], now: datetime | None) -> Entry:
@@ -279,9 +329,8 @@ def read_entry(line: dict[str, Any], now: datetime | None) -> Entry:
     if leaf.get("position") != position:
         raise Wrong(f"entry {position} was moved: it says that it is number {leaf.get('position')}", position)
     if personal is None and salt is None:
-        if now is not None and _moment(leaf.get("at"), position) + FIVE_YEARS > now:
-            raise Wrong(f"{name}: who it was is missing, and five years are not over", position)
-        return Entry(position, leaf, None, leaf_hash(text.encode("ascii")))
+        is_early = now is not None and _moment(leaf.get("at"), position) + FIVE_YEARS > now
+        return Entry(position, leaf, None, leaf_hash(text.encode("ascii")), is_early)
     if not isinstance(personal, str) or not isinstance(salt, str) or not re.fullmatch("[0-9a-f]{64}", salt):
         raise Wrong(f"{name}: who it was cannot be checked", position)
     who = _plain(personal, position)
@@ -343,6 +392,7 @@ def verify_export(lines: Iterable[dict[str, Any]], trust: Trust) -> list[str]:
     is_whole, tree = bool(head.get("is_whole")), Tree()
     ahead = [*(each for each in earlier if each.size <= newest.size), newest] if is_whole else []
     good, count, erased, previous = 0, 0, 0, -1
+    blanks = Blanks()
     good = _pass(ahead, tree, good)
     for line in rest:
         entry = read_entry(line, trust.now)
@@ -357,9 +407,11 @@ def verify_export(lines: Iterable[dict[str, Any]], trust: Trust) -> list[str]:
             good = _pass(ahead, tree, good)
         else:
             _include(line, entry, newest)
+        blanks.see(entry)
         count, erased, previous = count + 1, erased + (entry.personal is None), entry.position
     if is_whole and tree.size < newest.size:
         raise Wrong(f"entry {tree.size} is missing: the export ends there, and its checkpoint tells of {newest.size}", tree.size)
+    said = blanks.words(is_whole=is_whole)
     for checkpoint in earlier:
         if checkpoint.size > newest.size:
             raise Wrong(
@@ -370,7 +422,7 @@ def verify_export(lines: Iterable[dict[str, Any]], trust: Trust) -> list[str]:
     beyond = [position for position in trust.known if position >= newest.size]
     if beyond:
         raise Wrong(f"entry {min(beyond)} of the earlier export is gone: the end was cut off", min(beyond))
-    return _export_words(count, erased, is_whole=is_whole, key=key, checkpoints=len(earlier), trust=trust)
+    return _export_words(count, erased, is_whole=is_whole, key=key, checkpoints=len(earlier), trust=trust) + said
 
 
 def _pass(ahead: list[Checkpoint], tree: Tree, good: int) -> int:
@@ -408,7 +460,7 @@ def _export_words(count: int, erased: int, *, is_whole: bool, key: Key, checkpoi
     else:
         words.append("That is a part of the record. What was left out of it cannot be seen from here.")
     if erased:
-        words.append(f"Of {erased} of them it is not known any more who did it: that is erased after five years.")
+        words.append(f"Of {erased} of them it is not known any more who did it: that is erased after five years at the latest.")
     if is_whole and checkpoints:
         words.append(f"It fits {checkpoints} checkpoint(s) that you kept: nothing before the last of these was rewritten since.")
     else:

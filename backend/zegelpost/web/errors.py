@@ -123,6 +123,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.TooManyItems: _a(422, translatable("These are too many: %(limit)s at most.")),
     r.ReasonMissing: _a(422, translatable("Write what is wrong with it, so that the other knows what to send.")),
     r.ReasonTooLong: _a(422, translatable("This is too long: %(limit)s characters at most.")),
+    r.AddressNotRepeated: _a(422, translatable("Type the same e-mail address as above.")),
     r.OwnAccount: _a(409, translatable("This is your own account. Ask another administrator.")),
     r.DatePassed: _a(422, translatable("Enter a day that has not passed.")),
     r.HoldSubjectMissing: _a(422, translatable("Enter what has to be kept.")),
