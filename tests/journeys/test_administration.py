@@ -20,6 +20,7 @@ WORDS = {
             "Adresboeken",
             "Afdelingen",
             "Accounts",
+            "Beleid",
             "Gegevens van één persoon",
             "Bewaard op verzoek",
             "Outlook",
@@ -32,7 +33,16 @@ WORDS = {
     },
     "en": {
         "menu": "Management",
-        "pages": ("Held back", "Address books", "Departments", "Accounts", "One person's data", "Kept on request", "Outlook"),
+        "pages": (
+            "Held back",
+            "Address books",
+            "Departments",
+            "Accounts",
+            "Policy",
+            "One person's data",
+            "Kept on request",
+            "Outlook",
+        ),
         "release": "Let it through",
         "remove": "Remove",
         "cancel": "Cancel",
@@ -254,4 +264,51 @@ def test_the_menu_opens_without_script(demo: RunningDemo, chromium: Browser) -> 
     open_menu(page)
     page.locator("nav.zp-nav a[href='/received']").click()
     expect(page.locator("h1")).to_contain_text("Ontvangen")
+    context.close()
+
+
+POLICY = {
+    "nl": {
+        "page": "Grootte, soorten en termijnen",
+        "change": "Wijzigen Grootte, soorten en termijnen",
+        "save": "Bewaar",
+        "back": "Terug naar standaard",
+        "refused": "Dit kan niet langer zijn dan de langste termijn: 365 dagen.",
+    },
+    "en": {
+        "page": "Sizes, kinds and periods",
+        "change": "Change Sizes, kinds and periods",
+        "save": "Save",
+        "back": "Back to the default",
+        "refused": "This cannot be more than the longest period, 365 days.",
+    },
+}
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_changing_the_policy(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    """A period that cannot be, then one that can, and back to the default."""
+    words = POLICY[language]
+    context = device(chromium, language, width)
+    chris = Watched(context.new_page())
+    page = chris.page
+    sign_in(page, demo, "chris@zegelpost.example", "/admin/policy")
+    chris.look()
+    page.get_by_role("link", name=words["change"]).click()
+    expect(page.locator("h1")).to_have_text(words["page"])
+    chris.look()
+    page.fill("#default_expiry_days", "400")
+    page.get_by_role("button", name=words["save"]).click()
+    expect(page.locator("#default_expiry_days-error")).to_contain_text(words["refused"])
+    expect(page.locator("#default_expiry_days")).to_have_value("400")
+    chris.look()
+    page.fill("#default_expiry_days", "14")
+    page.get_by_role("button", name=words["save"]).click()
+    expect(page.get_by_role("status")).to_be_visible()
+    chris.look()
+    page.get_by_role("button", name=words["back"]).click()
+    expect(page.get_by_role("button", name=words["back"])).to_have_count(0)
+    for group in ("recipients", "staff", "organisation", "texts"):
+        page.goto(f"{demo.base_url}/admin/policy/{group}")
+        chris.look()
     context.close()

@@ -81,6 +81,7 @@ async def test_the_pane_knows_whether_the_server_keeps_a_copy_for_the_sender(ser
     facts = json.loads(html.unescape(page.text.partition('data-facts="')[2].partition('"')[0]))
     assert facts["keeps_sent_copy"] is (url is not None)
     assert "secret" not in page.text
+    await services.database.close()
 
 
 @pytest.mark.parametrize("origin", ["https://outlook.office.com", "null", "https://elders.example"])
@@ -131,6 +132,7 @@ async def test_nobody_deploys_a_manifest_without_tls(services: Services) -> None
             answer = await client.get(f"/addin/{name}")
             assert (answer.status_code, "<OfficeApp" in answer.text) == (409, False)
             assert "ZEGELPOST_BASE_URL" in answer.text
+    await services.database.close()
 
 
 # Signing in

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import re
 import zlib
 from typing import Any
@@ -30,6 +32,12 @@ async def test_name_telephone_and_own_words_stand_where_people_need_them(
     assert "Gemeente Nieuwstad sends documents safely" in mail["text"]
     assert "background:#7a1f5c" in mail["html"]
     assert "#0b5a75" not in mail["html"]
+    link = await outbox.link("rosa@zorg.example")
+    wrong = await client.post(link[0], data={"secret": "a" * 32})
+    assert "088-123 45 67 (9-17)" in wrong.text.partition("<main")[2].partition("</main>")[0]
+    assert "Ask for &lt;b&gt;Els&lt;/b&gt;." in wrong.text
+    pane = (await client.get("/addin/pane")).text.partition('data-facts="')[2].partition('"')[0]
+    assert json.loads(html.unescape(pane))["help_phone"] == "088-123 45 67 (9-17)"
     home = await client.get("/i")
     assert "No photographs, please." in home.text
     assert "Gemeente Nieuwstad" in home.text

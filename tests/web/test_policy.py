@@ -256,6 +256,14 @@ def test_no_service_keeps_a_policy_of_its_own() -> None:
     assert makers == ["governing.py"]
 
 
+def test_pages_and_services_read_nothing_from_the_settings_that_administrators_can_change() -> None:
+    """The settings are what was, and the page of the policy would say something else than what people see."""
+    chosen = r"settings\.(organisation|help_phone|staff_domains|has_intake|sms_countries|remembers_devices|clamd_url)\b"
+    for folder in ("web", "services"):
+        for path in (Path(zegelpost.__file__).parent / folder).rglob("*.py"):
+            assert not re.search(chosen, path.read_text(encoding="utf-8")), path
+
+
 async def test_nothing_that_is_wired_holds_one(services: Services) -> None:
     """The same, of what is made in other ways."""
     seen: set[int] = set()

@@ -62,7 +62,7 @@ def _facts(request: Request) -> dict[str, Any]:
         "api_url": f"{settings.base_url}{PREFIX}",
         "portal_url": settings.base_url,
         "sign_in_url": f"{settings.base_url}/addin/sign-in",
-        "help_phone": settings.help_phone or "",
+        "help_phone": request.app.state.services.governing.house_style.help_phone or "",
         "keeps_sent_copy": settings.mailboxes_url is not None,
         "nested": _nested(settings),
     }

@@ -37,6 +37,7 @@ CHAPTERS: Final = (
     "contacts",
     "templates",
     "departments",
+    "management",
     "problems",
 )
 PICTURES_ADDRESS: Final = "/manual/pictures"

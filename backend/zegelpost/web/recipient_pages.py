@@ -55,7 +55,7 @@ async def _refused(request: Request, refusal: Refusal) -> Response:
         sentence=spoken(request, refusal),
         sender=sender,
         base=base_of(request),
-        help_phone=request.app.state.services.settings.help_phone,
+        help_phone=request.app.state.services.governing.house_style.help_phone,
         language_href=base_of(request),
     )
 
@@ -116,7 +116,7 @@ async def verify_page(request: Request) -> Response:
 async def _verify(request: Request, error: str, status: int = 200, *, remembers: bool = False) -> Response:
     link_id = link_id_of(request)
     door = await request.app.state.services.verifying.door(link_id, recipient_cookie(request, link_id))
-    help_phone = request.app.state.services.settings.help_phone
+    help_phone = request.app.state.services.governing.house_style.help_phone
     return link_page(
         request,
         "verify.html",
@@ -186,7 +186,7 @@ async def ask_help(request: Request) -> Response:
     verifying = request.app.state.services.verifying
     await verifying.ask_help(link_id)
     sender = await verifying.contact(link_id)
-    help_phone = request.app.state.services.settings.help_phone
+    help_phone = request.app.state.services.governing.house_style.help_phone
     base = base_of(request)
     return link_page(request, "help_asked.html", sender=sender, help_phone=help_phone, base=base, language_href=base)
 
