@@ -194,6 +194,7 @@ async def test_whoever_started_unasked_comes_to_the_new_owner_too(
         ("nobody@zegelpost.example", "Nobody with an account has this address"),
         (ANNA, "Nobody with an account has this address"),
         ("rosa@zorg.example", "Nobody with an account has this address"),
+        ("chris@zegelpost.example", "You would get to read it yourself"),
         ("x", "Enter a valid e-mail address"),
         ("", "Enter a valid e-mail address"),
     ],
@@ -210,6 +211,18 @@ async def test_to_whom_it_cannot_go(
         assert f'value="{to}"' in answer.text
     async with services.database.reading() as session:
         assert await session.scalar(select(Transfer.sender_id).where(Transfer.id == sent)) == page.rsplit("/", 1)[-1]
+
+
+async def test_nor_to_a_department_of_the_administrator(
+    services: Services, chris_portal: Portal, anna: httpx2.AsyncClient
+) -> None:
+    await send(anna)
+    own = {"name": "Klachten", "sender_name": "Klachten", "email": "klachten@zegelpost.example"}
+    await chris_portal.press("/departments", **own, manager="chris@zegelpost.example")
+    page = await leave(services, chris_portal)
+    refused = await chris_portal.press(f"{page}/hand-over/confirm", email=own["email"])
+    assert "You would get to read it yourself" in words(refused)
+    assert await events(services, "transfer:reassigned") == []
 
 
 async def test_only_of_who_is_switched_off_and_never_ones_own(

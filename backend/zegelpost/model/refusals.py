@@ -560,6 +560,10 @@ class AccountStillOn(Refusal):
     """Only of who is switched off can what they have be handed over, or erased."""
 
 
+class ReceiverIsOneself(Refusal):
+    """Whoever hands over someone's post would get to read it."""
+
+
 class ReceiverUnknown(Refusal):
     """Nobody here who could take over has this address."""
 

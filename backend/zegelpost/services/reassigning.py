@@ -21,7 +21,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, RecipientId, StaffUserId, TransferId, new_identifier
 from zegelpost.model.intake import Intake
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
-from zegelpost.model.refusals import AccountStillOn, NotFound, ReceiverUnknown, TransferExpired
+from zegelpost.model.refusals import AccountStillOn, NotFound, ReceiverIsOneself, ReceiverUnknown, TransferExpired
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.services.access import StaffActor, account_of_another, account_of_anyone
@@ -78,10 +78,11 @@ class Reassigning:
     async def receiver(self, actor: StaffActor, user_id: str, typed_email: str) -> Receiver:
         """Who has this address, and may take over from this person.
 
-        Raises `NotFound`, `OwnAccount`, `AccountStillOn`, `EmailAddressInvalid` and `ReceiverUnknown`.
+        Raises `NotFound`, `OwnAccount`, `AccountStillOn`, `EmailAddressInvalid`, `ReceiverUnknown` and `ReceiverIsOneself`.
         """
         async with self._database.work() as session:
-            return await self._receiver(session, await self._giver(session, actor, user_id), typed_email)
+            giver = await self._giver(session, actor, user_id)
+            return await self._receiver(session, actor, giver, typed_email)
 
     async def reassign(self, actor: StaffActor, user_id: str, typed_email: str) -> Holdings:
         """Hand over everything but drafts; returns how much. Doing it again goes on with what was left. Raises as `receiver`.
@@ -98,7 +99,7 @@ class Reassigning:
         if not moved.is_empty:
             async with self._database.work() as session:
                 giver = await self._giver(session, actor, user_id)
-                receiver = await self._receiver(session, giver, typed_email)
+                receiver = await self._receiver(session, actor, giver, typed_email)
                 counts = {"sent": sent_count, "requests": request_count, "received": received_count}
                 now, subject = self._clock(), actor.subject()
                 record(session, EventTag.ACCOUNT_RELIEVED, subject, now, account=giver.id, **receiver.facts, **counts)
@@ -112,16 +113,21 @@ class Reassigning:
             raise AccountStillOn
         return giver
 
-    async def _receiver(self, session: AsyncSession, giver: StaffUser, typed_email: str) -> Receiver:
+    async def _receiver(self, session: AsyncSession, actor: StaffActor, giver: StaffUser, typed_email: str) -> Receiver:
+        """Never who decides about it, nor a department of theirs: administering gives nothing to read."""
         address = EmailAddress.parse(typed_email)
         department = await session.scalar(
             select(Department).where(Department.email == address.comparable, Department.closed_at.is_(None))
         )
         if department is not None:
+            if department.id in actor.departments:
+                raise ReceiverIsOneself
             return Receiver(department.name, EmailAddress.parse(department.email), None, department.id)
         user = await session.scalar(select(StaffUser).where(StaffUser.email == address.comparable))
         if user is None or user.is_switched_off or user.id == giver.id:
             raise ReceiverUnknown
+        if user.id == actor.user.id:
+            raise ReceiverIsOneself
         return Receiver(user.name, EmailAddress.parse(user.email), user.id, None)
 
     # What they sent
@@ -131,7 +137,7 @@ class Reassigning:
         while True:
             async with self._database.work() as session:
                 giver = await self._giver(session, actor, user_id)
-                receiver = await self._receiver(session, giver, typed_email)
+                receiver = await self._receiver(session, actor, giver, typed_email)
                 mine = select(Transfer.id).where(_is_sent_by(giver), Transfer.kind == kind).order_by(Transfer.id)
                 ids = list(await session.scalars(mine.limit(self._batch).with_for_update()))
                 # A department's keeps who sent it; a colleague's would otherwise still be the other's.
@@ -155,7 +161,7 @@ class Reassigning:
         while True:
             async with self._database.work() as session:
                 giver = await self._giver(session, actor, user_id)
-                receiver = await self._receiver(session, giver, typed_email)
+                receiver = await self._receiver(session, actor, giver, typed_email)
                 query = self._received(giver).where(Recipient.id > after).order_by(Recipient.id).limit(self._batch)
                 found = [(row[0], row[1]) for row in await session.execute(query)]
                 for transfer, recipient in found:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from zegelpost.model.refusals import AccountStillOn, EmailAddressInvalid, OwnAccount, ReceiverUnknown
+from zegelpost.model.refusals import AccountStillOn, EmailAddressInvalid, OwnAccount, ReceiverIsOneself, ReceiverUnknown
 from zegelpost.services.access import StaffActor
 from zegelpost.services.running_accounts import RunningAccounts
 from zegelpost.web.errors import ANSWERS
@@ -83,7 +83,7 @@ def _handing_over(act: Callable[[Request, StaffActor, str, str], Awaitable[Respo
         user_id, typed = request.path_params["user_id"], form.get("email", "")[:254]
         try:
             return await act(request, actor, user_id, typed)
-        except (EmailAddressInvalid, ReceiverUnknown) as refusal:
+        except (EmailAddressInvalid, ReceiverIsOneself, ReceiverUnknown) as refusal:
             return await _one(request, actor, status=422, typed_email=typed, email_error=spoken(request, refusal))
         except (OwnAccount, AccountStillOn) as refusal:
             return await _one(request, actor, error=spoken(request, refusal), status=ANSWERS[type(refusal)].status)

@@ -199,6 +199,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     ),
     r.RangeNotSatisfiable: _a(416, translatable("The document does not have this part.")),
     r.AccountStillOn: _a(409, translatable("Switch this account off first.")),
+    r.ReceiverIsOneself: _a(409, translatable("You would get to read it yourself. Ask another administrator to do this.")),
     r.ReceiverUnknown: _a(422, translatable("Nobody with an account has this address, and no department. Check it.")),
     r.NumberOutOfRange: _a(422, translatable("Enter a number from %(shortest)s to %(longest)s.")),
     r.NothingListed: _a(422, translatable("Enter at least one.")),
