@@ -53,11 +53,25 @@ NO_PAGES = {
     "/addin/icons/icon-{size:int}.png": "is a picture",
     "/.well-known/microsoft-officeaddins-allowed.json": "is for Outlook",
     "/favicon.ico": "is a picture",
+    "/logo/{digest}": "is a picture",
     "/healthz": "is for programs",
     "/metrics": "is for programs",
     "/webhooks/sms/{outgoing_id}": "is for providers",
 }
-DOWNLOADS = (".json", ".xml", ".js", ".zip", ".pdf", ".csv", ".vcf", ".txt", ".py", "/documents/{document_id}")
+DOWNLOADS = (
+    ".json",
+    ".xml",
+    ".js",
+    ".css",
+    "/logo/{digest}",
+    ".zip",
+    ".pdf",
+    ".csv",
+    ".vcf",
+    ".txt",
+    ".py",
+    "/documents/{document_id}",
+)
 
 
 @dataclass(frozen=True)
