@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,9 +34,24 @@ def database_urls(kind: str, folder: Path, *, is_durable: bool = False) -> Itera
 
 @functools.cache
 def _postgresql(*, is_durable: bool) -> str:
-    """Start a server of our own on a Unix socket; returns the socket's folder. It refuses root, so it runs as postgres."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    """A server that ends with this test run; returns its socket's folder."""
     folder = Path(tempfile.mkdtemp(prefix="zegelpost-postgresql-"))
+    stop = started_postgresql(folder, is_durable=is_durable)
+
+    def remove() -> None:
+        stop("immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
+    return str(folder)
+
+
+def started_postgresql(folder: Path, *, is_durable: bool, options: Mapping[str, str] | None = None) -> Callable[[str], None]:
+    """Start a server of our own on a Unix socket in `folder`, with its data under it; returns what stops it, given how.
+
+    It refuses root, so it runs as postgres.
+    """
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     as_other: list[str] = []
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
@@ -48,14 +63,15 @@ def _postgresql(*, is_durable: bool) -> str:
             [*as_other, *command], check=True, cwd=folder, capture_output=True, env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin"}
         )
 
-    run(str(programs / "initdb"), "-D", str(data), "-U", "zegelpost", "--auth=trust", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200"
-    options += "" if is_durable else " -c fsync=off"
-    run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    if not data.exists():
+        run(str(programs / "initdb"), "-D", str(data), "-U", "zegelpost", "--auth=trust", "-E", "UTF8", "--no-sync")
+    chosen = {"listen_addresses": "", "unix_socket_directories": str(folder), "max_connections": "200", **(options or {})}
+    if not is_durable:
+        chosen["fsync"] = "off"
+    arguments = " ".join(f"-c {name}='{value}'" for name, value in chosen.items())
+    run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-t", "300", "-l", str(folder / "log"), "-o", arguments, "start")
 
-    def stop() -> None:
-        run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
-        shutil.rmtree(folder, ignore_errors=True)
+    def stop(mode: str) -> None:
+        run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-t", "300", "-m", mode, "stop")
 
-    atexit.register(stop)
-    return str(folder)
+    return stop

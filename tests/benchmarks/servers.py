@@ -28,7 +28,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _start(command: list[str], port: int, folder: Path, environment: Mapping[str, str] | None = None) -> Group:
+def start(command: list[str], port: int, folder: Path, environment: Mapping[str, str] | None = None) -> Group:
     with (folder / f"{port}.log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=log, start_new_session=True, env={**os.environ, **(environment or {})}
@@ -68,7 +68,7 @@ class Zegelpost:
     def __post_init__(self) -> None:
         program = Path(sys.executable).with_name("zegelpost")
         environment = {"PORT": str(self.port), "ZEGELPOST_DATA_DIR": str(self.folder / "data")}
-        self.group = _start([str(program), "demo"], self.port, self.folder, environment)
+        self.group = start([str(program), "demo"], self.port, self.folder, environment)
         self.base = f"http://127.0.0.1:{self.port}"
         self.api = httpx2.Client(base_url=f"{self.base}/api/v1", timeout=120)
         who = {"email": "anna@zegelpost.example", "password": "demo-zegelpost-2026"}
@@ -94,7 +94,7 @@ class Zegelpost:
         port = free_port()
         environment = {"ZEGELPOST_DEMO": "1", "ZEGELPOST_BASE_URL": self.base, "ZEGELPOST_DATA_DIR": str(self.folder / "data")}
         program = Path(sys.executable).with_name("zegelpost")
-        return _start([str(program), "serve", "--port", str(port)], port, self.folder, environment), port
+        return start([str(program), "serve", "--port", str(port)], port, self.folder, environment), port
 
     def patch(
         self, upload: str, size_bytes: int, *, offset: int = 0, cut_after: int | None = None, port: int | None = None
@@ -158,7 +158,7 @@ class NodeTus:
         ]
         subprocess.run(command, cwd=self.folder, check=True, stdout=subprocess.DEVNULL)
         (self.folder / "server.cjs").write_text(_NODE_SERVER)
-        self.group = _start(["node", "server.cjs"], self.port, self.folder, {"PORT": str(self.port)})
+        self.group = start(["node", "server.cjs"], self.port, self.folder, {"PORT": str(self.port)})
 
     def upload(self, size_bytes: int) -> str:
         base = f"http://127.0.0.1:{self.port}/files"
@@ -204,7 +204,7 @@ class Nginx:
             "FOLDER", str(self.folder)
         )
         (self.folder / "nginx.conf").write_text(text)
-        self.group = _start(["/usr/sbin/nginx", "-p", str(self.folder), "-c", "nginx.conf"], self.port, self.folder)
+        self.group = start(["/usr/sbin/nginx", "-p", str(self.folder), "-c", "nginx.conf"], self.port, self.folder)
 
     def upload(self, size_bytes: int) -> str:
         url = f"http://127.0.0.1:{self.port}/meting"

@@ -141,19 +141,21 @@ class Handling:
         query = self._query(actor, wanted)
         async with self._database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
-            rows = await session.execute(query.limit(count).offset((page - 1) * count))
-            return ReceivedPage([await self._overview(session, actor, *row) for row in rows.all()], page, total)
+            rows = (await session.execute(query.limit(count).offset((page - 1) * count))).all()
+            senders = await self._presenting.senders_of(session, [transfer for transfer, _ in rows])
+            return ReceivedPage([self._overview(actor, *row, senders[row[0].id]) for row in rows], page, total)
 
     async def find(self, actor: StaffActor, wanted: Wanted) -> list[ReceivedOverview]:
         """At most `MOST_FOUND` of the newest `MOST_SEARCHED` whose sender's name or address has these letters in it."""
         letters = wanted.sender.strip().casefold()
         found: list[ReceivedOverview] = []
         async with self._database.reading() as session:
-            rows = await session.execute(self._query(actor, wanted).limit(MOST_SEARCHED))
-            for transfer, recipient in rows.all():
-                sender = await self._presenting.sender_of(session, transfer)
+            rows = (await session.execute(self._query(actor, wanted).limit(MOST_SEARCHED))).all()
+            senders = await self._presenting.senders_of(session, [transfer for transfer, _ in rows])
+            for transfer, recipient in rows:
+                sender = senders[transfer.id]
                 if letters in f"{sender.name}\n{sender.email}".casefold():
-                    found.append(await self._overview(session, actor, transfer, recipient))
+                    found.append(self._overview(actor, transfer, recipient, sender))
                 if len(found) == MOST_FOUND:
                     break
         return found
@@ -286,14 +288,12 @@ class Handling:
             .order_by(Transfer.sent_at.desc(), Transfer.id)
         )
 
-    async def _overview(
-        self, session: AsyncSession, actor: StaffActor, transfer: Transfer, recipient: Recipient
-    ) -> ReceivedOverview:
+    def _overview(self, actor: StaffActor, transfer: Transfer, recipient: Recipient, sender: Correspondent) -> ReceivedOverview:
         assert transfer.sent_at is not None
         assert transfer.expires_at is not None
         return ReceivedOverview(
             id=transfer.id,
-            sender=await self._presenting.sender_of(session, transfer),
+            sender=sender,
             mailbox=_mailbox(actor, recipient),
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,

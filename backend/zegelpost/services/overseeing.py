@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.document import Upload
+from zegelpost.model.document import Document, Upload
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.identifiers import DepartmentId, DocumentId, RecipientId, StaffUserId, TransferId, UploadId
 from zegelpost.model.outgoing import DELAY_LASTS, CodeState, MailFault, Outgoing, OutgoingKind, OutgoingState, Purpose
@@ -26,7 +27,7 @@ from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import WITHDRAWN
 from zegelpost.services.presenting import Correspondent, Presenting
-from zegelpost.services.receiving import ReadableDocument, readable_documents
+from zegelpost.services.receiving import ReadableDocument, readable
 
 PAGE: Final = 20
 MINE: Final = "mine"
@@ -146,7 +147,8 @@ class Overseeing:
             if transfer.state == TransferState.ERASED:
                 raise NotFound
             events = list(await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id)))
-            return await self._overview(session, actor, transfer, events)
+            names = await _staff_names(session, events) if transfer.department_id else {}
+            return self._overview(actor, transfer, await self._around(session, [transfer]), events, names)
 
     async def arriving(self, actor: StaffActor, transfer_id: str) -> list[ArrivingUpload]:
         """Uploads of a draft that have not finished."""
@@ -158,35 +160,56 @@ class Overseeing:
     async def _page(self, actor: StaffActor, mine: tuple[Any, ...], order: Any, page: int, count: int) -> Page:
         async with self._database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
-            transfers = await session.scalars(
+            found = await session.scalars(
                 select(Transfer).where(*mine).order_by(order, Transfer.id).limit(count).offset((page - 1) * count)
             )
-            return Page([await self._overview(session, actor, transfer, []) for transfer in transfers], page, total)
+            transfers = found.all()
+            around = await self._around(session, transfers)
+            return Page([self._overview(actor, transfer, around) for transfer in transfers], page, total)
 
-    async def _overview(
-        self, session: AsyncSession, actor: StaffActor, transfer: Transfer, events: Sequence[Event]
+    async def _around(self, session: AsyncSession, transfers: Sequence[Transfer]) -> _Around:
+        """As many statements for a page of transfers as for one."""
+        ids = [transfer.id for transfer in transfers]
+        recipients = await session.scalars(select(Recipient).where(Recipient.transfer_id.in_(ids)).order_by(Recipient.position))
+        documents = await session.scalars(
+            select(Document).where(Document.transfer_id.in_(ids)).order_by(Document.position, Document.created_at)
+        )
+        outgoing = await session.scalars(
+            select(Outgoing)
+            .options(load_only(*_OUTGOING_COLUMNS))
+            .where(Outgoing.transfer_id.in_(ids), Outgoing.purpose.in_([*_BRINGS_THE_LINK, Purpose.REMINDER, Purpose.CODE]))
+            .order_by(Outgoing.created_at, Outgoing.id)
+        )
+        return _Around(
+            await self._presenting.senders_of(session, transfers),
+            _by_transfer(recipients),
+            _by_transfer(documents),
+            _by_transfer(outgoing),
+        )
+
+    def _overview(
+        self,
+        actor: StaffActor,
+        transfer: Transfer,
+        around: _Around,
+        events: Sequence[Event] = (),
+        staff_names: Mapping[StaffUserId, str] | None = None,
     ) -> TransferOverview:
         key = self._key(actor, transfer)
-        recipients = await session.scalars(
-            select(Recipient).where(Recipient.transfer_id == transfer.id).order_by(Recipient.position)
-        )
+        outgoing = around.outgoing.get(transfer.id, [])
         # A link-only reminder brings no link, so nothing is lost with it.
         bringing = _BRINGS_THE_LINK | {Purpose.REMINDER} if transfer.has_sender_copy else _BRINGS_THE_LINK
-        notices = await session.execute(
-            select(Outgoing.recipient_id, Outgoing.state, Outgoing.failure, Outgoing.delayed_at)
-            .where(Outgoing.transfer_id == transfer.id, Outgoing.purpose.in_(bringing))
-            .order_by(Outgoing.created_at)
-        )
         # The latest one counts: a new link that arrived makes up for the first that did not.
-        latest = {row.recipient_id: _Mailed(row.state, row.failure, row.delayed_at) for row in notices}
-        codes = await _latest_codes(session, transfer)
+        latest = {each.recipient_id: each for each in outgoing if each.purpose in bringing}
+        codes = _latest_codes(outgoing)
+        now = self._clock()
         return TransferOverview(
             id=transfer.id,
             kind=transfer.kind,
             department_id=transfer.department_id,
             department_name=actor.departments[transfer.department_id].name if transfer.department_id else "",
-            sender=await self._presenting.sender_of(session, transfer),
-            state=_state(transfer, self._clock()),
+            sender=around.senders[transfer.id],
+            state=_state(transfer, now),
             text=self._keys.text(key, transfer) if key else None,
             language=transfer.language,
             created_at=transfer.created_at,
@@ -201,18 +224,18 @@ class Overseeing:
                     person=self._keys.person(recipient),
                     method=recipient.method,
                     hint=self._keys.hint(key, recipient) if key else "",
-                    progress=(progress := _progress(recipient, latest.get(recipient.id), self._clock())),
+                    progress=(progress := _progress(recipient, latest.get(recipient.id), now)),
                     mail_fault=MailFault.of(latest[recipient.id].failure) if progress == Progress.UNDELIVERED else None,
                     opened_at=recipient.opened_at,
                     fetched_at=recipient.fetched_at,
                     code=codes.get(recipient.id),
                     history=[event for event in events if event.recipient_id == recipient.id],
                 )
-                for recipient in recipients
+                for recipient in around.recipients.get(transfer.id, [])
             ],
-            documents=await readable_documents(session, self._keys, key, transfer, with_arriving=True) if key else [],
+            documents=readable(self._keys, key, around.documents.get(transfer.id, []), with_arriving=True) if key else [],
             history=[event for event in events if event.recipient_id is None and event.tag not in _FINE_PRINT],
-            staff_names=await _staff_names(session, events) if transfer.department_id else {},
+            staff_names=staff_names or {},
         )
 
     def _key(self, actor: StaffActor, transfer: Transfer) -> MessageKey | None:
@@ -222,21 +245,33 @@ class Overseeing:
             return None
 
 
-async def _latest_codes(session: AsyncSession, transfer: Transfer) -> dict[RecipientId | None, CodeOverview]:
-    rows = await session.scalars(
-        select(Outgoing)
-        .where(Outgoing.transfer_id == transfer.id, Outgoing.purpose == Purpose.CODE)
-        .order_by(Outgoing.created_at, Outgoing.id)
-    )
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """Who sent some transfers, and what belongs to each: recipients and documents in order, mails and codes oldest first."""
+
+    senders: Mapping[TransferId, Correspondent]
+    recipients: Mapping[TransferId, Sequence[Recipient]]
+    documents: Mapping[TransferId, Sequence[Document]]
+    outgoing: Mapping[TransferId, Sequence[Outgoing]]
+
+
+def _by_transfer(rows: Iterable[Any]) -> dict[TransferId, list[Any]]:
+    found: dict[TransferId, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row.transfer_id, []).append(row)
+    return found
+
+
+def _latest_codes(outgoing: Sequence[Outgoing]) -> dict[RecipientId | None, CodeOverview]:
     return {
-        row.recipient_id: CodeOverview(
-            row.code_state,
-            row.carrier_told_at or row.accepted_at or row.created_at,
-            row.carrier_failure or row.failure,
-            is_call=row.kind == OutgoingKind.CALL,
+        each.recipient_id: CodeOverview(
+            each.code_state,
+            each.carrier_told_at or each.accepted_at or each.created_at,
+            each.carrier_failure or each.failure,
+            is_call=each.kind == OutgoingKind.CALL,
         )
-        for row in rows
-        if row.failure != WITHDRAWN
+        for each in outgoing
+        if each.purpose == Purpose.CODE and each.failure != WITHDRAWN
     }
 
 
@@ -248,6 +283,12 @@ async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[S
 
 _BRINGS_THE_LINK: Final = {Purpose.INVITATION, Purpose.COLLEAGUE_INVITATION, Purpose.NEW_LINK}
 _FINE_PRINT: Final = {EventTag.TRANSFER_CHANGED}
+# What is looked at of a mail or a code; the sealed mail itself, some thousands of bytes, is not.
+_OUTGOING_COLUMNS: Final = (
+    *(Outgoing.transfer_id, Outgoing.recipient_id, Outgoing.kind, Outgoing.purpose, Outgoing.state, Outgoing.created_at),
+    *(Outgoing.accepted_at, Outgoing.failure, Outgoing.delayed_at),
+    *(Outgoing.carrier_state, Outgoing.carrier_told_at, Outgoing.carrier_failure),
+)
 
 
 def _state(transfer: Transfer, now: datetime) -> TransferState:
@@ -257,22 +298,7 @@ def _state(transfer: Transfer, now: datetime) -> TransferState:
     return transfer.state
 
 
-@dataclass(frozen=True, slots=True)
-class _Mailed:
-    """How the latest mail with the link fared."""
-
-    state: OutgoingState
-    failure: str | None
-    delayed_at: datetime | None
-
-    def progress(self, now: datetime) -> Progress:
-        if self.state in {OutgoingState.FAILED, OutgoingState.BOUNCED}:
-            return Progress.UNDELIVERED
-        is_delayed = self.delayed_at is not None and now < self.delayed_at + DELAY_LASTS
-        return Progress.DELAYED if is_delayed else Progress.WAITING
-
-
-def _progress(recipient: Recipient, mail: _Mailed | None, now: datetime) -> Progress:
+def _progress(recipient: Recipient, mail: Outgoing | None, now: datetime) -> Progress:
     if recipient.locked_at is not None:
         return Progress.LOCKED
     if recipient.blocked_at is not None:
@@ -283,4 +309,12 @@ def _progress(recipient: Recipient, mail: _Mailed | None, now: datetime) -> Prog
         return Progress.FETCHED
     if recipient.opened_at is not None:
         return Progress.OPENED
-    return Progress.WAITING if mail is None else mail.progress(now)
+    return Progress.WAITING if mail is None else _progress_of(mail, now)
+
+
+def _progress_of(mail: Outgoing, now: datetime) -> Progress:
+    """How the latest mail with the link fared."""
+    if mail.state in {OutgoingState.FAILED, OutgoingState.BOUNCED}:
+        return Progress.UNDELIVERED
+    is_delayed = mail.delayed_at is not None and now < mail.delayed_at + DELAY_LASTS
+    return Progress.DELAYED if is_delayed else Progress.WAITING

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.department import Department
 from zegelpost.model.email_address import EmailAddress
-from zegelpost.model.identifiers import DepartmentId
+from zegelpost.model.identifiers import DepartmentId, TransferId
 from zegelpost.model.intake import Intake
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.staff_user import StaffUser
@@ -60,6 +62,22 @@ class Presenting:
             email = self._keys.intake_colleague(intake)
             return Correspondent(email, email)
         return Correspondent(self.organisation.name, str(self.organisation.mail_from))
+
+    async def senders_of(self, session: AsyncSession, transfers: Sequence[Transfer]) -> Mapping[TransferId, Correspondent]:
+        """As `sender_of`, of many: as many statements for a page of them as for one."""
+        kinds: tuple[tuple[Any, Any, set[Any]], ...] = (
+            (Recipient, Recipient.id, {transfer.guest_id for transfer in transfers}),
+            (Department, Department.id, {transfer.department_id for transfer in transfers}),
+            (StaffUser, StaffUser.id, {transfer.sender_id for transfer in transfers if transfer.department_id is None}),
+            (Intake, Intake.transfer_id, {transfer.id for transfer in transfers if transfer.kind == TransferKind.INTAKE}),
+        )
+        # Held until all are presented: a session forgets the rows that nobody holds, and would look them up again.
+        held = [
+            (await session.scalars(select(kind).where(key.in_(ids - {None})))).all() for kind, key, ids in kinds if ids - {None}
+        ]
+        senders = {transfer.id: await self.sender_of(session, transfer) for transfer in transfers}
+        held.clear()
+        return senders
 
     async def colleague(self, session: AsyncSession, correspondent: Correspondent) -> tuple[Correspondent, DepartmentId | None]:
         """Who of ours has this address, as we call them; nobody is called by the address. A department's is its own."""

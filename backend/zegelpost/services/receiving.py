@@ -197,6 +197,13 @@ async def readable_documents(
 ) -> list[ReadableDocument]:
     """The documents of a transfer with their names opened."""
     query = select(Document).where(Document.transfer_id == transfer.id).order_by(Document.position, Document.created_at)
+    return readable(keeping_keys, key, (await session.scalars(query)).all(), with_arriving=with_arriving)
+
+
+def readable(
+    keeping_keys: KeepingKeys, key: MessageKey, documents: Sequence[Document], *, with_arriving: bool = False
+) -> list[ReadableDocument]:
+    """These documents of one transfer with their names opened, without what is held back."""
     return [
         ReadableDocument(
             document.id,
@@ -205,7 +212,7 @@ async def readable_documents(
             document.scan_verdict,
             document.state == DocumentState.COMPLETE,
         )
-        for document in await session.scalars(query)
+        for document in documents
         if document.state == DocumentState.COMPLETE or (with_arriving and document.state == DocumentState.ARRIVING)
     ]
 

@@ -5,7 +5,7 @@ The answers themselves are received transfers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
@@ -179,14 +179,16 @@ class Requesting:
             found = await session.scalars(
                 select(Transfer).where(*mine).order_by(Transfer.sent_at.desc(), Transfer.id).limit(PAGE).offset((page - 1) * PAGE)
             )
-            return RequestPage([await self._overview(session, transfer, []) for transfer in found], page, total)
+            transfers = found.all()
+            around = await _around(session, transfers)
+            return RequestPage([self._overview(transfer, around, []) for transfer in transfers], page, total)
 
     async def request(self, actor: StaffActor, transfer_id: str) -> RequestOverview:
         """One request with everything that happened to it. Raises `NotFound`."""
         async with self._database.reading() as session:
             transfer, _ = await _own_request(session, actor, transfer_id)
             events = await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id))
-            return await self._overview(session, transfer, list(events))
+            return self._overview(transfer, await _around(session, [transfer]), list(events))
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> None:
         """Mail the guest again, with a new link. Raises `NothingToRemind` when all has come, `RemindedRecently`."""
@@ -195,7 +197,7 @@ class Requesting:
             transfer, request = await _own_request(session, actor, transfer_id, lock=True)
             request.require_open()
             transfer.require_open(now)
-            overview = await self._overview(session, transfer, [])
+            overview = self._overview(transfer, await _around(session, [transfer]), [])
             if overview.state == RequestState.ANSWERED:
                 raise NothingToRemind
             recipient = await session.get_one(Recipient, overview.recipient_id)
@@ -275,16 +277,10 @@ class Requesting:
         recipient.sealed_person = self._keys.seal_person(guest, recipient.id)
         return recipient
 
-    async def _overview(self, session: AsyncSession, transfer: Transfer, events: Sequence[Event]) -> RequestOverview:
+    def _overview(self, transfer: Transfer, around: _Around, events: Sequence[Event]) -> RequestOverview:
         key = self._keys.sender_key(transfer)
-        request = await session.get_one(FileRequest, transfer.id)
-        recipient = await _guest_of(session, transfer)
-        items = list(
-            await session.scalars(
-                select(RequestItem).where(RequestItem.transfer_id == transfer.id).order_by(RequestItem.position)
-            )
-        )
-        answers = await _answers(session, transfer)
+        request, recipient = around.requests[transfer.id], around.guests[transfer.id]
+        items, answers = around.items.get(transfer.id, []), around.answers.get(transfer.id, [])
         assert transfer.sent_at is not None
         assert transfer.expires_at is not None
         return RequestOverview(
@@ -339,15 +335,43 @@ async def _item_of(session: AsyncSession, transfer: Transfer, item_id: str) -> R
     return found
 
 
-async def _answers(session: AsyncSession, transfer: Transfer) -> list[ReceivedAnswer]:
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What belongs to each of some requests: items in their order, answers newest first."""
+
+    requests: Mapping[TransferId, FileRequest]
+    guests: Mapping[TransferId, Recipient]
+    items: Mapping[TransferId, Sequence[RequestItem]]
+    answers: Mapping[TransferId, Sequence[ReceivedAnswer]]
+
+
+async def _around(session: AsyncSession, transfers: Sequence[Transfer]) -> _Around:
+    """As many statements for a page of requests as for one."""
+    ids = [transfer.id for transfer in transfers]
+    requests = await session.scalars(select(FileRequest).where(FileRequest.transfer_id.in_(ids)))
+    guests = await session.scalars(select(Recipient).where(Recipient.transfer_id.in_(ids)))
+    items: dict[TransferId, list[RequestItem]] = {}
+    for item in await session.scalars(select(RequestItem).where(RequestItem.transfer_id.in_(ids)).order_by(RequestItem.position)):
+        items.setdefault(item.transfer_id, []).append(item)
+    return _Around(
+        {request.transfer_id: request for request in requests},
+        {guest.transfer_id: guest for guest in guests},
+        items,
+        await _answers(session, ids),
+    )
+
+
+async def _answers(session: AsyncSession, ids: Sequence[TransferId]) -> dict[TransferId, list[ReceivedAnswer]]:
     rows = await session.execute(
-        select(Transfer, Transfer.sent_at, Recipient.opened_at)
+        select(Transfer.answers_id, Transfer.id, Transfer.sent_at, Transfer.revoked_at, Recipient.opened_at)
         .join(Recipient, (Recipient.transfer_id == Transfer.id) & (Recipient.position == 0))
-        .where(Transfer.answers_id == transfer.id, Transfer.kind == TransferKind.ANSWER, Transfer.sent_at.is_not(None))
+        .where(Transfer.answers_id.in_(ids), Transfer.kind == TransferKind.ANSWER, Transfer.sent_at.is_not(None))
         .order_by(Transfer.sent_at.desc())
     )
-    return [
-        ReceivedAnswer(answer.id, receipt_number(answer.id), sent_at, opened_at is not None, answer.revoked_at is not None)
-        for answer, sent_at, opened_at in rows.all()
-        if sent_at is not None
-    ]
+    found: dict[TransferId, list[ReceivedAnswer]] = {}
+    for answers_id, answer_id, sent_at, revoked_at, opened_at in rows:
+        assert answers_id is not None
+        assert sent_at is not None
+        answer = ReceivedAnswer(answer_id, receipt_number(answer_id), sent_at, opened_at is not None, revoked_at is not None)
+        found.setdefault(answers_id, []).append(answer)
+    return found
