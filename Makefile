@@ -1,5 +1,5 @@
 # `make demo` to try Zegelpost, `make test` to check it. Both install what is missing, on Debian and Ubuntu.
-.PHONY: demo test check assets frontend-modules lock benchmark campaign pictures clean-demo
+.PHONY: demo test check assets frontend-modules lock benchmark scale sbom weaknesses campaign pictures clean-demo
 .DEFAULT_GOAL := demo
 PYTHON := .venv/bin/python
 DIST := backend/zegelpost/web/static/dist/manifest.json
@@ -38,6 +38,21 @@ lock:
 benchmark: assets
 	@sh backend/scripts/python.sh test
 	@$(PYTHON) -m tests.benchmarks $(if $(QUICK),--quick)
+
+# A year of a large organisation in a PostgreSQL of its own, kept in FOLDER: `make scale FOLDER=/srv/year TRANSFERS=1000000`.
+scale: assets
+	@sh backend/scripts/python.sh test
+	@$(PYTHON) -m tests.benchmarks.scale $(or $(FOLDER),/var/tmp/zegelpost-scale) --transfers $(or $(TRANSFERS),1000000)
+
+# What the product is made of (CycloneDX), in FOLDER.
+sbom: $(MODULES)
+	@sh backend/scripts/python.sh test
+	@sh backend/scripts/sbom.sh $(or $(FOLDER),sbom)
+
+# Asks OSV about all of it. Fails on what is known, and on whatever it could not ask.
+weaknesses: FOLDER = $(shell mktemp -d)
+weaknesses: sbom
+	@$(PYTHON) backend/scripts/known_weaknesses.py $(FOLDER)/python.cdx.json $(FOLDER)/javascript.cdx.json
 
 # The long run of killing the server at random moments.
 campaign: assets
