@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg
 from tests.benchmarks.filling import Filled, fill
 from tests.benchmarks.measuring import Group
+from tests.benchmarks.organisation import KnownLink, Plan
 from tests.benchmarks.servers import free_port, start
-from tests.benchmarks.year import KnownLink, Plan
 from tests.databases import started_postgresql
 
 from zegelpost.migrations import migrate_database
