@@ -90,6 +90,7 @@ from zegelpost.services.sending import Sending
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.speaking_codes import SpeakingCodes
+from zegelpost.services.summing import Summing
 from zegelpost.services.syncing import AddressBooks, Syncing
 from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.tracking_codes import TrackingCodes
@@ -200,6 +201,7 @@ class Services:
     sequencing: Sequencing
     checkpointing: Checkpointing
     erasing_events: ErasingEvents
+    summing: Summing
     verifying_audit: VerifyingAudit
     exporting_audit: ExportingAudit
     searching_audit: SearchingAudit
@@ -273,6 +275,7 @@ def build_services(
     books, listing = address_books or connecting.address_books(settings), ListingContacts(keeping_keys, governing)
     syncing = Syncing(database, keeping_keys, listing, WritingBack(database, keeping_keys, clock), books, clock)
     measuring = Measuring(database, clock)
+    counting = Counting(database, measuring, settings.prices, clock)
     sequencing = Sequencing(database, ring, f"{settings.host}/audit")
     observing = ObservingTime(database, notifying, clock, on_clock)
     holding = Holding(database, keeping_keys, clock)
@@ -330,10 +333,11 @@ def build_services(
         speaking_codes=SpeakingCodes(database, notifying, composing, gateways.telephone, clock),
         erasing=Erasing(database, ring, keeping_keys, observing, holding, clock),
         measuring=measuring,
-        counting=Counting(database, measuring, settings.prices, clock),
+        counting=counting,
         sequencing=sequencing,
         checkpointing=Checkpointing(database, sequencing, notifying, settings.audit_mail, clock),
         erasing_events=ErasingEvents(database, observing, clock),
+        summing=Summing(database, counting, clock),
         verifying_audit=VerifyingAudit(database, sequencing, clock),
         exporting_audit=ExportingAudit(database, keeping_keys, sequencing),
         searching_audit=SearchingAudit(database, keeping_keys, sequencing, clock),
@@ -413,6 +417,7 @@ def build_worker(services: Services) -> Worker:
         services.erasing_events,
         services.rotating_keys,
         services.recognising_restore,
+        services.summing,
         services.identifying,
     )
 

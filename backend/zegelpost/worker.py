@@ -26,6 +26,7 @@ from zegelpost.services.remembering import Remembering
 from zegelpost.services.rotating_keys import RotatingKeys
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
+from zegelpost.services.summing import Summing
 from zegelpost.services.syncing import Syncing
 from zegelpost.services.taking_bounces import TakingBounces
 from zegelpost.services.uploading import Uploading
@@ -53,6 +54,7 @@ class Worker:
     erasing_events: ErasingEvents
     rotating_keys: RotatingKeys
     recognising_restore: RecognisingRestore
+    summing: Summing
     identifying: Identifying | None
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,6 +79,7 @@ class Worker:
         await self.checkpointing.run()
         await self.recognising_restore.remember()
         destroyed_keys = await self.rotating_keys.finish()
+        summed = await self.summing.run()
         if self.identifying is not None:
             await self.identifying.forget_old()
         _LOG.info(
@@ -90,6 +93,7 @@ class Worker:
             removed_uploads=swept.upload_count,
             erased_events=forgotten,
             destroyed_keys=destroyed_keys,
+            summed_days=summed,
         )
 
     async def _sweep_again(self, stop: asyncio.Event) -> None:

@@ -264,6 +264,9 @@ class _Remembering:
     def installation(self, purpose: str) -> Any:
         return self._recalled(self._ring.installation, purpose)
 
+    def installation_keys(self, purpose: str) -> Any:
+        return (self.installation(purpose),)
+
     def outbox_day(self, day: Any) -> Any:
         return self._recalled(self._ring.outbox_day, day)
 

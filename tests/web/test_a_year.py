@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, text, update
 from starlette.applications import Starlette
 from tests.benchmarks.filling import Filled, fill
 from tests.benchmarks.organisation import (
+    ADMINISTRATOR,
     MEMBER,
     SYSTEM,
     USUAL,
@@ -29,7 +32,9 @@ from tests.databases import database_urls
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
+from zegelpost.model.day_sum import DaySum
 from zegelpost.model.policy import Policy
+from zegelpost.services.counting import Tally
 from zegelpost.services.hashing_passwords import hash_password
 from zegelpost.services.overseeing import PAGE
 from zegelpost.settings import Settings
@@ -178,3 +183,47 @@ async def test_search_asks_as_often_however_much_came_in(stage: Stage) -> None:
     with stage.statements() as asked:
         await portal.press("/received", sender="nobody has this name")
         assert len(asked) <= 10
+
+
+async def test_year_is_counted_beforehand_and_to_the_same_numbers(stage: Stage) -> None:
+    portal = await stage.portal(ADMINISTRATOR)
+    year = {"first_day": "2025-11-24", "last_day": "2026-11-23"}
+    whole = ("", "own", department_id(0))
+
+    async def numbers() -> list[str]:
+        return [(await portal.client.get("/admin/numbers.csv", params={**year, "department": each})).text for each in whole]
+
+    before = await numbers()
+    assert sum(int(row["Sent"]) for row in csv.DictReader(io.StringIO(before[0].lstrip("\ufeff")))) > TRANSFERS / 2
+    days = 0
+    while counted := await stage.services.summing.run():
+        days += counted
+    assert days == 2 * (366 - 7)
+    assert await numbers() == before
+    with stage.statements() as asked:
+        page = await portal.client.get("/admin", params=year)
+    # What is over is not counted again: only the last days are looked for among transfers.
+    since = [parameters for statement, parameters in asked if "sum(document.length_bytes)" in statement]
+    assert len(since) == 1
+    assert "2026-11-15" in str(since[0]) or "2026, 11, 15" in str(since[0])
+    assert "were counted on" in page.text
+    # Whoever looks at less than a week sees nothing of it.
+    assert "were counted on" not in (await portal.client.get("/admin", params={"first_day": "2026-11-20"})).text
+
+
+async def test_what_was_counted_too_long_ago_counts_no_more(stage: Stage) -> None:
+    portal = await stage.portal(ADMINISTRATOR)
+    while await stage.services.summing.run():
+        pass
+    async with stage.services.database.work() as session:
+        await session.execute(text("UPDATE day_sum SET numbers = '{\"sent_count\": 1}' WHERE day = '2026-10-01'"))
+        await session.execute(update(DaySum).where(DaySum.day == "2026-10-02").values(counted_at=UNTIL - timedelta(hours=49)))
+        await session.execute(
+            update(DaySum).where(DaySum.day == "2026-10-02").values(numbers={**asdict(Tally()), "sent_count": 123456})
+        )
+    answer = await portal.client.get("/admin/numbers.csv", params={"first_day": "2026-09-28", "last_day": "2026-10-04"})
+    sent = {row["Day"]: int(row["Sent"]) for row in csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff")))}
+    assert sent["2026-10-01"] > 1
+    assert 1 < sent["2026-10-02"] < 100
+    # And is counted anew when its turn comes.
+    assert await stage.services.summing.run() == 2 * 2

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import DIGEST, IDENTIFIER, Base, text_of
@@ -22,6 +22,9 @@ class DocumentState(StrEnum):
     HELD = "held"  # all there, and given to nobody: see `HeldBack`
 
 
+IS_ARRIVING: Final = "state = 'arriving'"
+
+
 class ScanVerdict(StrEnum):
     """What the malware scanner said. `NOT_SCANNED` is its own answer: it is never shown as clean."""
 
@@ -32,6 +35,10 @@ class ScanVerdict(StrEnum):
 
 class Document(Base):
     __tablename__ = "document"
+    # The few that are on their way, for the sweep.
+    __table_args__ = (
+        Index("ix_document_arriving", "created_at", sqlite_where=text(IS_ARRIVING), postgresql_where=text(IS_ARRIVING)),
+    )
 
     id: Mapped[DocumentId] = mapped_column(IDENTIFIER, primary_key=True)
     transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)

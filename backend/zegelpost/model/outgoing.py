@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import IDENTIFIER, Base, text_of
@@ -32,6 +32,9 @@ class OutgoingKind(StrEnum):
     MAIL = "mail"
     SMS = "sms"
     CALL = "call"  # a telephone call in which a code is read out
+
+
+IS_KEPT_CALL: Final = "kind = 'call' AND sealed_payload IS NOT NULL"
 
 
 class OutgoingState(StrEnum):
@@ -135,7 +138,11 @@ class Prices:
 
 class Outgoing(Base):
     __tablename__ = "outgoing"
-    __table_args__ = (Index("ix_outgoing_state_due", "state", "due_at"),)
+    __table_args__ = (
+        Index("ix_outgoing_state_due", "state", "due_at"),
+        # The few calls that nobody told the end of.
+        Index("ix_outgoing_call_kept", "useless_after", sqlite_where=text(IS_KEPT_CALL), postgresql_where=text(IS_KEPT_CALL)),
+    )
 
     id: Mapped[OutgoingId] = mapped_column(IDENTIFIER, primary_key=True)
     kind: Mapped[OutgoingKind] = mapped_column(text_of(OutgoingKind))

@@ -51,12 +51,20 @@ class TransferState(StrEnum):
     ERASED = "erased"
 
 
+# By name, and not as "all but": an index then passes by what was erased, which after a year is nearly everything.
+NOT_ERASED: Final = (TransferState.DRAFT, TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
+SENT_AND_KEPT: Final = (TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
+
+
 class Transfer(Base):
     """The message key that opens what is sealed here is itself only stored wrapped, see `services/keeping_keys.py`."""
 
     __tablename__ = "transfer"
     __table_args__ = (
         Index("ix_transfer_sender_state_sent", "sender_id", "state", "sent_at"),
+        Index("ix_transfer_department_state_sent", "department_id", "state", "sent_at"),
+        # What expires and what is to be erased. Most are erased, so their time of expiry alone finds the wrong ones.
+        Index("ix_transfer_state_expires", "state", "expires_at"),
         # What is counted of all transfers of a period is in the index itself.
         Index("ix_transfer_sent_kind_department", "sent_at", "kind", "department_id"),
     )
@@ -66,7 +74,7 @@ class Transfer(Base):
     # Missing when a guest sends, or when nobody of staff has looked at an intake yet.
     sender_id: Mapped[StaffUserId | None] = mapped_column(ForeignKey("staff_user.id"))
     # On whose behalf; then it is the department's, and no longer the sender's own.
-    department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"), index=True)
+    department_id: Mapped[DepartmentId | None] = mapped_column(ForeignKey("department.id"))
     # For an answer: to what, and which of its recipients sent it.
     answers_id: Mapped[TransferId | None] = mapped_column(ForeignKey("transfer.id"), index=True)
     guest_id: Mapped[RecipientId | None] = mapped_column(
@@ -89,7 +97,7 @@ class Transfer(Base):
     week: Mapped[str | None] = mapped_column(String(8), index=True)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime | None] = mapped_column(index=True)
+    expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     # Since when a legal hold keeps it from being erased, as far as a sweep has seen.
     held_at: Mapped[datetime | None] = mapped_column(index=True)

@@ -1,7 +1,8 @@
 """Counting: how much goes to and fro, day by day, and what is the matter now. Numbers only, and nobody in them.
 
 Each kind of fact is one grouped query that begins at an index on its moment, so that it costs what happened in the period and
-not what was ever sent. Databases count by hour of UTC, and days are put together here: SQLite knows no time zones, and the hours
+not what was ever sent. Of a year with a million transfers that is seconds, so days that are over are counted beforehand, see
+`summing.py`. Databases count by hour of UTC, and days are put together here: SQLite knows no time zones, and the hours
 of Amsterdam are those of UTC under other names.
 """
 
@@ -31,12 +32,17 @@ from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import DateInvalid, PeriodImpossible
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.services.access import StaffActor, own_department, require_administrator
+from zegelpost.services.keeping_days import KeptDay, kept_days
 from zegelpost.services.measuring import LOST, LOST_WITHIN, Measured, Measuring, is_withdrawn
 
 LONGEST_PERIOD: Final = timedelta(days=366)
 USUAL_PERIOD: Final = timedelta(days=28)
 # What belongs to no department.
 OWN: Final = "own"
+# Of these, today included, everything is counted when it is asked for: mail comes back for five days.
+FRESH_DAYS: Final = 8
+# What was counted longer ago is counted when it is asked for, as if nobody had.
+_KEPT_COUNTS_FOR: Final = timedelta(hours=48)
 # Mail that waits longer says that the relay is down, or that no worker runs.
 WAITS_TOO_LONG: Final = timedelta(minutes=10)
 # Of all mail or SMS of the last day. One wrong address is nobody's alarm; a sender that is blocked loses all of it.
@@ -113,6 +119,11 @@ class Tally:
         return Tally(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(Tally)})
 
 
+def is_whole(numbers: Mapping[str, int]) -> bool:
+    """Whether everything was counted that is counted now."""
+    return numbers.keys() == {each.name for each in fields(Tally)}
+
+
 @dataclass(frozen=True, slots=True)
 class Counted:
     """A day without anything is there too. `mailbox` as it was asked for, with the name of the department that it is."""
@@ -122,6 +133,9 @@ class Counted:
     mailbox: str
     department: str
     prices: Prices
+    # When the oldest of its numbers was counted, if that was not now, and the last day of which that holds.
+    counted_at: datetime | None = None
+    counted_until: date | None = None
 
     @property
     def total(self) -> Tally:
@@ -223,11 +237,40 @@ class Counting:
         require_administrator(actor)
         async with self._database.reading() as session:
             department = await own_department(session, actor, mailbox) if mailbox not in {"", OWN} else None
-            days = {day: Tally() for day in period.days}
-            is_in = _is_in(mailbox)
-            await self._count_transfers(session, days, period, is_in)
-            await self._count_outgoing(session, days, period, is_in)
-            return Counted(period, days, mailbox, department.name if department else "", self._prices)
+            kept = await self._kept(session, period, mailbox) if mailbox in {"", OWN} else {}
+            missing = [day for day in period.days if day not in kept]
+            days = {day: Tally(**kept[day].numbers) if day in kept else Tally() for day in period.days}
+            if missing:
+                counted = await self._counted(session, Period(missing[0], missing[-1]), mailbox)
+                days |= {day: counted[day] for day in missing}
+            return Counted(
+                period,
+                days,
+                mailbox,
+                department.name if department else "",
+                self._prices,
+                counted_at=min((day.counted_at for day in kept.values()), default=None),
+                counted_until=max(kept, default=None),
+            )
+
+    async def count_anew(self, period: Period, mailbox: str) -> Mapping[date, Tally]:
+        """As `count`, of everything or of `OWN`, for whoever keeps it; nobody has to be an administrator for that."""
+        async with self._database.reading() as session:
+            return await self._counted(session, period, mailbox)
+
+    async def _kept(self, session: AsyncSession, period: Period, mailbox: str) -> dict[date, KeptDay]:
+        """What was counted beforehand, as far as it counts."""
+        now = self._clock()
+        last = min(period.last_day, day_of(now) - timedelta(days=FRESH_DAYS))
+        kept = await kept_days(session, period.first_day, last, mailbox)
+        return {day: each for day, each in kept.items() if is_whole(each.numbers) and each.counted_at > now - _KEPT_COUNTS_FOR}
+
+    async def _counted(self, session: AsyncSession, period: Period, mailbox: str) -> dict[date, Tally]:
+        days = {day: Tally() for day in period.days}
+        is_in = _is_in(mailbox)
+        await self._count_transfers(session, days, period, is_in)
+        await self._count_outgoing(session, days, period, is_in)
+        return days
 
     async def _count_transfers(
         self, session: AsyncSession, days: Mapping[date, Tally], period: Period, is_in: ColumnElement[bool] | None
@@ -323,13 +366,13 @@ def _is_in(mailbox: str) -> ColumnElement[bool] | None:
         return None
     # Under a name of its own: queries that count recipients have that table already.
     receiver = aliased(Recipient)
-    is_for = select(receiver.id).where(receiver.transfer_id == Transfer.id)
     is_answer = Transfer.kind == TransferKind.ANSWER
     if mailbox == OWN:
-        return case(
-            (is_answer, ~is_for.where(receiver.department_id.is_not(None)).exists()), else_=Transfer.department_id.is_(None)
-        )
-    return case((is_answer, is_for.where(receiver.department_id == mailbox).exists()), else_=Transfer.department_id == mailbox)
+        is_for = select(receiver.id).where(receiver.transfer_id == Transfer.id, receiver.department_id.is_not(None))
+        return or_(and_(~is_answer, Transfer.department_id.is_(None)), and_(is_answer, ~is_for.exists()))
+    # Each side begins at an index on the department.
+    theirs = select(receiver.transfer_id).where(receiver.department_id == mailbox)
+    return or_(and_(~is_answer, Transfer.department_id == mailbox), and_(is_answer, Transfer.id.in_(theirs)))
 
 
 async def _undelivered(session: AsyncSession, now: datetime) -> tuple[int, datetime | None]:

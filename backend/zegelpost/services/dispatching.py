@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select, text, update
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import new_identifier
-from zegelpost.model.outgoing import LEASE, OUTBOX_KEYS_KEPT, RETRY_AFTER, Outgoing, OutgoingKind, OutgoingState
+from zegelpost.model.outgoing import IS_KEPT_CALL, LEASE, OUTBOX_KEYS_KEPT, RETRY_AFTER, Outgoing, OutgoingKind, OutgoingState
 from zegelpost.ports import (
     KeyDestroyedError,
     KeyRing,
@@ -234,9 +234,8 @@ class Dispatching:
             await session.execute(
                 update(Outgoing)
                 .where(
-                    Outgoing.kind == OutgoingKind.CALL,
+                    text(IS_KEPT_CALL),  # in the words of its index
                     Outgoing.useless_after <= self._clock(),
-                    Outgoing.sealed_payload.is_not(None),
                     Outgoing.state.in_([OutgoingState.ACCEPTED, OutgoingState.UNKNOWN]),
                 )
                 .values(sealed_payload=None)

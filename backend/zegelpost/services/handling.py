@@ -263,6 +263,8 @@ class Handling:
         conditions: list[ColumnElement[bool] | Any] = [
             is_receivers(actor, index),
             Recipient.blocked_at.is_(None),
+            # Goes with the erasing: of the years before, transfers need not be looked at.
+            Recipient.staff_wrap.is_not(None),
             Transfer.state == TransferState.SENT,
             Transfer.expires_at > self._clock(),
         ]

@@ -21,7 +21,7 @@ from zegelpost.model.outgoing import DELAY_LASTS, CodeState, MailFault, Outgoing
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
+from zegelpost.model.transfer import SENT_AND_KEPT, Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -130,7 +130,7 @@ class Overseeing:
             *([narrowed] if mailbox else []),
             is_senders(actor),
             Transfer.kind == TransferKind.SENDING,
-            Transfer.state.not_in([TransferState.DRAFT, TransferState.ERASED]),
+            Transfer.state.in_(SENT_AND_KEPT),
         )
         return await self._page(actor, mine, Transfer.sent_at.desc(), page, count)
 

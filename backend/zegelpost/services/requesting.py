@@ -36,7 +36,7 @@ from zegelpost.model.refusals import (
     RemindedRecently,
     TransferExpired,
 )
-from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText, receipt_number
+from zegelpost.model.transfer import SENT_AND_KEPT, Transfer, TransferKind, TransferState, TransferText, receipt_number
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, is_senders, own_transfer
 from zegelpost.services.answering import AskedItem, name_place, reason_place
@@ -173,7 +173,7 @@ class Requesting:
 
     async def requests(self, actor: StaffActor, *, page: int = 1) -> RequestPage:
         """Requests of this staff user and their departments, newest first."""
-        mine = (is_senders(actor), Transfer.kind == TransferKind.REQUEST, Transfer.state != TransferState.ERASED)
+        mine = (is_senders(actor), Transfer.kind == TransferKind.REQUEST, Transfer.state.in_(SENT_AND_KEPT))
         async with self._database.reading() as session:
             total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
             found = await session.scalars(

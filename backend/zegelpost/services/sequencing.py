@@ -21,7 +21,7 @@ from zegelpost.evidence.checkpoint import Checkpoint
 from zegelpost.evidence.leaf import SALT_BYTES, Leaf, commitment, personal_part
 from zegelpost.evidence.note import NoteSigner, VerifierKey
 from zegelpost.evidence.tree import Frontier, Subtree, leaf_hash
-from zegelpost.model.audit import NODE_LEVELS, TREE, AuditLeaf, AuditNode, AuditTree
+from zegelpost.model.audit import NODE_LEVELS, TREE, AuditCheckpoint, AuditLeaf, AuditNode, AuditTree
 from zegelpost.model.event import Event
 from zegelpost.ports import KeyRing
 
@@ -73,8 +73,8 @@ class Sequencing:
     async def catch_up(self, *, is_thorough: bool = False, waits: bool = False) -> int:
         """Give every event that waits its place; returns how many there were. Any number of processes may do so at once.
 
-        `is_thorough` looks among all events, for those that the mark in the tree has passed by (see `_settle`). Who `waits` is
-        sure that all that was committed before has its place; others leave it to the process that is at it.
+        `is_thorough` looks among the events of the last days, for those that the mark in the tree has passed by (see `_settle`).
+        Who `waits` is sure that all that was committed before has its place; others leave it to the process that is at it.
         """
         count = 0
         if not is_thorough and not await self._has_more():
@@ -89,7 +89,9 @@ class Sequencing:
         """Asked without writing, so that no writer waits for nothing."""
         async with self._database.reading() as session:
             settled = select(AuditTree.settled_id).where(AuditTree.id == TREE).scalar_subquery()
-            return await session.scalar(select(Event.id).where(Event.id > settled).limit(1)) is not None
+            # In order, so that PostgreSQL goes by the key: a third of all could be above a number it does not know yet.
+            newer = select(Event.id).where(Event.id > settled).order_by(Event.id).limit(1)
+            return await session.scalar(newer) is not None
 
     async def _place(self, *, is_thorough: bool, waits: bool) -> int:
         """One batch, one unit of work.
@@ -112,7 +114,10 @@ class Sequencing:
                 await session.execute(
                     select(*EVENT_COLUMNS)
                     .outerjoin(AuditLeaf, AuditLeaf.event_id == Event.id)
-                    .where(Event.id > (0 if is_thorough else tree.settled_id), AuditLeaf.event_id.is_(None))
+                    .where(
+                        Event.id > (await _thoroughly_looked_at(session) if is_thorough else tree.settled_id),
+                        AuditLeaf.event_id.is_(None),
+                    )
                     .order_by(Event.id)
                     .limit(_BATCH)
                 )
@@ -171,6 +176,18 @@ class Sequencing:
 
     def _signer(self, origin: str) -> NoteSigner:
         return NoteSigner(origin, self._ring.installation("checkpoint"))
+
+
+async def _thoroughly_looked_at(session: AsyncSession) -> int:
+    """The last event under the checkpoint before the last.
+
+    Whatever has a lower number was looked for when those were made, and no transaction lasts for days. To look among all events
+    takes as long as there are years of them, with nobody getting a place meanwhile. `verify-audit` does look among all.
+    """
+    size = await session.scalar(select(AuditCheckpoint.size).order_by(AuditCheckpoint.day.desc()).offset(1).limit(1))
+    if not size:
+        return 0
+    return await session.scalar(select(AuditLeaf.event_id).where(AuditLeaf.position == size - 1)) or 0
 
 
 def personal_of(row: Row[Any]) -> str:

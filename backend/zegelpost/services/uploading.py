@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
+from zegelpost.model.document import IS_ARRIVING, MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.held_back import HeldBack
@@ -37,7 +37,7 @@ from zegelpost.model.refusals import (
     UploadTooManyParts,
 )
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import Transfer, TransferKind, TransferState
+from zegelpost.model.transfer import NOT_ERASED, Transfer, TransferKind
 from zegelpost.ports import Blobs, Scanner
 from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
@@ -237,7 +237,7 @@ class Uploading:
             left = await session.execute(
                 select(Upload, Document)
                 .join(Document, Document.id == Upload.document_id)
-                .where(Upload.expires_at <= now, Document.state == DocumentState.ARRIVING)
+                .where(Upload.expires_at <= now, text(f"document.{IS_ARRIVING}"))  # in the words of its index
                 .limit(100)
             )
             uploads = left.all()
@@ -487,6 +487,6 @@ async def _kept_bytes(session: AsyncSession, actor: Sender) -> int:
     total = await session.scalar(
         select(func.coalesce(func.sum(Document.length_bytes), 0))
         .join(Transfer, Transfer.id == Document.transfer_id)
-        .where(is_theirs, Transfer.state != TransferState.ERASED)
+        .where(is_theirs, Transfer.state.in_(NOT_ERASED))
     )
     return int(total or 0)
