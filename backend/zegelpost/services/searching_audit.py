@@ -54,6 +54,9 @@ NTA_7516_OF_ACCOUNTS: Final[Mapping[str, str]] = {
     "second_factor:added": "rights changed",
     "second_factor:removed": "rights changed",
     "recovery_codes:renewed": "rights changed",
+    "person:consulted": "consulted",
+    "person:exported": "consulted",
+    "person:erased": "deleted",
     "audit:viewed": "consulted",
     "audit:exported": "consulted",
 }
