@@ -50,9 +50,8 @@ sbom: $(MODULES)
 	@sh backend/scripts/sbom.sh $(or $(FOLDER),sbom)
 
 # Asks OSV about all of it. Fails on what is known, and on whatever it could not ask.
-weaknesses: FOLDER = $(shell mktemp -d)
 weaknesses: sbom
-	@$(PYTHON) backend/scripts/known_weaknesses.py $(FOLDER)/python.cdx.json $(FOLDER)/javascript.cdx.json
+	@$(PYTHON) backend/scripts/known_weaknesses.py $(or $(FOLDER),sbom)/*.json
 
 # The long run of killing the server at random moments.
 campaign: assets

@@ -202,7 +202,8 @@ class _Unit:
     def _documents(self, transfer: Transfer, key: MessageKey | None, count: int) -> None:
         for position in range(count):
             document, at = new_identifier(), transfer.created_at + _MINUTE
-            length = int(min(2e10, 4e5 * 2 ** self._chance.expovariate(0.35)))
+            # Many of some megabytes and a few of many: 34 MB on average, which makes 50 TB of a million transfers.
+            length = int(min(2e10, 3e6 * 2 ** self._chance.expovariate(0.76)))
             self._rows.add(
                 Document,
                 id=document,

@@ -227,3 +227,13 @@ async def test_what_was_counted_too_long_ago_counts_no_more(stage: Stage) -> Non
     assert 1 < sent["2026-10-02"] < 100
     # And is counted anew when its turn comes.
     assert await stage.services.summing.run() == 2 * 2
+
+
+async def test_several_workers_count_the_same_days_at_once(stage: Stage) -> None:
+    async with stage.services.database.work() as session:
+        await session.execute(text("DELETE FROM day_sum"))
+    counted = await asyncio.gather(*(stage.services.summing.run() for _ in range(4)))
+    assert sum(counted) >= 56  # of each mailbox a turn, whoever was first
+    while await stage.services.summing.run():
+        pass
+    assert await stage.scalars("SELECT count(*) FROM day_sum") == [2 * (366 - 7)]

@@ -31,7 +31,7 @@ async def kept_days(session: AsyncSession, first: date, last: date, mailbox: str
 
 
 async def keep_days(session: AsyncSession, mailbox: str, days: Mapping[date, Mapping[str, int]], now: datetime) -> None:
-    """In the place of what was kept of these days. Two who do so at once wait for each other, or one of them fails."""
+    """In the place of what was kept of these days. Of two who do so at once, one gets `IntegrityError`."""
     rows: list[dict[str, Any]] = [
         {"day": day.isoformat(), "mailbox": mailbox, "numbers": dict(numbers), "counted_at": now} for day, numbers in days.items()
     ]

@@ -6,9 +6,12 @@ Most numbers of a day never change any more. Who opened and fetched does, for as
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Final
+
+from sqlalchemy.exc import IntegrityError
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
@@ -35,9 +38,11 @@ class Summing:
         for mailbox in _MAILBOXES:
             if days := await self._due(mailbox):
                 counted = await self._counting.count_anew(Period(days[0], days[-1]), mailbox)
-                async with self._database.work() as session:
-                    await keep_days(session, mailbox, {day: asdict(tally) for day, tally in counted.items()}, self._clock())
-                count += len(counted)
+                # Another worker that counted them at the same moment came to the same.
+                with suppress(IntegrityError):
+                    async with self._database.work() as session:
+                        await keep_days(session, mailbox, {day: asdict(tally) for day, tally in counted.items()}, self._clock())
+                    count += len(counted)
         return count
 
     async def _due(self, mailbox: str) -> Sequence[date]:
