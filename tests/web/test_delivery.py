@@ -102,7 +102,7 @@ def world() -> World:
 def services(settings: Settings, clock: MovableClock, policy: Policy, world: World) -> Services:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     migrate_database(settings.database_url)
-    return build_services(settings, gateways=Gateways(world.mail, world.sms), clock=clock, policy=policy)
+    return build_services(settings, gateways=Gateways(world.mail, world.sms), clock=clock, on_clock=clock.on, policy=policy)
 
 
 async def outgoing(services: Services) -> list[Outgoing]:
