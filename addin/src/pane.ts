@@ -23,6 +23,8 @@ interface Ground {
 }
 
 async function start(root: HTMLElement): Promise<void> {
+  // Office's script changes the address later on.
+  const manifest = new URLSearchParams(location.search).get('manifest') ?? '-'
   const facts = JSON.parse(root.dataset.facts ?? '{}') as Facts
   const outlook = await connect()
   const { tag, words } = wordsOf(outlook.language)
@@ -35,6 +37,8 @@ async function start(root: HTMLElement): Promise<void> {
     tag,
     undefined,
     facts.nested && outlook.hasNestedSignIn ? nestedBy(root.dataset.nested ?? '', facts.nested) : undefined,
+    // A header takes no other characters.
+    `${manifest} ${outlook.diagnosis}`.replace(/[^ -~]/g, ''),
   )
   const main = element('section')
   root.replaceChildren(main)

@@ -86,6 +86,7 @@ from zegelpost.services.rotating_keys import RotatingKeys
 from zegelpost.services.running_accounts import RunningAccounts
 from zegelpost.services.running_departments import RunningDepartments
 from zegelpost.services.searching_audit import SearchingAudit
+from zegelpost.services.seeing_outlooks import SeeingOutlooks
 from zegelpost.services.sending import Sending
 from zegelpost.services.sequencing import Sequencing
 from zegelpost.services.signing_in import SigningIn
@@ -158,6 +159,7 @@ class Services:
     clock: Clock
     database: Database
     signing_in: SigningIn
+    seeing_outlooks: SeeingOutlooks
     identifying: Identifying | None
     handing_over_sign_in: HandingOverSignIn
     registering: Registering
@@ -288,6 +290,7 @@ def build_services(
         clock=clock,
         database=database,
         signing_in=signing_in,
+        seeing_outlooks=SeeingOutlooks(database, clock),
         identifying=identifying,
         handing_over_sign_in=HandingOverSignIn(database, clock),
         registering=Registering(database, notifying, signing_in, governing, organisation, clock),

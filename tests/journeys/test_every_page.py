@@ -29,6 +29,7 @@ from tests.web.test_permissions import Way, ids_for, ways
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.migrations import migrate_database
 from zegelpost.model.policy import Policy
+from zegelpost.model.seen_outlook import OutlookKind
 from zegelpost.settings import Settings
 from zegelpost.web.handbook import CHAPTERS
 
@@ -119,6 +120,8 @@ async def _theatre(app: Starlette, services: Services, port: int) -> Theatre:
     outbox = Outbox(services)
     stage = await set_stage(app, services, outbox)
     homes = await _more_guests(app, outbox, stage)
+    for manifest in ("1.0.0.0", "0.9.0.0"):
+        await services.seeing_outlooks.see(OutlookKind(manifest, "newOutlookWindows", "OfficeOnline", "1.2026.1118"))
     # What everybody may see is looked at as a stranger; administrators and auditors have more than others have.
     people = {"nobody": stage.actors["nobody"].portal.client, **stage.guests}
     people |= {name: stage.actors[name].portal.client for name in ("anna", "chris", "vera")}

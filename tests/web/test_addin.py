@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import httpx2
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from starlette.applications import Starlette
 from starlette.routing import Route
 from tests.conftest import PASSWORD, MovableClock, Portal, browser
@@ -17,9 +17,12 @@ from tests.web.acts import sentences
 
 from zegelpost.main import Services, build_app, build_services
 from zegelpost.model.policy import GuardMode
+from zegelpost.model.seen_outlook import SeenOutlook
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.services import seeing_outlooks
 from zegelpost.settings import Settings
 from zegelpost.web.addin_pages import OUTLOOK_HOSTS, pane_policy
+from zegelpost.web.manifests import VERSION
 
 pytestmark = pytest.mark.anyio
 
@@ -231,6 +234,45 @@ async def test_the_deployment_page_is_the_administrators(
     absent = await anna_portal.client.get("/admin/nothing")
     hidden = await anna_portal.client.get("/admin/add-in")
     assert (hidden.status_code, hidden.text) == (absent.status_code, absent.text)
+
+
+async def test_where_the_pane_opens_is_counted_without_a_name(
+    anna: httpx2.AsyncClient, chris_portal: Portal, clock: MovableClock, database_kind: str
+) -> None:
+    async def opened(told: str) -> None:
+        assert (await anna.get("/api/v1/me", headers={"Zegelpost-Outlook": told})).status_code == 200
+
+    async def seen() -> str:
+        page = (await chris_portal.client.get("/admin/add-in")).text
+        table = page.partition("Seen in the last 30 days")[2].partition("What the guard does not see")[0]
+        return " ".join(re.sub("<[^>]*>", " ", table).split())
+
+    assert "Nobody opened the pane" in await seen()
+    for told in (f"{VERSION} Outlook PC 16.0.18025.20160", f"{VERSION} Outlook PC 16.0.18025.20200"):
+        await opened(told)
+    await opened("0.9.0.0 OutlookWebApp OfficeOnline 1.2.3")
+    # What nobody's pane says counts for nothing, and neither does saying nothing.
+    for told in ("", "1.0 Outlook PC 16.0", f"{VERSION} <b> PC 16.0", f"{VERSION} Outlook PC {'1' * 50}"):
+        await opened(told)
+    assert (await anna.get("/api/v1/me")).status_code == 200
+
+    rows = await seen()
+    assert f"Outlook, PC 16.0.18025 {VERSION} 2 times" in rows
+    assert "OutlookWebApp, OfficeOnline 1.2.3 0.9.0.0 Update it once" in rows
+    assert "Anna" not in rows
+    clock.forward(days=31)
+    await chris_portal.sign_in("chris@zegelpost.example")
+    assert "Nobody opened the pane" in await seen()
+
+
+async def test_made_up_outlooks_fill_no_table(
+    services: Services, anna: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeing_outlooks, "MOST_KINDS", 3)
+    for number in range(6):
+        await anna.get("/api/v1/me", headers={"Zegelpost-Outlook": f"{VERSION} Outlook PC 16.0.{number}"})
+    async with services.database.reading() as session:
+        assert await session.scalar(select(func.count()).select_from(SeenOutlook)) == 3
 
 
 def test_webmail_that_is_no_origin_stops_the_start() -> None:

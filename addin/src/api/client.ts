@@ -136,7 +136,7 @@ export class Client {
 
   /**
    * `signIn` gets a one-time code from a person; asked for once at a time, whoever needs it. With `nested`, Outlook is asked first,
-   * and the person only when that comes to nothing.
+   * and the person only when that comes to nothing. `where` is the Outlook that this runs in, for who keeps it up to date.
    */
   constructor(
     private readonly apiUrl: string,
@@ -144,6 +144,7 @@ export class Client {
     private readonly language: string,
     private readonly fetching: typeof fetch = (...rest) => fetch(...rest),
     private readonly nested?: NestedToken,
+    private readonly where = '',
   ) {}
 
   private signing: Promise<void> | undefined
@@ -183,7 +184,7 @@ export class Client {
     return this.isSignedIn
   }
 
-  me = (): Promise<Me> => this.call('GET', '/me')
+  me = (): Promise<Me> => this.call('GET', '/me', undefined, { 'Zegelpost-Outlook': this.where })
   policy = (): Promise<Policy> => this.call('GET', '/policy')
   templates = async (): Promise<readonly Template[]> =>
     (await this.call<{ items: Template[] }>('GET', '/templates')).items.filter((each) => each.use === 'send')
@@ -232,19 +233,19 @@ export class Client {
   }
 
   /** Signs in again when the token ran out; nothing that was typed or uploaded is lost by that. */
-  private async call<T>(method: string, path: string, body?: unknown): Promise<T> {
+  private async call<T>(method: string, path: string, body?: unknown, more: Record<string, string> = {}): Promise<T> {
     await this.signedIn()
-    let answer = await this.ask(method, path, body)
+    let answer = await this.ask(method, path, body, more)
     if (answer.status === 401) {
       this.forget()
       await this.signedIn()
-      answer = await this.ask(method, path, body)
+      answer = await this.ask(method, path, body, more)
     }
     return (await this.read(answer)) as T
   }
 
-  private async ask(method: string, path: string, body?: unknown): Promise<Response> {
-    const headers: Record<string, string> = { 'Accept-Language': this.language }
+  private async ask(method: string, path: string, body?: unknown, more: Record<string, string> = {}): Promise<Response> {
+    const headers: Record<string, string> = { 'Accept-Language': this.language, ...more }
     if (this.isSignedIn) Object.assign(headers, this.headers())
     if (body !== undefined) headers['Content-Type'] = 'application/json'
     try {

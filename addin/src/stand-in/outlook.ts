@@ -169,7 +169,7 @@ export function officeOver(box: Mailbox, frame: Window): unknown {
         set: (name: string, value: string) => void (box.settings[name] = value),
         saveAsync: (callback: Callback<void>) => answer('settings', callback, () => undefined),
       },
-      mailbox: { item, addHandlerAsync: subscribe, diagnostics: { hostName: 'StandIn', hostVersion: box.client } },
+      mailbox: { item, addHandlerAsync: subscribe, diagnostics: { hostName: 'StandIn', hostVersion: '1.0.0' } },
       ui: {
         displayDialogAsync: (url: string, _: unknown, callback: Callback<unknown>) => dialog(frame, url, callback),
         openBrowserWindow: (url: string) => void frame.open(url, '_blank', 'noopener'),

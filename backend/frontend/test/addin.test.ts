@@ -171,6 +171,18 @@ test('the token is asked for once, renewed when it ran out, and in no address', 
   assert.ok(asked.every(([, url]) => !url.includes('t1') && !url.includes('t2')))
 })
 
+test('who it is is asked with the Outlook that it is asked in, and nothing else is', async () => {
+  const told: (string | undefined)[] = []
+  const server: typeof fetch = (_, options) => {
+    told.push((options?.headers as Record<string, string>)['Zegelpost-Outlook'])
+    return Promise.resolve(Response.json({ access_token: 't' }))
+  }
+  const client = new Client('https://x', () => Promise.resolve('c'), 'nl', server, undefined, '1.0.0.0 Outlook PC 16.0.1')
+  await client.me()
+  await client.policy()
+  assert.deepEqual(told, [undefined, '1.0.0.0 Outlook PC 16.0.1', undefined])
+})
+
 test('a no and an outage are told apart', async () => {
   const client = (answer: () => Promise<Response>): Client =>
     new Client('https://x', () => Promise.resolve('c'), 'nl', (url) =>

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from zegelpost.model.refusals import AddinNeedsTls, NotFound
 from zegelpost.services.access import StaffActor, require_administrator
-from zegelpost.web.manifests import ICON_SIZES, MANIFEST_FOLDER, manifest
+from zegelpost.web.manifests import ICON_SIZES, MANIFEST_FOLDER, VERSION, manifest
 from zegelpost.web.openapi import PREFIX
 from zegelpost.web.pages import page, signed_in
 from zegelpost.web.rendering import WEB
@@ -170,7 +170,8 @@ async def support(request: Request) -> Response:
 async def deployment(request: Request, actor: StaffActor) -> Response:
     """For administrators: how the add-in gets to everyone."""
     require_administrator(actor)
-    settings = request.app.state.services.settings
+    services = request.app.state.services
+    settings = services.settings
     return page(
         request,
         "addin_deployment.html",
@@ -179,6 +180,8 @@ async def deployment(request: Request, actor: StaffActor) -> Response:
         base_url=settings.base_url,
         has_tls=settings.has_tls,
         outlook_hosts=settings.outlook_hosts,
+        seen=await services.seeing_outlooks.seen(actor),
+        manifest_version=VERSION,
     )
 
 

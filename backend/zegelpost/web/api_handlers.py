@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from zegelpost.model.refusals import DepartmentNotFound, InputInvalid, NotFound
 from zegelpost.model.secret import SecretToken
+from zegelpost.model.seen_outlook import OUTLOOK_HEADER, OutlookKind
 from zegelpost.model.staff_user import SignInKind
 from zegelpost.services.access import StaffActor
 from zegelpost.services.fetching_back import FetchingBack
@@ -142,7 +143,10 @@ async def sign_out(request: Request, actor: StaffActor) -> Response:
     return Response(status_code=204)
 
 
-async def me(_: Request, actor: StaffActor) -> Response:
+async def me(request: Request, actor: StaffActor) -> Response:
+    """The first that a pane asks; it says in which Outlook it is."""
+    if (kind := OutlookKind.told(request.headers.get(OUTLOOK_HEADER, ""))) is not None:
+        await _services(request).seeing_outlooks.see(kind)
     return as_json(MeView.of(actor))
 
 
