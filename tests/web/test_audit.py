@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -412,9 +413,11 @@ async def test_a_part_of_the_record_is_proved_entry_by_entry(
 
 
 @pytest.fixture
-def audited(settings: Settings, clock: MovableClock, services: Services) -> Services:
+async def audited(settings: Settings, clock: MovableClock, services: Services) -> AsyncIterator[Services]:
     environment = environment_of(settings, AUDIT_MAIL="ciso@zegelpost.example, auditor@elders.example")
-    return build_services(Settings.from_environment(environment), clock=clock)
+    built = build_services(Settings.from_environment(environment), clock=clock)
+    yield built
+    await built.database.close()
 
 
 async def test_each_day_a_checkpoint_is_mailed_once_and_holds_the_record(
@@ -423,6 +426,7 @@ async def test_each_day_a_checkpoint_is_mailed_once_and_holds_the_record(
     await record.fill(10)
     done = await asyncio.gather(*(audited.checkpointing.run() for _ in range(3)))
     assert sorted(done) == [False, False, True]
+    await Outbox(audited).deliver()
     clock.forward(days=1)
     await record.fill(10)
     assert await audited.checkpointing.run()
@@ -452,7 +456,6 @@ async def test_each_day_a_checkpoint_is_mailed_once_and_holds_the_record(
     (tmp_path / "2").write_text(later, encoding="utf-8")
     code, said = stand_alone(tmp_path / "2", f"--checkpoint={tmp_path / '1'}")
     assert (code, "rewritten" in said) == (1, True), said
-    await audited.database.close()
 
 
 async def test_the_record_keeps_its_name_when_the_address_changes(record: Record, settings: Settings, services: Services) -> None:

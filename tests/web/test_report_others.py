@@ -210,6 +210,11 @@ _AROUND = {
     "member",
     "contact",
     "contacts",
+    "policy",
+    "person",
+    "hold",
+    "keys",
+    "database",
 }
 
 
