@@ -90,7 +90,7 @@ def test_an_outlook_that_fails_is_told_with_a_line_for_the_help_desk(demo: Runni
         page.evaluate("mailbox.failing.add('body')")
         pane.locator("#send").click()
         expect(pane.locator("[role=alert]").first).to_contain_text("Outlook gaf geen antwoord")
-        expect(pane.get_by_text("StandIn Mac mac, text: failed")).to_be_visible()
+        expect(pane.get_by_text("StandIn Mac 1.0.0, text: failed")).to_be_visible()
         assert findings(page) == []
         page.evaluate("mailbox.failing.clear()")
         send(pane)
