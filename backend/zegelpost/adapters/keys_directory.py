@@ -187,8 +187,11 @@ class DirectoryKeyRing:
 
 def _earlier_files(path: Path) -> list[tuple[Path, str]]:
     """What is kept of before, newest first, each with the rotation that replaced it."""
-    found = [each for each in path.parent.glob(f"{path.name}{_EARLIER}*") if not each.name.startswith(".")]
-    return [(each, each.name.partition(_EARLIER)[2]) for each in sorted(found, reverse=True)]
+    beginning = path.name + _EARLIER
+    # Looked for with every key that is read; `Path.glob` takes three times as long.
+    with os.scandir(path.parent) as files:
+        rotations = [file.name.removeprefix(beginning) for file in files if file.name.startswith(beginning)]
+    return [(path.with_name(beginning + rotation), rotation) for rotation in sorted(rotations, reverse=True)]
 
 
 def _earlier(path: Path) -> tuple[bytes, ...]:
