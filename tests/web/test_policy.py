@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import dataclasses
 import re
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.policy import GIGABYTE, Policy
 from zegelpost.model.policy_fields import FIELDS, PolicyGroup
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.services import governing
 from zegelpost.services.governing import Governing
 from zegelpost.settings import Settings
 
@@ -72,6 +74,21 @@ async def test_a_worker_without_requests_sees_it_too(
     async with worker.database.work():
         assert worker.policy.extensions == ("pdf", "txt", "docx")
     await worker.database.close()
+
+
+async def test_a_request_that_takes_long_sees_it_before_it_ends(
+    settings: Settings, clock: MovableClock, policy: Policy, chris_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = build_services(settings, clock=clock, policy=policy)
+    monkeypatch.setattr(governing, "_A_MOMENT_SECONDS", 60)
+    await there.governing.look(there.database)
+    await asyncio.create_task(save(chris_portal, "limits", extensions="pdf"))  # another request than ours
+    async with there.database.work():
+        assert "png" in there.policy.extensions  # it looked a moment ago, when it came
+    monkeypatch.setattr(governing, "_A_MOMENT_SECONDS", 0)
+    async with there.database.work():
+        assert there.policy.extensions == ("pdf",)
+    await there.database.close()
 
 
 async def _id_of(services: Services, email: str) -> str:

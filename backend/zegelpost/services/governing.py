@@ -7,7 +7,9 @@ is the rest read too. Services hold this object and ask it each time; none keeps
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final
 
 import structlog
@@ -21,6 +23,10 @@ from zegelpost.model.policy_choices import THE_ROW, Choice, PolicyChoices
 from zegelpost.model.policy_fields import BY_NAME, Standing
 from zegelpost.model.refusals import Refusal
 
+# A request that takes long, an upload say, reads it again.
+_A_MOMENT_SECONDS: Final = 0.1
+# Who looked for the request under way, and when.
+_LOOKED: Final[ContextVar[tuple[Governing, float] | None]] = ContextVar("_LOOKED", default=None)
 _LOG: Final = structlog.get_logger()
 _VERSION: Final = select(PolicyChoices.version).where(PolicyChoices.id == THE_ROW)
 _ROW: Final = select(PolicyChoices).where(PolicyChoices.id == THE_ROW).execution_options(populate_existing=True)
@@ -57,7 +63,13 @@ class Governing:
         return self._version
 
     async def notice(self, session: AsyncSession) -> None:
-        """Take over what was chosen since, by whatever process: one number is read, and seldom more."""
+        """Take over what was chosen since, by whatever process: one number is read, and seldom more.
+
+        Not once more where the request that this belongs to looked a moment ago: it has what was chosen when it came.
+        """
+        looked = _LOOKED.get()
+        if looked is not None and looked[0] is self and time.monotonic() - looked[1] < _A_MOMENT_SECONDS:
+            return
         version = await session.scalar(_VERSION)
         if version is not None and version > self._version:
             self.take(await session.scalar(_ROW))
@@ -67,7 +79,8 @@ class Governing:
         version = await database.glance(_VERSION)
         if version is not None and version > self._version:
             async with database.reading() as session:
-                await self.notice(session)
+                self.take(await session.scalar(_ROW))
+        _LOOKED.set((self, time.monotonic()))
 
     def take(self, row: PolicyChoices | None) -> None:
         """Have this counted from now on. Two requests may read at once: the older answer must not come last."""
