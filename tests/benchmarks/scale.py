@@ -18,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,14 +108,14 @@ def pages_of_staff(served: Served, made: Installation) -> Iterator[Asked]:
     period = {"first_day": last_year.date().isoformat(), "last_day": made.plan.until.date().isoformat()}
     for name, number in (("someone", USUAL), ("a department's member", MEMBER), ("a system's account", SYSTEM)):
         one = Browser(served.base, number)
-        yield Asked(f"home page of {name}", lambda one=one: one.get("/"), LIST_SECONDS)  # type: ignore[misc]
-        yield Asked(f"sent list of {name}", lambda one=one: one.get("/sent"), LIST_SECONDS)  # type: ignore[misc]
+        yield Asked(f"home page of {name}", partial(one.get, "/"), LIST_SECONDS)
+        yield Asked(f"sent list of {name}", partial(one.get, "/sent"), LIST_SECONDS)
         deep = one.deep_page("/sent")
-        yield Asked(f"{deep} of {name}", lambda one=one, deep=deep: one.get(deep), LIST_SECONDS)  # type: ignore[misc]
-        yield Asked(f"requests of {name}", lambda one=one: one.get("/requests"), LIST_SECONDS)  # type: ignore[misc]
-        yield Asked(f"received list of {name}", lambda one=one: one.get("/received"), LIST_SECONDS)  # type: ignore[misc]
+        yield Asked(f"{deep} of {name}", partial(one.get, deep), LIST_SECONDS)
+        yield Asked(f"requests of {name}", partial(one.get, "/requests"), LIST_SECONDS)
+        yield Asked(f"received list of {name}", partial(one.get, "/received"), LIST_SECONDS)
         deep = one.deep_page("/received")
-        yield Asked(f"{deep} of {name}", lambda one=one, deep=deep: one.get(deep), LIST_SECONDS)  # type: ignore[misc]
+        yield Asked(f"{deep} of {name}", partial(one.get, deep), LIST_SECONDS)
         for what, fields in (
             ("reference", {"reference": reference_of(made.plan.units - 50)}),
             ("period", period),
@@ -123,12 +124,12 @@ def pages_of_staff(served: Served, made: Installation) -> Iterator[Asked]:
         ):
             yield Asked(
                 f"search by {what} of {name}",
-                lambda one=one, fields=fields: one.press("/received", **fields),  # type: ignore[misc]
+                partial(one.press, "/received", **fields),
                 LIST_SECONDS if what != "a sender who is not there" else PAGE_SECONDS,
             )
         for pattern, path in ((_SENT, "/sent"), (_RECEIVED, "/received")):
             if found := pattern.search(one.get(path).text):
-                yield Asked(f"one transfer of {path} of {name}", lambda one=one, found=found: one.get(found[1]), PAGE_SECONDS)  # type: ignore[misc]
+                yield Asked(f"one transfer of {path} of {name}", partial(one.get, found[1]), PAGE_SECONDS)
 
 
 def pages_of_overseers(served: Served, made: Installation) -> Iterator[Asked]:
@@ -136,8 +137,8 @@ def pages_of_overseers(served: Served, made: Installation) -> Iterator[Asked]:
     last = made.plan.until.date()
     for name, days, bound in (("month", 28, YEAR_SECONDS), ("year", 365, YEAR_SECONDS)):
         chosen = f"first_day={last - timedelta(days=days - 1)}&last_day={last}"
-        yield Asked(f"dashboard of a {name}", lambda chosen=chosen: chris.get(f"/admin?{chosen}"), bound)  # type: ignore[misc]
-        yield Asked(f"CSV of a {name}", lambda chosen=chosen: chris.get(f"/admin/numbers.csv?{chosen}"), bound)  # type: ignore[misc]
+        yield Asked(f"dashboard of a {name}", partial(chris.get, f"/admin?{chosen}"), bound)
+        yield Asked(f"CSV of a {name}", partial(chris.get, f"/admin/numbers.csv?{chosen}"), bound)
     yield Asked("accounts", lambda: chris.get("/admin/accounts"), PAGE_SECONDS)
     month = {"first_day": str(last - timedelta(days=60)), "last_day": str(last - timedelta(days=32))}
     transfer = made.database().execute("SELECT id FROM transfer LIMIT 1").fetchone()
@@ -151,7 +152,7 @@ def pages_of_overseers(served: Served, made: Installation) -> Iterator[Asked]:
         ("a system's account", {"person": address_of(SYSTEM)}),
     ):
         bound = PAGE_SECONDS if what != "a system's account" else YEAR_SECONDS
-        yield Asked(f"audit: {what}", lambda fields=fields: auditor.press("/audit", **fields), bound)  # type: ignore[misc]
+        yield Asked(f"audit: {what}", partial(auditor.press, "/audit", **fields), bound)
     yield Asked("metrics", lambda: chris.get("/metrics"), PAGE_SECONDS)
 
 
