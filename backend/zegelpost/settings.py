@@ -17,6 +17,7 @@ from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.outgoing import Prices
 from zegelpost.model.refusals import EmailAddressInvalid
 from zegelpost.model.return_address import LONGEST_LOCAL
+from zegelpost.model.whole_number import whole_number
 from zegelpost.settings_codes import codes_per_day, countries, has_spoken_codes, prices, sms_url
 from zegelpost.settings_reading import PREFIX, SettingsError, is_loopback, is_on, listed, missing, split
 from zegelpost.settings_sign_in import SignInProvider, sign_in_provider
@@ -306,7 +307,7 @@ def _path(name: str, text: str | None) -> Path | None:
 
 
 def _address_book_every(text: str | None) -> timedelta:
-    minutes = int(text) if text and text.isascii() and text.isdecimal() and len(text) < 6 else 0  # noqa: PLR2004 - digits
+    minutes = whole_number(text or "", most_digits=5) or 0
     if text and not _FEWEST_MINUTES <= minutes <= _MOST_MINUTES:
         raise SettingsError(f"{PREFIX}ADDRESS_BOOK_MINUTES must be a number from {_FEWEST_MINUTES} to {_MOST_MINUTES}")
     return timedelta(minutes=minutes or 60)

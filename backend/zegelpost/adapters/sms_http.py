@@ -6,6 +6,7 @@ import ssl
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from zegelpost.model.whole_number import whole_number
 from zegelpost.ports import SmsError, SmsErrorKind
 
 
@@ -39,8 +40,7 @@ def broken(provider: str, error: Exception) -> SmsError:
 
 def retry_after(text: str | None) -> float | None:
     """RFC 9110, section 10.2.3, in seconds; the form with a date is not worth a clock that may differ."""
-    digits = (text or "").strip()
-    return float(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 6 else None  # noqa: PLR2004 - a day
+    return whole_number((text or "").strip(), most_digits=5)
 
 
 def moment(text: str | None) -> datetime | None:

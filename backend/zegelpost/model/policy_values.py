@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -28,6 +29,7 @@ from zegelpost.model.refusals import (
     OptionUnknown,
     TextTooLong,
 )
+from zegelpost.model.whole_number import whole_number
 
 # What systems run when it is opened; a list of what may be sent is no place for it (compare Outlook's blocked attachments).
 _PROGRAMS: Final = (
@@ -43,12 +45,12 @@ _MOST_WORDS: Final = 300
 LEAST_CONTRAST: Final = 4.5
 
 
-class Kind:
+class Kind(ABC):
     """How one kind of value is read and written. What the database keeps, `restore` reads back, or raises."""
 
+    @abstractmethod
     def parse(self, typed: str) -> Any:
         """The value that someone typed; raises a refusal."""
-        raise NotImplementedError
 
     def typed(self, value: Any) -> str:
         """As someone would type it."""
@@ -95,12 +97,10 @@ class Count(Kind):
     largest: int
 
     def parse(self, typed: str) -> int:
-        text = typed.strip()
-        # Bounded before it becomes a number: thousands of digits take seconds.
-        is_number = text.isascii() and text.isdecimal() and len(text) < 10  # noqa: PLR2004 - digits
-        if not is_number or not self.smallest <= int(text) <= self.largest:
+        number = whole_number(typed.strip(), most_digits=9)
+        if number is None or not self.smallest <= number <= self.largest:
             raise NumberOutOfRange(shortest=self.smallest, longest=self.largest)
-        return int(text)
+        return number
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import DaysOutOfRange, FormRefused, Refusal
 from zegelpost.model.staff_user import MOST_NOTICE_DAYS, StaffUser
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState
+from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import StaffActor
 from zegelpost.services.notifying import Notifying
 from zegelpost.services.presenting import Presenting
@@ -52,10 +53,11 @@ class Noticing:
         days: dict[str, int] = {}
         for name in ("unopened_days", "expiring_days"):
             text = getattr(typed, name).strip() or "0"
-            number = int(text) if text.isascii() and text.isdecimal() and len(text) < 4 else -1  # noqa: PLR2004 - digits
-            if not 0 <= number <= MOST_NOTICE_DAYS:
+            number = whole_number(text, most_digits=3)
+            if number is None or number > MOST_NOTICE_DAYS:
                 refused[name] = DaysOutOfRange(limit=MOST_NOTICE_DAYS)
-            days[name] = number
+            else:
+                days[name] = number
         if refused:
             raise FormRefused(refused)
         async with self._database.work() as session:

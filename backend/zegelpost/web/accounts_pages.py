@@ -14,15 +14,13 @@ from zegelpost.services.access import StaffActor
 from zegelpost.services.running_accounts import RunningAccounts
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import spoken
-from zegelpost.web.pages import StaffFormHandler, page, signed_in, staff_form
+from zegelpost.web.pages import StaffFormHandler, page, page_number, signed_in, staff_form
 
 _DONE: Final = frozenset({"off", "on", "rights", "handed"})
 
 
 async def accounts(request: Request, actor: StaffActor) -> Response:
-    number = request.query_params.get("page", "1")
-    is_number = number.isascii() and number.isdecimal() and len(number) < 7  # noqa: PLR2004 - digits
-    return await _list(request, actor, max(1, int(number)) if is_number else 1, "")
+    return await _list(request, actor, page_number(request), "")
 
 
 async def search(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:

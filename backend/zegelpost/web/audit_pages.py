@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.refusals import Refusal
+from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import StaffActor, auditor_actor
 from zegelpost.services.exporting_audit_csv import audit_csv
 from zegelpost.services.searching_audit import AuditQuery
@@ -40,9 +41,8 @@ async def _page(request: Request, actor: StaffActor, form: Mapping[str, str]) ->
     query, errors = _query(request, form)
     found = None
     if not errors:
-        before = form.get("before", "")
-        is_number = before.isascii() and before.isdecimal() and len(before) < 18  # noqa: PLR2004 - digits
-        found = await request.app.state.services.searching_audit.search(auditor, query, before=int(before) if is_number else None)
+        before = whole_number(form.get("before", ""), most_digits=17)
+        found = await request.app.state.services.searching_audit.search(auditor, query, before=before)
     return page(
         request,
         "audit.html",

@@ -21,7 +21,7 @@ from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import disposition
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import sentences, spoken
-from zegelpost.web.pages import page, signed_in, staff_form
+from zegelpost.web.pages import page, page_number, signed_in, staff_form
 from zegelpost.web.rendering import Formats
 from zegelpost.web.translation import translatable
 
@@ -36,10 +36,8 @@ _PROPOSED: Final = {
 
 async def contacts(request: Request, actor: StaffActor) -> Response:
     """The list. What is typed to search is posted instead, so that names stay out of addresses and logs."""
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
     book = _book(actor, request.query_params.get("book", ""))
-    found = await request.app.state.services.finding_contacts.contacts(actor, book=book, page=number)
+    found = await request.app.state.services.finding_contacts.contacts(actor, book=book, page=page_number(request))
     done = request.query_params.get("done", "")
     return await _list(request, actor, found, book=book, done=done if done in _DONE else "")
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from zegelpost.model.refusals import SignInRequired
+from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import HalfActor, StaffActor
 from zegelpost.web.forms import fields
 from zegelpost.web.sessions import csrf_token, portal_actor, require_csrf
@@ -55,3 +56,8 @@ def staff_form(handler: StaffFormHandler) -> Handler:
         return await handler(request, actor, form)
 
     return signed_in(checked)
+
+
+def page_number(request: Request) -> int:
+    """Which page of a list is asked for; the first when it is none."""
+    return max(1, whole_number(request.query_params.get("page", ""), most_digits=6) or 1)

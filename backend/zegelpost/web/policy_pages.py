@@ -12,6 +12,7 @@ from starlette.routing import Route
 from zegelpost.model.policy import Policy
 from zegelpost.model.policy_fields import BY_NAME, PolicyGroup
 from zegelpost.model.refusals import FormRefused, LogoTooLarge, LogoUnusable
+from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.changing_policy import ChangingPolicy
 from zegelpost.services.choosing_logo import ChoosingLogo
@@ -66,10 +67,9 @@ def _group_form(group: PolicyGroup) -> Handler:
     async def handler(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
         changing: ChangingPolicy = request.app.state.services.changing_policy
         typed = typed_values(form)
-        version = form.get("version", "")
-        is_number = version.isascii() and version.isdecimal() and len(version) < 10  # noqa: PLR2004 - digits
+        version = whole_number(form.get("version", ""), most_digits=9) or 0
         try:
-            await changing.change(actor, group, typed, int(version) if is_number else 0)
+            await changing.change(actor, group, typed, version)
         except FormRefused as refused:
             return await _form(request, actor, group, typed, sentences(request, refused))
         return RedirectResponse(f"{PATH}?done={group}#{group}", 303)

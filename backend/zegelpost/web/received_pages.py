@@ -17,7 +17,7 @@ from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import parse_day, spoken
-from zegelpost.web.pages import page, signed_in, staff_form
+from zegelpost.web.pages import page, page_number, signed_in, staff_form
 
 _DONE: Final = frozenset({"handled", "reopened", "forwarded", "released", "removed"})
 _FIELDS: Final = ("mailbox", "handled", "sender", "reference", "first_day", "last_day")
@@ -25,11 +25,9 @@ _FIELDS: Final = ("mailbox", "handled", "sender", "reference", "first_day", "las
 
 async def received(request: Request, actor: StaffActor) -> Response:
     """The list. What is typed to search is posted instead, so that names and case numbers stay out of addresses and logs."""
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
     form = {name: request.query_params.get(name, "") for name in ("mailbox", "handled")}
     wanted, _ = _wanted(request, actor, form)
-    found = await request.app.state.services.handling.received(actor, wanted, page=number)
+    found = await request.app.state.services.handling.received(actor, wanted, page=page_number(request))
     return _list(request, actor, found, form)
 
 

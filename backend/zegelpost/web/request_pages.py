@@ -23,7 +23,7 @@ from zegelpost.services.addressing import TypedRecipient, address
 from zegelpost.services.requesting import RequestContent
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import parse_day, sentences, spoken
-from zegelpost.web.pages import page, signed_in, staff_form
+from zegelpost.web.pages import page, page_number, signed_in, staff_form
 from zegelpost.web.translation import Language
 
 _DONE: Final = frozenset({"sent", "reminded", "closed", "reopened", "accepted", "sent_back", "reissued"})
@@ -46,9 +46,7 @@ class TypedRequest:
 
 
 async def requests(request: Request, actor: StaffActor) -> Response:
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
-    found = await request.app.state.services.requesting.requests(actor, page=number)
+    found = await request.app.state.services.requesting.requests(actor, page=page_number(request))
     return page(request, "requests.html", actor, current_page="requests", page=found)
 
 

@@ -15,6 +15,7 @@ from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormRefused, Refusal
 from zegelpost.model.template import TemplateUse, fill_in, insert
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
+from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
 from zegelpost.services.handling import Wanted
@@ -23,6 +24,7 @@ from zegelpost.services.sending import DraftContent
 from zegelpost.web.contact_pages import to_keep, typed_recipients
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
 from zegelpost.web.pages import page as _page
+from zegelpost.web.pages import page_number
 from zegelpost.web.pages import signed_in as _signed_in
 from zegelpost.web.pages import staff_form as _form
 from zegelpost.web.plain_upload import rows_of, take_documents
@@ -50,11 +52,9 @@ async def home(request: Request, actor: StaffActor) -> Response:
 
 
 async def sent(request: Request, actor: StaffActor) -> Response:
-    text = request.query_params.get("page", "1")
-    number = max(1, int(text)) if text.isascii() and text.isdecimal() and len(text) < 7 else 1  # noqa: PLR2004 - digits
     mailbox = request.query_params.get("mailbox", "")
     mailbox = mailbox if mailbox == MINE or mailbox in actor.departments else ""
-    page = await request.app.state.services.overseeing.sent(actor, page=number, count=PAGE, mailbox=mailbox)
+    page = await request.app.state.services.overseeing.sent(actor, page=page_number(request), count=PAGE, mailbox=mailbox)
     return _page(request, "sent.html", actor, current_page="sent", page=page, mailbox=mailbox)
 
 
@@ -151,9 +151,9 @@ def _changed_rows(form: Mapping[str, str], rows: list[TypedRecipient]) -> list[T
     """Rows after *add* or *remove* was pressed without script; nothing when neither was."""
     if "add_recipient" in form:
         return [*rows, TypedRecipient("", "")]
-    removed = form.get("remove_recipient", "")
-    if removed.isdecimal() and len(removed) < 4 and int(removed) < len(rows):  # noqa: PLR2004 - digits
-        return rows[: int(removed)] + rows[int(removed) + 1 :] or [TypedRecipient("", "")]
+    removed = whole_number(form.get("remove_recipient", ""), most_digits=3)
+    if removed is not None and removed < len(rows):
+        return rows[:removed] + rows[removed + 1 :] or [TypedRecipient("", "")]
     return None
 
 
@@ -161,7 +161,7 @@ def _content(request: Request, actor: StaffActor, typed: TypedTransfer) -> Draft
     """Check everything at once, so that people see all that is wrong in one go."""
     policy = request.app.state.services.policy
     refused: dict[str, Refusal] = {}
-    days = int(typed.expires_in_days) if typed.expires_in_days.isdecimal() and len(typed.expires_in_days) < 5 else 0  # noqa: PLR2004
+    days = whole_number(typed.expires_in_days, most_digits=4) or 0
     try:
         policy.require_expiry(days)
     except ExpiryOutOfRange as refusal:
@@ -337,8 +337,7 @@ def _action(done: str, act: Callable[[Any, Request, StaffActor, Mapping[str, str
 
 
 def _days(form: Mapping[str, str]) -> int:
-    text = form.get("days", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 5 else 0  # noqa: PLR2004 - digits
+    return whole_number(form.get("days", ""), most_digits=4) or 0
 
 
 async def complete_recipient(request: Request, actor: StaffActor, form: Mapping[str, str]) -> Response:
