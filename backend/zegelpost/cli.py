@@ -37,7 +37,7 @@ def main() -> None:
     try:
         app()
     except (SettingsError, SchemaOutdated, AssetsMissing, KeyRingError, RestoreFound) as error:
-        print(f"zegelpost: {error}", file=sys.stderr)  # noqa: T201 - a command's answer
+        typer.echo(f"zegelpost: {error}", err=True)
         sys.exit(2)
 
 
@@ -84,11 +84,10 @@ def demo(port: int = typer.Option(8000, envvar="PORT"), data_dir: Path = Path(".
     )
     _migrate(settings)
     asyncio.run(seed_people(settings))
-    print(  # noqa: T201 - a command's answer
+    typer.echo(
         f"\nZegelpost demonstration: {settings.base_url}\n"
         f"  sign in as anna@zegelpost.example, password {DEMO_PASSWORD}\n"
         f"  mail and text messages: {settings.base_url}/demo/outbox\n",
-        flush=True,
     )
     _serve(settings, "127.0.0.1", port)
 
@@ -123,12 +122,16 @@ def rotate_keys() -> None:
         finally:
             await services.database.close()
         for purpose in ("people", "factors", "index", "senders"):
-            print(f"{purpose}: {rotated.made_anew[purpose]} made anew")  # noqa: T201 - a command's answer
+            typer.echo(f"{purpose}: {rotated.made_anew[purpose]} made anew")
         for purpose, count in sorted(rotated.unreadable.items()):
             if count:
-                print(f"wrong: {count} values of {purpose} open under no key - see operating.md; the earlier key is kept")  # noqa: T201
-        print("The earlier keys are destroyed by the sweep, an hour from now at the earliest, as soon as nothing needs them.")  # noqa: T201
-        print("Back up the key ring now, and database and documents after it: older backups need the key ring of their time.")  # noqa: T201
+                typer.echo(f"wrong: {count} values of {purpose} open under no key - see operating.md; the earlier key is kept")
+        typer.echo(
+            "The earlier keys are destroyed by the sweep, an hour from now at the earliest, as soon as nothing needs them."
+        )
+        typer.echo(
+            "Back up the key ring now, and database and documents after it: older backups need the key ring of their time."
+        )
         return not rotated.unreadable.total()
 
     sys.exit(0 if asyncio.run(run()) else 1)
@@ -145,7 +148,9 @@ def accept_restore() -> None:
         origin = await services.recognising_restore.accept()
         await services.recognising_restore.require()
         await services.database.close()
-        print(f"fine: the record goes on as {origin}; keep the mails with checkpoints of before, and say why there are two names")  # noqa: T201 - a command's answer
+        typer.echo(
+            f"fine: the record goes on as {origin}; keep the mails with checkpoints of before, and say why there are two names"
+        )
 
     asyncio.run(run())
 
@@ -165,7 +170,7 @@ def sync() -> None:
                 whose = "book of " + feed.owner_id if feed.owner_id else feed.place
                 changed = feed.changed
                 counts = f"{changed.added_count} added, {changed.changed_count} changed, {changed.removed_count} removed"
-                print(f"{whose}: {feed.trouble.value.replace('_', ' ') if feed.trouble else 'read'}; {counts}", flush=True)  # noqa: T201 - a command's answer
+                typer.echo(f"{whose}: {feed.trouble.value.replace('_', ' ') if feed.trouble else 'read'}; {counts}")
                 is_well = is_well and feed.trouble is None
         await services.database.close()
         return is_well
@@ -195,7 +200,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="For programs
             resolver = Resolver(configure=False)
         examination = Examination(settings=settings, environment=os.environ, clock=system_clock, resolver=resolver)
         lines = asyncio.run(examining.examine(examination))
-    print((examining.as_json if as_json else examining.as_text)(lines, examination))  # noqa: T201 - a command's answer
+    typer.echo((examining.as_json if as_json else examining.as_text)(lines, examination))
     sys.exit(0 if examining.is_well(lines) else 1)
 
 
@@ -244,14 +249,14 @@ async def _verify_seal(pdf: bytes) -> int:
     try:
         found = await read_seal(pdf)
     except SealError as error:
-        print(f"wrong: {error.reason}")  # noqa: T201 - a command's answer
+        typer.echo(f"wrong: {error.reason}")
         return 1
     if found is None:
-        print("wrong: the PDF has no seal")  # noqa: T201
+        typer.echo("wrong: the PDF has no seal")
         return 1
-    print(f"PROVEN: all of the PDF is as it was sealed by the holder of certificate {found.fingerprint} ({found.name}).")  # noqa: T201
+    typer.echo(f"PROVEN: all of the PDF is as it was sealed by the holder of certificate {found.fingerprint} ({found.name}).")
     why = "it signs itself, so anyone can make one in that name" if found.is_self_signed else "its issuer was not asked"
-    print(f"NOT proven: whose certificate that is: {why}. Compare its fingerprint with what the organisation publishes.")  # noqa: T201
+    typer.echo(f"NOT proven: whose certificate that is: {why}. Compare its fingerprint with what the organisation publishes.")
     return 0
 
 
@@ -264,20 +269,22 @@ async def _verify_database(notes: list[str]) -> int:
     try:
         found = await services.verifying_audit.verify(notes)
     except AuditBroken as broken:
-        print(f"wrong: {broken}")  # noqa: T201 - a command's answer
+        typer.echo(f"wrong: {broken}")
         return 1
     finally:
         await services.database.close()
-    print(  # noqa: T201
+    typer.echo(
         f"fine: {found.size} events, in the tree that {found.checkpoint_count} checkpoint(s) tell of;"
         f" of {found.erased_count} the personal part was erased after five years ({found.requested_count} earlier,"
         f" on request), {found.waiting_count} have no place yet\n"
         f"root: {found.root.hex()}\nkey: {found.key}"
     )
     if found.lost_count:
-        print(f"lost: {found.lost_count} checkpoint(s) tell of events that were lost when an older database was restored")  # noqa: T201
+        typer.echo(f"lost: {found.lost_count} checkpoint(s) tell of events that were lost when an older database was restored")
     if not notes:
-        print("not proven: that this is the history that was signed earlier - give checkpoints that were mailed (--checkpoint)")  # noqa: T201
+        typer.echo(
+            "not proven: that this is the history that was signed earlier - give checkpoints that were mailed (--checkpoint)"
+        )
     return 0
 
 
