@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing.context
 import re
 import socket
 import ssl
@@ -23,7 +22,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.contracts.object_storage import environment as store_environment
 from tests.contracts.object_storage import s3_server
 from tests.databases import database_urls
-from tests.journeys.running import free_port, start_program
+from tests.journeys.running import Running, free_port, start_program
 from tests.stand_ins.mail_server import MailServer, mail_server
 from tests.stand_ins.twilio_api import TwilioApi, twilio_api
 
@@ -51,42 +50,15 @@ http {
 
 
 @dataclass
-class Program:
-    """`zegelpost serve` or `zegelpost work`, which can be killed and started again."""
+class Program(Running):
+    """`zegelpost serve` or `zegelpost work`."""
 
     arguments: list[str]
     environment: dict[str, str] = field(repr=False)
     log: Path
-    port: int | None = None
-    process: multiprocessing.context.ForkServerProcess | None = None
 
     def start(self) -> None:
         self.process = start_program(self.arguments, self.log, self.environment)
-
-    def wait_until_it_answers(self) -> None:
-        assert self.process is not None
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.process.is_alive(), self.log.read_text()
-            try:
-                if httpx2.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5).status_code == 200:
-                    return
-            except httpx2.HTTPError:
-                time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
-
-    def kill(self) -> None:
-        """No goodbye: what a power cut leaves to the operating system."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.join()
-            self.process = None
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.join(30)
-            self.kill()
 
 
 @dataclass
@@ -237,10 +209,15 @@ def installation(folder: Path) -> Iterator[Installation]:
         trust = ssl.create_default_context()
         authority.configure_trust(trust)
         web = [
-            Program(["serve", "--host", "127.0.0.1", "--port", str(port)], environment, folder / f"web-{number}.log", port)
+            Program(
+                arguments=["serve", "--host", "127.0.0.1", "--port", str(port)],
+                environment=environment,
+                log=folder / f"web-{number}.log",
+                port=port,
+            )
             for number, port in enumerate(web_ports)
         ]
-        workers = [Program(["work"], environment, folder / f"work-{number}.log") for number in range(2)]
+        workers = [Program(arguments=["work"], environment=environment, log=folder / f"work-{number}.log") for number in range(2)]
         made = Installation(folder, database_url, nginx, web, workers, mail, sms, trust)
         for program in (*web, *workers):
             stack.callback(program.stop)

@@ -326,7 +326,7 @@ def test_processes_killed_under_load_lose_nothing_and_nobody_notices(running: In
                 victim.kill()
                 time.sleep(moments.uniform(0.2, 0.6))
                 victim.start()
-                if victim.port is not None:
+                if victim in running.web:
                     victim.wait_until_it_answers()
         finally:
             over.set()
