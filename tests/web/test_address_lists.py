@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 from sqlalchemy import func, select
-from starlette.applications import Starlette
-from tests.conftest import Portal, browser, make_administrator
+from tests.conftest import Portal
 from tests.web.acts import sentences, words
 
 from zegelpost.main import Services
@@ -29,15 +27,6 @@ SECOND = """Naam;E-mailadres;Mobiel nummer
 Rosa Visser;rosa@zorg.example;06-99 99 99 99
 Noor Nieuw;noor@zorg.example;06-11 11 11 11
 """
-
-
-@pytest.fixture
-async def chris_portal(app: Starlette, services: Services) -> AsyncIterator[Portal]:
-    await make_administrator(services)
-    async with browser(app) as client:
-        portal = Portal(client)
-        await portal.sign_in("chris@zegelpost.example")
-        yield portal
 
 
 async def upload(portal: Portal, content: str, name: str = "lijst.csv") -> httpx2.Response:

@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import event, select, update
 from starlette.applications import Starlette
-from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
+from tests.conftest import MovableClock, Outbox, Portal, browser
 from tests.web.acts import DOCUMENT, ROSA, SAM, Row, open_link, recognise, send, sentences, words
 from tests.web.small_files import with_macros
 
@@ -29,13 +29,9 @@ TODAY = "2026-11-23"
 
 
 @pytest.fixture
-async def chris(app: Starlette, services: Services) -> AsyncIterator[Portal]:
-    """Signed in anew by `at`, where a test moves the clock further than a sign-in lasts."""
-    await make_administrator(services)
-    async with browser(app) as client:
-        portal = Portal(client)
-        await portal.sign_in("chris@zegelpost.example")
-        yield portal
+def chris(chris_portal: Portal) -> Portal:
+    """Signs in anew where a test moves the clock further than a sign-in lasts."""
+    return chris_portal
 
 
 def rows(answer: httpx2.Response) -> dict[str, dict[str, str]]:
