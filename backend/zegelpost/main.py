@@ -16,8 +16,6 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from zegelpost import connecting
 from zegelpost.adapters.address_book_csv import UploadedAddressBook
@@ -101,50 +99,15 @@ from zegelpost.services.verifying import Verifying
 from zegelpost.services.verifying_audit import VerifyingAudit
 from zegelpost.services.writing_back import WritingBack
 from zegelpost.settings import NO_ORGANISATION, Settings
-from zegelpost.web import (
-    account_pages,
-    accounts_pages,
-    addin_pages,
-    address_book_pages,
-    address_list_pages,
-    administration_pages,
-    audit_pages,
-    bounce_webhook,
-    contact_import_pages,
-    contact_pages,
-    demo,
-    department_pages,
-    guest_pages,
-    handbook_pages,
-    health,
-    held_pages,
-    holds_pages,
-    house_style_pages,
-    identity_pages,
-    intake_pages,
-    metrics,
-    person_pages,
-    policy_pages,
-    received_pages,
-    recipient_pages,
-    report_pages,
-    request_pages,
-    sign_in_pages,
-    staff_pages,
-    template_pages,
-    webhooks,
-)
-from zegelpost.web.api import api_routes
 from zegelpost.web.errors import ErrorPages
 from zegelpost.web.handbook import Handbook
 from zegelpost.web.handbook_facts import facts_of_policy
 from zegelpost.web.metrics import Metered, Meters
 from zegelpost.web.middleware import BodyLimit, ChosenLanguage, OurHost, PresentPolicy, SameSite, SecurityHeaders
 from zegelpost.web.network import TrustedProxies
-from zegelpost.web.rendering import LANGUAGE_NAMES, STATIC_ADDRESS, WEB, Templates, create_templates
-from zegelpost.web.sessions import api_actor, portal_actor
+from zegelpost.web.rendering import LANGUAGE_NAMES, Templates, create_templates
+from zegelpost.web.routes import all_routes
 from zegelpost.web.translation import Language, Translator, load_translators
-from zegelpost.web.uploads import upload_routes
 from zegelpost.worker import Worker
 
 
@@ -449,46 +412,7 @@ def build_app(services: Services, *, has_worker: bool = True) -> Starlette:
 
     meters = Meters()
     app = Starlette(
-        routes=[
-            *sign_in_pages.routes(),
-            *identity_pages.routes(),
-            # Before the links of intakes, whose pages stand under the same prefix.
-            *intake_pages.routes(),
-            *account_pages.routes(),
-            *staff_pages.routes(),
-            *report_pages.routes(),
-            *recipient_pages.device_routes(),
-            *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),
-            *(route for prefix in guest_pages.PREFIXES for route in guest_pages.routes(prefix)),
-            *received_pages.routes(),
-            *held_pages.routes(),
-            *request_pages.routes(),
-            *department_pages.routes(),
-            *contact_import_pages.routes(),
-            *address_book_pages.routes(),
-            *address_list_pages.routes(),
-            *contact_pages.routes(),
-            *template_pages.routes(),
-            *api_routes(),
-            *upload_routes("/api/v1/uploads", api_actor),
-            *upload_routes("/uploads", portal_actor),
-            *addin_pages.routes(),
-            *administration_pages.routes(),
-            *accounts_pages.routes(),
-            *policy_pages.routes(),
-            *house_style_pages.routes(),
-            *holds_pages.routes(),
-            *person_pages.routes(),
-            *audit_pages.routes(),
-            *(bounce_webhook.routes(settings.bounce_token) if settings.bounce_token else []),
-            *webhooks.routes(),
-            *health.routes(),
-            *metrics.routes(),
-            *handbook_pages.routes(),
-            *(demo.routes() if settings.is_demo else []),
-            Route("/favicon.ico", health.favicon, methods=["GET"]),
-            Mount(STATIC_ADDRESS, StaticFiles(directory=WEB / "static")),
-        ],
+        routes=all_routes(bounce_token=settings.bounce_token, is_demo=settings.is_demo),
         middleware=[
             Middleware(SecurityHeaders, has_tls=settings.has_tls),
             Middleware(TrustedProxies, networks=[ipaddress.ip_network(n) for n in settings.trusted_proxies]),
