@@ -105,32 +105,36 @@ class DirectReply:
         self._line: socket.socket | None = None
         self._turn: asyncio.Future[memoryview] | None = None
         self._is_over = False
-        self.handed_bytes = 0
+        self._handed_bytes = 0
 
     async def send(self, pieces: Iterator[memoryview]) -> int:
         """Hand over the next pieces; returns how many bytes, 0 at their end. Raises `OSError` when the line drops.
 
         A piece may be overwritten once the next is asked for.
         """
-        before = self.handed_bytes
+        before = self._handed_bytes
         line = await self._open()
         self._turn = asyncio.ensure_future(asyncio.to_thread(self._send_now, line, pieces))
         rest = await asyncio.shield(self._turn)
-        if rest:
-            await asyncio.get_running_loop().sock_sendall(line, rest)
-            self.handed_bytes += len(rest)
-        count = self.handed_bytes - before
+        while rest:
+            await anyio.wait_writable(line)
+            rest = self._take(line, rest)
+        count = self._handed_bytes - before
         self._cycle.expected_content_length -= count
         return count
 
-    async def close(self) -> None:
-        """Let a running turn end first: the number of the line may be another client's as soon as it is closed."""
+    async def close(self) -> int:
+        """Returns how many bytes were handed over in all, also where the line dropped in the middle of a piece.
+
+        A running turn ends first: what it hands over counts, and once closed the number of the line may be another client's.
+        """
         self._is_over = True
         if self._turn is not None:
             with anyio.CancelScope(shield=True):
                 await asyncio.gather(self._turn, return_exceptions=True)
         if self._line is not None:
             self._line.close()
+        return self._handed_bytes
 
     async def _open(self) -> socket.socket:
         cycle = self._cycle
@@ -152,16 +156,23 @@ class DirectReply:
             while rest:
                 if self._is_over:
                     return _NOTHING
-                try:
-                    count = line.send(rest)
-                except BlockingIOError:
+                unsent = self._take(line, rest)
+                if len(unsent) == len(rest):
                     return rest
-                self.handed_bytes += count
-                left -= count
-                rest = rest[count:]
+                left -= len(rest) - len(unsent)
+                rest = unsent
             if left <= 0:
                 break
         return _NOTHING
+
+    def _take(self, line: socket.socket, piece: memoryview) -> memoryview:
+        """What the kernel takes of a piece without waiting is handed over; returns the rest."""
+        try:
+            count = line.send(piece)
+        except BlockingIOError:
+            return piece
+        self._handed_bytes += count
+        return piece[count:]
 
 
 class DirectBody(asyncio.BufferedProtocol):

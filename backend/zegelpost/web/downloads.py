@@ -108,8 +108,7 @@ class _PiecesResponse(StreamingResponse, ABC):
                 self._handed_bytes += count
             await self.handed_all()
         finally:
-            self._handed_bytes = self._reply.handed_bytes
-            await self._reply.close()
+            self._handed_bytes = await self._reply.close()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _travelling(self) -> AsyncIterator[Any]:
