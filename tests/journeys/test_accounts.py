@@ -117,7 +117,7 @@ def _submit(page: Page) -> None:
 
 
 def _follow(page: Page, link: str) -> None:
-    """Press a link and wait for the page it leads to, so that what comes next is not asked of the page before."""
+    """Press a link or a button and wait for the page it leads to, so that what comes next is not asked of the page before."""
     with page.expect_navigation():
         page.locator(link).click()
 
@@ -208,7 +208,7 @@ def test_from_no_account_to_a_second_sign_in(  # noqa: PLR0915 - a journey is lo
     page.fill("#code", recovery_code)
     _submit(page)
     expect(page.locator("form[action='/sign-out']")).to_be_visible()
-    page.locator("form[action='/sign-out'] button").click()
+    _follow(page, "form[action='/sign-out'] button")
     _sign_in(page, strict, email, NEW)
     page.fill("#code", _fresh_code(secret, used))
     _submit(page)
@@ -273,7 +273,7 @@ def test_a_passkey_is_made_and_used(strict: RunningStrict, chromium: Browser, la
 
     # Used twice: every question is a new one.
     for _ in range(2):
-        page.locator("form[action='/sign-out'] button").click()
+        _follow(page, "form[action='/sign-out'] button")
         _sign_in(page, strict, email, NEW)
         page.wait_for_url("**/sign-in/second-factor")
         page.locator("form[data-passkey='get'] button").click()
@@ -282,7 +282,7 @@ def test_a_passkey_is_made_and_used(strict: RunningStrict, chromium: Browser, la
 
     # What was sent once does not open a second time.
     answers: list[str] = []
-    page.locator("form[action='/sign-out'] button").click()
+    _follow(page, "form[action='/sign-out'] button")
     _sign_in(page, strict, email, NEW)
     page.on(
         "request", lambda request: answers.append(request.post_data or "") if request.url.endswith("/sign-in/passkey") else None
@@ -290,7 +290,7 @@ def test_a_passkey_is_made_and_used(strict: RunningStrict, chromium: Browser, la
     page.locator("form[data-passkey='get'] button").click()
     expect(page.locator("form[action='/sign-out']")).to_be_visible()
     [sent] = answers
-    page.locator("form[action='/sign-out'] button").click()
+    _follow(page, "form[action='/sign-out'] button")
     _sign_in(page, strict, email, NEW)
     _look(page, f"second-step-passkey-{language}-{width}")
     csrf = page.locator("form[data-passkey='get'] input[name=csrf]").input_value()

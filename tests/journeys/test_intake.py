@@ -143,7 +143,8 @@ def test_unasked_sent_picked_up_handled(  # noqa: PLR0915 - a journey is long, a
     anna.look()
     guus.page.reload()
     expect(guus.page.get_by_text(words["picked_up"])).to_be_visible()
-    anna.page.get_by_role("button", name=words["mark"]).click()
+    with anna.page.expect_navigation():
+        anna.page.get_by_role("button", name=words["mark"]).click()
     guus.page.reload()
     expect(guus.page.get_by_text(words["handled"])).to_be_visible()
 

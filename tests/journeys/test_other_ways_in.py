@@ -201,7 +201,8 @@ def test_a_code_by_telephone(demo: RunningDemo, chromium: Browser, language: str
     anna.page.locator("a[href$='/check']").click()
     expect(anna.page.locator("main")).to_contain_text(f"{words['check']} {number}")
     _look(anna, has_script=has_script)
-    anna.page.get_by_role("button", name=words["send"]).click()
+    with anna.page.expect_navigation():
+        anna.page.get_by_role("button", name=words["send"]).click()
     transfer = anna.page.url.split("?")[0]
 
     oma = Watched(device(chromium, language, width, has_script=has_script).new_page())
@@ -215,7 +216,8 @@ def test_a_code_by_telephone(demo: RunningDemo, chromium: Browser, language: str
     telephone = Watched(device(chromium, language, width, has_script=has_script).new_page())
     telephone.page.goto(demo.base_url + "/demo/outbox")
     _look(telephone, has_script=has_script)
-    telephone.page.locator("article", has_text=number).get_by_role("button", name=words["key"]).click()
+    with telephone.page.expect_navigation():
+        telephone.page.locator("article", has_text=number).get_by_role("button", name=words["key"]).click()
     code = "".join(re.findall(r"\b\d\b", telephone.page.locator("body").inner_text()))[:6]
     oma.page.reload()
     expect(oma.page.locator("main")).to_contain_text(words["read_out"])

@@ -227,7 +227,8 @@ def test_a_department_receives_and_handles(demo: RunningDemo, chromium: Browser,
     anna.page.fill("#recipient-0-email", "klachten@zegelpost.example")
     anna.page.fill("#subject", subject)
     anna.page.fill("#note", "Graag oppakken.")
-    anna.page.locator("main form .zp-actions button").last.click()
+    with anna.page.expect_navigation():
+        anna.page.locator("main form .zp-actions button").last.click()
     anna.page.goto(anna.page.url.replace("/documents", "/check"))
     anna.look()
     anna.page.locator("form[action$='/send'] button").click()

@@ -43,7 +43,8 @@ def test_from_the_transfer_to_paper(demo: RunningDemo, chromium: Browser, tmp_pa
     page = anna.page
     sign_in(page, demo, "anna@zegelpost.example", "/sent")
     page.goto(f"{demo.base_url}/transfers/{_sent(demo, language)}")
-    page.get_by_role("link", name=words["report"]).click()
+    with page.expect_navigation():
+        page.get_by_role("link", name=words["report"]).click()
     expect(page.locator("h1")).to_be_visible()
     anna.look()
     if folder := os.environ.get("ZEGELPOST_TEST_PICTURES"):

@@ -154,7 +154,8 @@ def test_asked_sent_returned_approved(  # noqa: PLR0915 - a journey is long, and
     anna.page.get_by_role("button", name=words["approve"]).first.click()
     expect(anna.page.get_by_text(words["approved"], exact=True).first).to_be_visible()
     anna.look()
-    anna.page.get_by_role("button", name=words["close"], exact=True).click()
+    with anna.page.expect_navigation():
+        anna.page.get_by_role("button", name=words["close"], exact=True).click()
     anna.look()
     rosa.page.reload()
     expect(rosa.page.locator("main")).to_contain_text(words["closed"])

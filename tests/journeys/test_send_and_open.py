@@ -182,7 +182,8 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
     anna.look()
     anna.page.goto(transfer_url + "/revoke")
     anna.look()
-    anna.page.locator("main form button", has_text=words["withdraw"]).click()
+    with anna.page.expect_navigation():
+        anna.page.locator("main form button", has_text=words["withdraw"]).click()
     anna.look()
     rosa.page.goto(f"{address}#{secret}")
     rosa.page.locator("[data-island=open] button").click()
