@@ -233,7 +233,7 @@ async def test_several_workers_count_the_same_days_at_once(stage: Stage) -> None
     async with stage.services.database.work() as session:
         await session.execute(text("DELETE FROM day_sum"))
     counted = await asyncio.gather(*(stage.services.summing.run() for _ in range(4)))
-    assert sum(counted) >= 56  # of each mailbox a turn, whoever was first
+    assert sum(counted) >= 14  # of each mailbox a turn, whoever was first
     while await stage.services.summing.run():
         pass
     assert await stage.scalars("SELECT count(*) FROM day_sum") == [2 * (366 - 7)]

@@ -20,8 +20,8 @@ from zegelpost.services.keeping_days import keep_days, kept_days
 
 # So that each is counted anew within a day, whatever the hour at which its turn comes.
 _AGAIN_AFTER: Final = timedelta(hours=18)
-# At a time: it takes a second or two with a million transfers a year, and other work of the worker waits for it.
-_MOST_DAYS: Final = 28
+# At a time: a second with a million transfers a year, and other work of the worker waits for it. In four hours all are done.
+_MOST_DAYS: Final = 7
 # What is asked for most, and would take longest. A department's own post is not that much.
 _MAILBOXES: Final = ("", OWN)
 
