@@ -33,7 +33,20 @@ _IDENTIFIER = re.compile(r"[a-z2-7]{26}\Z")
 
 def new_identifier() -> str:
     """128 random bits as 26 lower-case base32 characters (RFC 4648, section 6): unguessable and safe in URLs and file names."""
-    return base64.b32encode(secrets.token_bytes(16)).decode().rstrip("=").lower()
+    return _encoded(secrets.token_bytes(16))
+
+
+def neighbouring_identifiers(count: int) -> list[str]:
+    """Many at once, for rows that are made together: they begin alike, so an index takes them in one place and not in as many.
+
+    Each has 80 random bits of its own, after 48 that they share.
+    """
+    shared = secrets.token_bytes(6)
+    return [_encoded(shared + secrets.token_bytes(10)) for _ in range(count)]
+
+
+def _encoded(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()
 
 
 def is_identifier(text: str) -> bool:

@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, insert, select, update
+from sqlalchemy import ARRAY, ColumnElement, bindparam, case, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.model.address_book import AddressFeed, EntryKey, ListedCard, ListedContact, ListedWord
 from zegelpost.model.contact import Card, folded
-from zegelpost.model.identifiers import ContactId, FeedId, new_identifier
+from zegelpost.model.identifiers import ContactId, FeedId, neighbouring_identifiers
 from zegelpost.ports import BookPage
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -156,17 +157,18 @@ class ListingContacts:
                 changed.removed_count += await _remove(session, ListedContact.feed_id == feed.id, column.in_(digests))
         # 2.
         known = await self._known(session, feed, page.entry_digests)
-        new: list[tuple[ContactId, _Row]] = []
+        new_rows: list[_Row] = []
         other: list[tuple[ContactId, _Row]] = []
         seen: list[ContactId] = []
         for row in page.rows:
             found = known.pop((row.entry_digest, row.email_index), None)
             if found is None:
-                new.append((ContactId(new_identifier()), row))
+                new_rows.append(row)
             elif found.content_digest != row.content_digest or found.folder_digest != row.folder_digest:
                 other.append((found.id, row))
             elif found.generation != feed.generation:
                 seen.append(found.id)
+        new = [(ContactId(each), row) for each, row in zip(neighbouring_identifiers(len(new_rows)), new_rows, strict=True)]
         await self._insert(session, feed, new)
         await self._update(session, feed, other)
         for ids in _pieces(seen):
@@ -203,8 +205,9 @@ class ListingContacts:
         if not new:
             return
         sealed = self._keys.seal_listed((listed_id, row.card) for listed_id, row in new)
-        await session.execute(
-            insert(_CONTACTS),
+        await _insert(
+            session,
+            _CONTACTS,
             [
                 {"id": listed_id, "feed_id": feed.id, "generation": feed.generation, "number_worked_at": None}
                 | _values(row, card)
@@ -302,9 +305,26 @@ def _values(row: _Row, sealed_card: bytes) -> dict[str, Any]:
 
 
 async def _insert_words(session: AsyncSession, rows: Sequence[tuple[ContactId, _Row]]) -> None:
-    words = [{"beginning": each, "listed_id": listed_id} for listed_id, row in rows for each in row.beginnings]
-    if words:
-        await session.execute(insert(_WORDS), words)
+    await _insert(
+        session, _WORDS, [{"beginning": each, "listed_id": listed_id} for listed_id, row in rows for each in row.beginnings]
+    )
+
+
+async def _insert(session: AsyncSession, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        return
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(_in_columns(table), {name: [row[name] for row in rows] for name in rows[0]})
+    else:
+        await session.execute(insert(table), rows)
+
+
+@cache
+def _in_columns(table: Any) -> Any:
+    """Insert many rows with a parameter for each column: psycopg looks for each of thousands in the text of a statement."""
+    names = [column.name for column in table.columns]
+    values = (func.unnest(bindparam(column.name, type_=ARRAY(column.type))) for column in table.columns)
+    return insert(table).from_select(names, select(*values))
 
 
 async def _remove(session: AsyncSession, *which: ColumnElement[bool]) -> int:
