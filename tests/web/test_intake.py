@@ -451,6 +451,7 @@ async def test_as_much_is_done_for_a_colleague_who_exists_as_for_one_who_does_no
             base = await come_in(guest, outbox, colleague=f"{name}@zegelpost.example", email=f"guus{number}@praktijk.example")
             await hand_in(guest, base)
             await guest.get(f"{base}/transfer")
-        seen.append([each for each in asked if "FROM outgoing" not in each and "UPDATE outgoing" not in each])
+        # Mails go out, and the policy's number is looked at, by the clock: that says nothing of the address.
+        seen.append([each for each in asked if not re.search(r"FROM (outgoing|policy_choices)\b|UPDATE outgoing\b", each)])
     assert len(seen[1]) > 50
     assert seen[1] == seen[2] == seen[3]
