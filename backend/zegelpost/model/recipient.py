@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import BLIND, DIGEST, IDENTIFIER, Base, text_of
@@ -20,6 +20,8 @@ from zegelpost.model.refusals import LinkLocked, RecipientBlocked
 LONGEST_NAME: Final = 120
 SHORTEST_ACCESS_CODE: Final = 8
 LONGEST_HINT: Final = 100
+# Of a colleague's or a department's, until it is erased.
+HAS_WRAP: Final = "staff_wrap IS NOT NULL"
 # Before the second code, the third, and every later one, as long as none of them was entered.
 CODE_COOL_DOWNS: Final = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 # A telephone rings, is picked up, and the code is read out twice: nobody is called while that goes on.
@@ -76,6 +78,10 @@ class Person:
 
 class Recipient(Base):
     __tablename__ = "recipient"
+    __table_args__ = (
+        # What a department can still open: of the years before, nothing need be looked at.
+        Index("ix_recipient_kept_of_department", "department_id", sqlite_where=text(HAS_WRAP), postgresql_where=text(HAS_WRAP)),
+    )
 
     id: Mapped[RecipientId] = mapped_column(IDENTIFIER, primary_key=True)
     transfer_id: Mapped[TransferId] = mapped_column(ForeignKey("transfer.id"), index=True)

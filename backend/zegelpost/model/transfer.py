@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zegelpost.model.base import BLIND, IDENTIFIER, Base, text_of
@@ -54,6 +54,8 @@ class TransferState(StrEnum):
 # By name, and not as "all but": an index then passes by what was erased, which after a year is nearly everything.
 NOT_ERASED: Final = (TransferState.DRAFT, TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
 SENT_AND_KEPT: Final = (TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
+# The same in SQL, for the indexes of lists.
+IS_KEPT: Final = "state IN ('sent', 'revoked', 'expired')"
 
 
 class Transfer(Base):
@@ -65,6 +67,16 @@ class Transfer(Base):
         Index("ix_transfer_department_state_sent", "department_id", "state", "sent_at"),
         # What expires and what is to be erased. Most are erased, so their time of expiry alone finds the wrong ones.
         Index("ix_transfer_state_expires", "state", "expires_at"),
+        # The list of a mailbox, by itself: what is not on the page is passed by without looking at the transfer.
+        *(
+            Index(
+                f"ix_transfer_kept_of_{whose}", column, "kind", "sent_at", "id", sqlite_where=text(of), postgresql_where=text(of)
+            )
+            for whose, column, of in (
+                ("sender", "sender_id", f"department_id IS NULL AND {IS_KEPT}"),
+                ("department", "department_id", IS_KEPT),
+            )
+        ),
         # What is counted of all transfers of a period is in the index itself.
         Index("ix_transfer_sent_kind_department", "sent_at", "kind", "department_id"),
     )

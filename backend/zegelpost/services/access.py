@@ -40,6 +40,8 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.recording import Subject
 
+MINE: Final = "mine"  # one's own mailbox, where a department is called by its identifier
+
 
 @dataclass(frozen=True, slots=True)
 class WorksFor:
@@ -283,6 +285,16 @@ def is_senders(actor: StaffActor) -> ColumnElement[bool]:
     left a department has nothing to do with what they sent for it.
     """
     return _is_senders(actor.user.id, list(actor.departments))
+
+
+def senders_mailboxes(actor: StaffActor, mailbox: str = "") -> list[ColumnElement[bool]]:
+    """As `is_senders`, of what was sent: a condition for each of their mailboxes, which have nothing in common.
+
+    `mailbox` leaves one of them: `MINE`, or a department's identifier; none where they do not work for that.
+    """
+    own = and_(Transfer.sender_id == actor.user.id, Transfer.department_id.is_(None))
+    mailboxes = {MINE: own} | {each: Transfer.department_id == each for each in actor.departments}
+    return [condition for name, condition in mailboxes.items() if mailbox in {"", name}]
 
 
 def _is_senders(user_id: Any, department_ids: Any) -> ColumnElement[bool]:

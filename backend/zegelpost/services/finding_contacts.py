@@ -25,11 +25,10 @@ from zegelpost.model.identifiers import ContactId, DepartmentId, FeedId
 from zegelpost.model.phone_number import PhoneNumber
 from zegelpost.model.refusals import NotFound
 from zegelpost.ports import AddressBookError
-from zegelpost.services.access import StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
+from zegelpost.services.access import MINE, StaffActor, is_contacts_owner, is_feeds_reader, own_contact, own_listed
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.listing_contacts import ListingContacts, listed_rows
-from zegelpost.services.overseeing import MINE
 from zegelpost.services.syncing import AddressBooks
 
 _LOG: Final = structlog.get_logger()

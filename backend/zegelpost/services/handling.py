@@ -23,11 +23,10 @@ from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import AlreadyReceived, EmailAddressNotStaff
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import LONGEST_SUBJECT, Transfer, TransferKind, TransferState, TransferText, receipt_number
-from zegelpost.services.access import GUESTS_OWN, StaffActor, is_receivers, is_senders, received_transfer
+from zegelpost.services.access import GUESTS_OWN, MINE, StaffActor, is_receivers, is_senders, received_transfer
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.overseeing import MINE
-from zegelpost.services.presenting import Correspondent, Presenting, present_staff
+from zegelpost.services.presenting import SENDER_COLUMNS, Correspondent, Presenting, present_staff
 from zegelpost.services.receiving import HeldBackDocument, held_back_documents
 from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
@@ -37,6 +36,7 @@ PAGE: Final = 20
 MOST_SEARCHED: Final = 2000
 MOST_FOUND: Final = 100
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
+_NEWEST_FIRST: Final = (Transfer.sent_at.desc(), Transfer.id, Recipient.position)
 
 
 class Handled(StrEnum):
@@ -138,27 +138,29 @@ class Handling:
 
     async def received(self, actor: StaffActor, wanted: Wanted, *, page: int = 1, count: int = PAGE) -> ReceivedPage:
         """What can be opened now, newest first."""
-        query = self._query(actor, wanted)
+        # Who they are and how many, in one go: to find them takes longer than all the rest.
+        chosen = self._chosen(actor, wanted, Recipient.id, func.count().over().label("total"))
         async with self._database.reading() as session:
-            total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
-            rows = (await session.execute(query.limit(count).offset((page - 1) * count))).all()
-            senders = await self._presenting.senders_of(session, [transfer for transfer, _ in rows])
-            return ReceivedPage([self._overview(actor, *row, senders[row[0].id]) for row in rows], page, total)
+            rows = (await session.execute(chosen.limit(count).offset((page - 1) * count))).all()
+            if not rows and page > 1:  # beyond the end, where nothing tells how many there are
+                first = (await session.execute(chosen.limit(1))).first()
+                return ReceivedPage([], page, first.total if first else 0)
+            overviews = await self._overviews(session, actor, [row.id for row in rows])
+            return ReceivedPage(overviews, page, rows[0].total if rows else 0)
 
     async def find(self, actor: StaffActor, wanted: Wanted) -> list[ReceivedOverview]:
         """At most `MOST_FOUND` of the newest `MOST_SEARCHED` whose sender's name or address has these letters in it."""
         letters = wanted.sender.strip().casefold()
-        found: list[ReceivedOverview] = []
         async with self._database.reading() as session:
-            rows = (await session.execute(self._query(actor, wanted).limit(MOST_SEARCHED))).all()
-            senders = await self._presenting.senders_of(session, [transfer for transfer, _ in rows])
-            for transfer, recipient in rows:
-                sender = senders[transfer.id]
-                if letters in f"{sender.name}\n{sender.email}".casefold():
-                    found.append(self._overview(actor, transfer, recipient, sender))
-                if len(found) == MOST_FOUND:
-                    break
-        return found
+            if not letters:
+                newest = self._chosen(actor, wanted, Recipient.id).limit(MOST_FOUND)
+                return await self._overviews(session, actor, (await session.scalars(newest)).all())
+            # Columns instead of objects: of most of them, nothing but the sender's name is looked at.
+            newest = self._chosen(actor, wanted, *SENDER_COLUMNS, Recipient.id.label("recipient_id")).limit(MOST_SEARCHED)
+            rows = (await session.execute(newest)).all()
+            senders = await self._presenting.senders_of(session, rows)
+            found = [row.recipient_id for row in rows if _has(senders[row.id], letters)]
+            return await self._overviews(session, actor, found[:MOST_FOUND])
 
     async def standing(self, actor: StaffActor, transfer_id: str) -> Standing:
         """Who handled it, and the conversation that it belongs to. Raises `NotFound`."""
@@ -258,7 +260,8 @@ class Handling:
     async def _own(self, session: AsyncSession, actor: StaffActor, transfer_id: str) -> tuple[Transfer, Recipient]:
         return await received_transfer(session, actor, self._keys.index("email", actor.user.email), transfer_id, self._clock())
 
-    def _query(self, actor: StaffActor, wanted: Wanted) -> Select[Transfer, Recipient]:
+    def _chosen(self, actor: StaffActor, wanted: Wanted, *columns: Any) -> Select[Any]:
+        """Columns of all that can be opened now and is wanted, newest first."""
         index = self._keys.index("email", actor.user.email)
         conditions: list[ColumnElement[bool] | Any] = [
             is_receivers(actor, index),
@@ -284,13 +287,30 @@ class Handling:
         if wanted.last_day:
             conditions.append(Transfer.sent_at < _midnight(wanted.last_day + timedelta(days=1)))
         return (
-            select(Transfer, Recipient)
+            select(*columns)
+            .select_from(Transfer)
             .join(Recipient, Recipient.transfer_id == Transfer.id)
             .where(*conditions)
-            .order_by(Transfer.sent_at.desc(), Transfer.id)
+            .order_by(*_NEWEST_FIRST)
         )
 
-    def _overview(self, actor: StaffActor, transfer: Transfer, recipient: Recipient, sender: Correspondent) -> ReceivedOverview:
+    async def _overviews(self, session: AsyncSession, actor: StaffActor, ids: Sequence[RecipientId]) -> list[ReceivedOverview]:
+        """Of these recipients, who are theirs, newest first."""
+        rows = (
+            await session.execute(
+                select(Transfer, Recipient)
+                .join(Recipient, Recipient.transfer_id == Transfer.id)
+                .where(Recipient.id.in_(ids))
+                .order_by(*_NEWEST_FIRST)
+            )
+        ).all()
+        senders = await self._presenting.senders_of(session, [transfer for transfer, _ in rows])
+        keys = self._keys.within(session)
+        return [self._overview(keys, actor, *row, senders[row[0].id]) for row in rows]
+
+    def _overview(
+        self, keys: KeepingKeys, actor: StaffActor, transfer: Transfer, recipient: Recipient, sender: Correspondent
+    ) -> ReceivedOverview:
         assert transfer.sent_at is not None
         assert transfer.expires_at is not None
         return ReceivedOverview(
@@ -299,7 +319,7 @@ class Handling:
             mailbox=_mailbox(actor, recipient),
             sent_at=transfer.sent_at,
             expires_at=transfer.expires_at,
-            text=self._keys.text(self._keys.colleague_key(transfer, recipient), transfer),
+            text=keys.text(keys.colleague_key(transfer, recipient), transfer),
             is_opened=recipient.opened_at is not None,
             handled_at=recipient.handled_at,
         )
@@ -347,6 +367,10 @@ class Handling:
 
 def _own_page(transfer: Transfer) -> str:
     return f"/{'requests' if transfer.kind == TransferKind.REQUEST else 'transfers'}/{transfer.id}"
+
+
+def _has(sender: Correspondent, letters: str) -> bool:
+    return letters in f"{sender.name}\n{sender.email}".casefold()
 
 
 def _mailbox(actor: StaffActor, recipient: Recipient) -> str:

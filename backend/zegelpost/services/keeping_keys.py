@@ -345,7 +345,15 @@ class KeepingKeys:
         return self._seal("people", f"recipient/{recipient_id}", person.to_json())
 
     def person(self, recipient: Recipient) -> Person:
-        return Person.from_json(self._open("people", f"recipient/{recipient.id}", recipient.sealed_person))
+        return self.persons([(recipient.id, recipient.sealed_person)])[recipient.id]
+
+    def persons(self, sealed: Iterable[tuple[RecipientId, bytes]]) -> dict[RecipientId, Person]:
+        """As `person`, of many: the key is fetched once."""
+        keys = self._ring.installation_keys("people")
+        return {
+            recipient_id: Person.from_json(self._open("people", f"recipient/{recipient_id}", person, keys))
+            for recipient_id, person in sealed
+        }
 
     def seal_card(self, card: Card, contact_id: ContactId) -> bytes:
         return self._seal("people", f"contact/{contact_id}/card", card.to_json())

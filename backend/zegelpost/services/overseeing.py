@@ -21,16 +21,16 @@ from zegelpost.model.outgoing import DELAY_LASTS, CodeState, MailFault, Outgoing
 from zegelpost.model.recipient import Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import LinkNotReissuable, NotFound, TransferExpired
 from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import SENT_AND_KEPT, Transfer, TransferKind, TransferState, TransferText
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.access import StaffActor, is_senders, own_transfer
+from zegelpost.services.access import StaffActor, is_senders, own_transfer, senders_mailboxes
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.leafing import leaf
 from zegelpost.services.notifying import WITHDRAWN
 from zegelpost.services.presenting import Correspondent, Presenting
 from zegelpost.services.receiving import ReadableDocument, readable
 
 PAGE: Final = 20
-MINE: Final = "mine"
 
 
 class Progress(StrEnum):
@@ -124,21 +124,20 @@ class Overseeing:
         self._clock = clock
 
     async def sent(self, actor: StaffActor, *, page: int = 1, count: int = PAGE, mailbox: str = "") -> Page:
-        """Sent transfers, newest first; erased ones are gone. `mailbox` narrows them: `MINE`, or a department's identifier."""
-        narrowed = Transfer.department_id.is_(None) if mailbox == MINE else Transfer.department_id == mailbox
-        mine = (
-            *([narrowed] if mailbox else []),
-            is_senders(actor),
-            Transfer.kind == TransferKind.SENDING,
-            Transfer.state.in_(SENT_AND_KEPT),
-        )
-        return await self._page(actor, mine, Transfer.sent_at.desc(), page, count)
+        """Sent transfers, newest first; erased ones are gone. `mailbox` narrows them, see `senders_mailboxes`."""
+        mailboxes = senders_mailboxes(actor, mailbox)
+        async with self._database.reading() as session:
+            transfers, total = await leaf(session, mailboxes, TransferKind.SENDING, page=page, count=count)
+            return Page(await self._overviews(session, actor, transfers), page, total)
 
     async def drafts(self, actor: StaffActor) -> Page:
         """Drafts that this sign-in can open, newest first."""
         mine = (is_senders(actor), Transfer.kind == TransferKind.SENDING, Transfer.state == TransferState.DRAFT)
-        page = await self._page(actor, mine, Transfer.created_at.desc(), 1, PAGE)
-        return Page([draft for draft in page.items if draft.text is not None], 1, page.total_count)
+        async with self._database.reading() as session:
+            total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
+            newest = select(Transfer).where(*mine).order_by(Transfer.created_at.desc(), Transfer.id).limit(PAGE)
+            drafts = await self._overviews(session, actor, (await session.scalars(newest)).all())
+            return Page([draft for draft in drafts if draft.text is not None], 1, total)
 
     async def transfer(self, actor: StaffActor, transfer_id: str) -> TransferOverview:
         """One transfer with everything that happened to it. Raises `NotFound`."""
@@ -148,7 +147,8 @@ class Overseeing:
                 raise NotFound
             events = list(await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id)))
             names = await _staff_names(session, events) if transfer.department_id else {}
-            return self._overview(actor, transfer, await self._around(session, [transfer]), events, names)
+            keys = self._keys.within(session)
+            return self._overview(keys, actor, transfer, await self._around(session, [transfer]), events, names)
 
     async def arriving(self, actor: StaffActor, transfer_id: str) -> list[ArrivingUpload]:
         """Uploads of a draft that have not finished."""
@@ -157,15 +157,10 @@ class Overseeing:
             uploads = await session.scalars(select(Upload).where(Upload.transfer_id == transfer.id).order_by(Upload.created_at))
             return [ArrivingUpload(u.id, u.document_id, u.offset_bytes, u.length_bytes) for u in uploads]
 
-    async def _page(self, actor: StaffActor, mine: tuple[Any, ...], order: Any, page: int, count: int) -> Page:
-        async with self._database.reading() as session:
-            total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
-            found = await session.scalars(
-                select(Transfer).where(*mine).order_by(order, Transfer.id).limit(count).offset((page - 1) * count)
-            )
-            transfers = found.all()
-            around = await self._around(session, transfers)
-            return Page([self._overview(actor, transfer, around) for transfer in transfers], page, total)
+    async def _overviews(self, session: AsyncSession, actor: StaffActor, transfers: Sequence[Transfer]) -> list[TransferOverview]:
+        around = await self._around(session, transfers)
+        keys = self._keys.within(session)
+        return [self._overview(keys, actor, transfer, around) for transfer in transfers]
 
     async def _around(self, session: AsyncSession, transfers: Sequence[Transfer]) -> _Around:
         """As many statements for a page of transfers as for one."""
@@ -189,13 +184,14 @@ class Overseeing:
 
     def _overview(
         self,
+        keys: KeepingKeys,
         actor: StaffActor,
         transfer: Transfer,
         around: _Around,
         events: Sequence[Event] = (),
         staff_names: Mapping[StaffUserId, str] | None = None,
     ) -> TransferOverview:
-        key = self._key(actor, transfer)
+        key = _key(keys, actor, transfer)
         outgoing = around.outgoing.get(transfer.id, [])
         # A link-only reminder brings no link, so nothing is lost with it.
         bringing = _BRINGS_THE_LINK | {Purpose.REMINDER} if transfer.has_sender_copy else _BRINGS_THE_LINK
@@ -210,7 +206,7 @@ class Overseeing:
             department_name=actor.departments[transfer.department_id].name if transfer.department_id else "",
             sender=around.senders[transfer.id],
             state=_state(transfer, now),
-            text=self._keys.text(key, transfer) if key else None,
+            text=keys.text(key, transfer) if key else None,
             language=transfer.language,
             created_at=transfer.created_at,
             sent_at=transfer.sent_at,
@@ -221,9 +217,9 @@ class Overseeing:
             recipients=[
                 RecipientOverview(
                     id=recipient.id,
-                    person=self._keys.person(recipient),
+                    person=keys.person(recipient),
                     method=recipient.method,
-                    hint=self._keys.hint(key, recipient) if key else "",
+                    hint=keys.hint(key, recipient) if key else "",
                     progress=(progress := _progress(recipient, latest.get(recipient.id), now)),
                     mail_fault=MailFault.of(latest[recipient.id].failure) if progress == Progress.UNDELIVERED else None,
                     opened_at=recipient.opened_at,
@@ -233,16 +229,10 @@ class Overseeing:
                 )
                 for recipient in around.recipients.get(transfer.id, [])
             ],
-            documents=readable(self._keys, key, around.documents.get(transfer.id, []), with_arriving=True) if key else [],
+            documents=readable(keys, key, around.documents.get(transfer.id, []), with_arriving=True) if key else [],
             history=[event for event in events if event.recipient_id is None and event.tag not in _FINE_PRINT],
             staff_names=staff_names or {},
         )
-
-    def _key(self, actor: StaffActor, transfer: Transfer) -> MessageKey | None:
-        try:
-            return self._keys.message_key(transfer, actor.token)
-        except (LinkNotReissuable, TransferExpired, NotFound):
-            return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +263,13 @@ def _latest_codes(outgoing: Sequence[Outgoing]) -> dict[RecipientId | None, Code
         for each in outgoing
         if each.purpose == Purpose.CODE and each.failure != WITHDRAWN
     }
+
+
+def _key(keys: KeepingKeys, actor: StaffActor, transfer: Transfer) -> MessageKey | None:
+    try:
+        return keys.message_key(transfer, actor.token)
+    except (LinkNotReissuable, TransferExpired, NotFound):
+        return None
 
 
 async def _staff_names(session: AsyncSession, events: Sequence[Event]) -> dict[StaffUserId, str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -36,13 +36,14 @@ from zegelpost.model.refusals import (
     RemindedRecently,
     TransferExpired,
 )
-from zegelpost.model.transfer import SENT_AND_KEPT, Transfer, TransferKind, TransferState, TransferText, receipt_number
+from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText, receipt_number
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.access import StaffActor, is_senders, own_transfer
+from zegelpost.services.access import StaffActor, own_transfer, senders_mailboxes
 from zegelpost.services.answering import AskedItem, name_place, reason_place
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.leafing import leaf
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.recording import record
 from zegelpost.services.sending import Sending
@@ -173,22 +174,18 @@ class Requesting:
 
     async def requests(self, actor: StaffActor, *, page: int = 1) -> RequestPage:
         """Requests of this staff user and their departments, newest first."""
-        mine = (is_senders(actor), Transfer.kind == TransferKind.REQUEST, Transfer.state.in_(SENT_AND_KEPT))
         async with self._database.reading() as session:
-            total = await session.scalar(select(func.count()).select_from(Transfer).where(*mine)) or 0
-            found = await session.scalars(
-                select(Transfer).where(*mine).order_by(Transfer.sent_at.desc(), Transfer.id).limit(PAGE).offset((page - 1) * PAGE)
-            )
-            transfers = found.all()
+            transfers, total = await leaf(session, senders_mailboxes(actor), TransferKind.REQUEST, page=page, count=PAGE)
             around = await _around(session, transfers)
-            return RequestPage([self._overview(transfer, around, []) for transfer in transfers], page, total)
+            keys = self._keys.within(session)
+            return RequestPage([_overview(keys, transfer, around, []) for transfer in transfers], page, total)
 
     async def request(self, actor: StaffActor, transfer_id: str) -> RequestOverview:
         """One request with everything that happened to it. Raises `NotFound`."""
         async with self._database.reading() as session:
             transfer, _ = await _own_request(session, actor, transfer_id)
             events = await session.scalars(select(Event).where(Event.transfer_id == transfer.id).order_by(Event.id))
-            return self._overview(transfer, await _around(session, [transfer]), list(events))
+            return _overview(self._keys.within(session), transfer, await _around(session, [transfer]), list(events))
 
     async def remind(self, actor: StaffActor, transfer_id: str) -> None:
         """Mail the guest again, with a new link. Raises `NothingToRemind` when all has come, `RemindedRecently`."""
@@ -197,7 +194,7 @@ class Requesting:
             transfer, request = await _own_request(session, actor, transfer_id, lock=True)
             request.require_open()
             transfer.require_open(now)
-            overview = self._overview(transfer, await _around(session, [transfer]), [])
+            overview = _overview(self._keys, transfer, await _around(session, [transfer]), [])
             if overview.state == RequestState.ANSWERED:
                 raise NothingToRemind
             recipient = await session.get_one(Recipient, overview.recipient_id)
@@ -277,37 +274,39 @@ class Requesting:
         recipient.sealed_person = self._keys.seal_person(guest, recipient.id)
         return recipient
 
-    def _overview(self, transfer: Transfer, around: _Around, events: Sequence[Event]) -> RequestOverview:
-        key = self._keys.sender_key(transfer)
-        request, recipient = around.requests[transfer.id], around.guests[transfer.id]
-        items, answers = around.items.get(transfer.id, []), around.answers.get(transfer.id, [])
-        assert transfer.sent_at is not None
-        assert transfer.expires_at is not None
-        return RequestOverview(
-            id=transfer.id,
-            state=request_state(
-                request, [item.state for item in items], has_answers=any(not answer.is_withdrawn for answer in answers)
-            ),
-            text=self._keys.text(key, transfer),
-            guest=self._keys.person(recipient),
-            recipient_id=recipient.id,
-            method=recipient.method,
-            due_on=request.due_on,
-            sent_at=transfer.sent_at,
-            expires_at=transfer.expires_at,
-            closed_at=request.closed_at,
-            items=[self._item(key, item) for item in items],
-            answers=answers,
-            history=events,
-        )
 
-    def _item(self, key: MessageKey, item: RequestItem) -> AskedItem:
-        return AskedItem(
-            id=item.id,
-            name=self._keys.open_line(key, name_place(item), item.sealed_name),
-            state=item.state,
-            reason=self._keys.open_line(key, reason_place(item), item.sealed_reason) if item.sealed_reason else "",
-        )
+def _overview(keys: KeepingKeys, transfer: Transfer, around: _Around, events: Sequence[Event]) -> RequestOverview:
+    key = keys.sender_key(transfer)
+    request, recipient = around.requests[transfer.id], around.guests[transfer.id]
+    items, answers = around.items.get(transfer.id, []), around.answers.get(transfer.id, [])
+    assert transfer.sent_at is not None
+    assert transfer.expires_at is not None
+    return RequestOverview(
+        id=transfer.id,
+        state=request_state(
+            request, [item.state for item in items], has_answers=any(not answer.is_withdrawn for answer in answers)
+        ),
+        text=keys.text(key, transfer),
+        guest=keys.person(recipient),
+        recipient_id=recipient.id,
+        method=recipient.method,
+        due_on=request.due_on,
+        sent_at=transfer.sent_at,
+        expires_at=transfer.expires_at,
+        closed_at=request.closed_at,
+        items=[_item(keys, key, item) for item in items],
+        answers=answers,
+        history=events,
+    )
+
+
+def _item(keys: KeepingKeys, key: MessageKey, item: RequestItem) -> AskedItem:
+    return AskedItem(
+        id=item.id,
+        name=keys.open_line(key, name_place(item), item.sealed_name),
+        state=item.state,
+        reason=keys.open_line(key, reason_place(item), item.sealed_reason) if item.sealed_reason else "",
+    )
 
 
 async def _own_request(

@@ -12,12 +12,11 @@ from starlette.routing import Route
 from zegelpost.model.contact import ContactSource, TypedContact
 from zegelpost.model.recipient import VerificationMethod
 from zegelpost.model.refusals import FormRefused, TooManyContacts
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import MINE, StaffActor
 from zegelpost.services.addressing import TypedRecipient
 from zegelpost.services.exporting_contacts import contacts_csv, contacts_vcard
 from zegelpost.services.finding_contacts import ContactOverview
 from zegelpost.services.keeping_contacts import ToKeep
-from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import disposition
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import sentences, spoken

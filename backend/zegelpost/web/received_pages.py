@@ -11,9 +11,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.refusals import EmailAddressInvalid, NotFound, Refusal
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import MINE, StaffActor
 from zegelpost.services.handling import MOST_FOUND, PAGE, Handled, ReceivedPage, Wanted
-from zegelpost.services.overseeing import MINE
 from zegelpost.web.downloads import give_archive, give_document
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import parse_day, spoken

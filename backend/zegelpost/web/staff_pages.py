@@ -16,10 +16,10 @@ from zegelpost.model.refusals import DepartmentNotFound, ExpiryOutOfRange, FormR
 from zegelpost.model.template import TemplateUse, fill_in, insert
 from zegelpost.model.transfer import TransferKind, TransferState, TransferText
 from zegelpost.model.whole_number import whole_number
-from zegelpost.services.access import StaffActor
+from zegelpost.services.access import MINE, StaffActor
 from zegelpost.services.addressing import TypedRecipient, address, keep_access_codes
 from zegelpost.services.handling import Wanted
-from zegelpost.services.overseeing import MINE, PAGE, Progress, TransferOverview
+from zegelpost.services.overseeing import PAGE, Progress, TransferOverview
 from zegelpost.services.sending import DraftContent
 from zegelpost.web.contact_pages import to_keep, typed_recipients
 from zegelpost.web.forms import TypedTransfer, sentences, spoken, typed_transfer
