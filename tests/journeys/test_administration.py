@@ -257,6 +257,31 @@ def test_the_menu(demo: RunningDemo, chromium: Browser, language: str, width: in
     context.close()
 
 
+def test_an_administrator_with_departments_has_all_places_on_one_line(demo: RunningDemo, chromium: Browser) -> None:
+    """Dutch has the longest words. A long name is cut off sooner than that it takes a line of its own."""
+    context = device(chromium, "nl", 1280)
+    page = context.new_page()
+    sign_in(page, demo, "chris@zegelpost.example", "/departments")
+    page.locator("tbody a").first.click()
+    page.locator("form[action$='/members'] input[type=email]").fill("chris@zegelpost.example")
+    page.locator("form[action$='/members'] button").first.click()
+    for path in ("/", "/account", "/admin"):
+        page.goto(demo.base_url + path)
+        expect(page.locator("nav.zp-nav ul a")).to_have_count(8)
+        for name in ("Chris Bakker", "Christina van der Hoeven-Oosterwijk tot Nieuwlande en Broekhuizen"):
+            page.locator("nav.zp-nav form a").evaluate("(each, name) => { each.textContent = name }", name)
+            box = page.locator("nav.zp-nav").bounding_box()
+            assert box
+            assert box["height"] < 64, path
+            assert not page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
+    # As it was, for who comes after.
+    page.goto(demo.base_url + "/departments")
+    page.locator("tbody a").first.click()
+    page.locator("tr, li", has_text="Chris Bakker").last.locator("form[action$='/remove'] button").click()
+    expect(page.locator("nav.zp-nav ul a")).to_have_count(7)
+    context.close()
+
+
 def test_the_menu_opens_without_script(demo: RunningDemo, chromium: Browser) -> None:
     context = device(chromium, "nl", 390, has_script=False)
     page = context.new_page()
