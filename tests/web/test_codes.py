@@ -85,6 +85,20 @@ async def test_reads_a_code_as_people_type_it(
     assert (answer.url.path == f"{path}/transfer") is is_right
 
 
+@pytest.mark.parametrize("slip", ["", " ", "12345", "1234567", "geen"])
+async def test_what_cannot_be_a_code_costs_no_try(
+    path: str, services: Services, outbox: Outbox, rosa: httpx2.AsyncClient, slip: str
+) -> None:
+    code = await ask(rosa, path, outbox)
+    for _ in range(6):
+        answer = await enter(rosa, path, slip)
+        assert (answer.status_code, "Enter the whole code." in words(answer)) == (422, True)
+
+    assert await wrong_count(services) == 0
+    assert "You have 4 more tries" in words(await enter(rosa, path, other_than(code)))
+    assert (await enter(rosa, path, code)).url.path == f"{path}/transfer"
+
+
 async def test_fifteen_wrong_codes_lock_the_link_and_tell_the_sender(
     database_kind: str,
     path: str,
@@ -296,6 +310,14 @@ async def test_the_access_code_opens_as_long_as_tries_are_left(
     assert answer.url.path == f"{agreed_path}/transfer"
     assert await code_events(services) == [EventTag.CODE_FAILED] * wrong_before + [EventTag.CODE_VERIFIED]
     assert await wrong_count(services) == wrong_before
+
+
+async def test_no_access_code_costs_no_try(agreed_path: str, services: Services, rosa: httpx2.AsyncClient) -> None:
+    answer = await enter(rosa, agreed_path, " ")
+
+    assert (answer.status_code, "Enter the whole code." in words(answer)) == (422, True)
+    assert await wrong_count(services) == 0
+    assert await code_events(services) == []
 
 
 async def test_fifteen_wrong_access_codes_lock_also_when_they_come_at_once(

@@ -194,6 +194,9 @@ async def test_without_the_code_nothing_is_delivered_and_no_document_is_taken(
     async with browser(app) as guest:
         await introduce(guest)
         code = await mailed_code(outbox)
+        # What cannot be a code costs no try.
+        for slip in ("", "12345", "geen"):
+            assert sentences(await guest.post("/i/confirm", data={"code": slip}))["code"] == "Enter the whole code."
         for left in (4, 3, 2, 1):
             refused = await guest.post("/i/confirm", data={"code": other_than(code)})
             assert f"You have {left} more tries" in sentences(refused)["code"]

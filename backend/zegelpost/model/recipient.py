@@ -29,6 +29,7 @@ CALL_COOL_DOWN: Final = timedelta(minutes=3)
 CODES_PER_HOUR: Final = 5  # for one link, and for one number over all links
 CODES_PER_DAY: Final = 10
 CODE_LIFETIME: Final = timedelta(minutes=10)  # ASVS 5.0, 6.5.5
+CODE_DIGITS: Final = 6
 TRIES_PER_CODE: Final = 5
 WRONG_CODES_PER_LINK: Final = 15
 GRANT_IDLE: Final = timedelta(minutes=15)

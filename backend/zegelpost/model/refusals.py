@@ -423,6 +423,10 @@ class CodeNotSent(Refusal):
     """No code is waiting: none was asked for, it has been used, or it has been replaced."""
 
 
+class CodeIncomplete(Refusal):
+    """What was typed cannot be a code: nothing, or too few or too many digits. It costs no try."""
+
+
 class CodeIncorrect(Refusal):
     """Fact: `tries_left`, on this code."""
 

@@ -33,11 +33,12 @@ from zegelpost.model.intake import (
     TypedIntroduction,
 )
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.recipient import CODE_COOL_DOWNS, Grant, Person, Recipient, VerificationMethod
+from zegelpost.model.recipient import CODE_COOL_DOWNS, CODE_DIGITS, Grant, Person, Recipient, VerificationMethod
 from zegelpost.model.refusals import (
     AddresseeMissing,
     CodeAskedTooSoon,
     CodeExpired,
+    CodeIncomplete,
     CodeIncorrect,
     CodeLimitReached,
     CodeTriesExhausted,
@@ -223,8 +224,8 @@ class Introducing:
     async def confirm(self, token: SecretToken | None, code: str, *, network: str) -> Begun:
         """From a right code to an intake that its guest can send with.
 
-        1. The code is not too old, and the try is counted before anything is compared, in one statement that refuses beyond
-           the limit, and committed whatever the outcome. Tries are also counted by network.
+        1. What was typed could be a code, and is not too old. The try is counted before anything is compared, in one statement
+           that refuses beyond the limit, and committed whatever the outcome. Tries are also counted by network.
         2. The keyed hashes are compared in constant time. Raises `CodeIncorrect` and its sisters.
         3. The introduction is used up: of two browsers with the same code one goes on.
         4. Transfer, guest and link are made; the link is mailed, and this browser gets a grant of its own.
@@ -234,6 +235,8 @@ class Introducing:
         # 1.
         async with self._database.work() as session:
             introduction = await self._live(session, token)
+            if len(digits) != CODE_DIGITS:
+                raise CodeIncomplete
             await count_try(session, [Limit("intake-code", network, _WRONG_CODES_PER_NETWORK, _HOUR)], now)
             if now >= introduction.code_sent_at + MAILED_CODE_LIFETIME:
                 raise CodeExpired
@@ -384,7 +387,7 @@ class Introducing:
             raise EmailAddressNotStaff
 
     def _mail_code(self, session: AsyncSession, introduction: Introduction, person: Person, now: datetime) -> None:
-        code = f"{secrets.randbelow(1_000_000):06d}"
+        code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
         introduction.code_hash = self._keys.code_hash(_challenge_of(introduction.digest), code)
         introduction.code_sent_at = now
         self._notifying.queue_mail(

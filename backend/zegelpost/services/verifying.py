@@ -18,6 +18,7 @@ from zegelpost.model.identifiers import ChallengeId, new_identifier
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.outgoing import CodeState, Outgoing, Purpose
 from zegelpost.model.recipient import (
+    CODE_DIGITS,
     CODE_LIFETIME,
     TRIES_PER_CODE,
     WRONG_CODES_PER_LINK,
@@ -29,6 +30,7 @@ from zegelpost.model.recipient import (
 from zegelpost.model.refusals import (
     AccessCodeIncorrect,
     CodeExpired,
+    CodeIncomplete,
     CodeIncorrect,
     CodeNotSent,
     CodeTriesExhausted,
@@ -190,7 +192,7 @@ class Verifying:
             )
             await self._notifying.withdraw(session, recipient, Purpose.CODE)
             challenge_id = ChallengeId(new_identifier())
-            code = f"{secrets.randbelow(1_000_000):06d}"
+            code = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
             session.add(
                 Challenge(
                     id=challenge_id,
@@ -229,7 +231,7 @@ class Verifying:
         `remembers`: the recipient asks to have this device remembered, which only a right code can do; what it is to keep
         comes back. `devices` as in `recognise`.
 
-        1. The code is current, not used and not too old.
+        1. The code is current, not used and not too old, and what was typed could be one: a finger that slipped costs no try.
         2. The try is counted before anything is compared, in one statement that refuses beyond the limit, and committed
            whatever the outcome: neither parallel tries nor a crash gives a free one.
         3. The keyed hashes are compared in constant time; a wrong code also counts against the link's life.
@@ -252,6 +254,8 @@ class Verifying:
                 raise CodeNotSent
             if now >= challenge.expires_at:
                 raise CodeExpired
+            if len(digits) != CODE_DIGITS:
+                raise CodeIncomplete
             # 2.
             tries = await session.scalar(
                 update(Challenge)
@@ -281,7 +285,7 @@ class Verifying:
         return remembered
 
     async def verify_access_code(self, link_id: str, cookie: SecretToken | None, typed: str) -> None:
-        """Check a code that was agreed elsewhere. The same fifteen tries in the link's life.
+        """Check a code that was agreed elsewhere. The same fifteen tries in the link's life, and nothing typed is no try.
 
         1. The try is counted before the slow comparison, which runs outside the transaction, and refused beyond the limit:
            however many come at once, no more than fifteen are compared.
@@ -294,6 +298,8 @@ class Verifying:
             actor = await link_holder(session, link_id, cookie, now)
             if actor.recipient.method != VerificationMethod.ACCESS_CODE or actor.recipient.access_code_hash is None:
                 raise VerificationMethodNotAllowed
+            if not typed.strip():
+                raise CodeIncomplete
             count = await self._count_try(session, actor)
         if count is None:
             raise LinkLocked

@@ -159,6 +159,7 @@ ANSWERS: Final[Mapping[type[r.Refusal], Answer]] = {
     r.VerificationRequired: _a(401, translatable("Your time has run out. Open the link from the e-mail again.")),
     r.ReportForged: _a(403, translatable("This report does not come from our provider.")),
     r.CodeNotSent: _a(409, translatable("Ask for a code first.")),
+    r.CodeIncomplete: _a(422, translatable("Enter the whole code.")),
     r.CodeIncorrect: _a(422, translatable("This code is not right. You have %(tries_left)s more tries with this code.")),
     r.CodeExpired: _a(410, translatable("This code is too old. Ask for a new one.")),
     r.CodeTriesExhausted: _a(429, translatable("This code was wrong too often. Ask for a new one.")),

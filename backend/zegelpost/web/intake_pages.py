@@ -18,6 +18,7 @@ from zegelpost.model.link import LINK_PREFIXES
 from zegelpost.model.refusals import (
     CodeAskedTooSoon,
     CodeExpired,
+    CodeIncomplete,
     CodeIncorrect,
     CodeLimitReached,
     CodeTriesExhausted,
@@ -129,7 +130,7 @@ async def confirm(request: Request) -> Response:
         begun = await request.app.state.services.introducing.confirm(
             introduced_cookie(request), code, network=client_network(request)
         )
-    except (CodeIncorrect, CodeExpired, CodeTriesExhausted, TooManyAttempts, TooManyUnfinished) as refusal:
+    except (CodeIncomplete, CodeIncorrect, CodeExpired, CodeTriesExhausted, TooManyAttempts, TooManyUnfinished) as refusal:
         return await _refused(request, refusal)
     except FormRefused as refused:
         return await _mend(request, refused)
