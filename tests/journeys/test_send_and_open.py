@@ -138,6 +138,7 @@ def test_from_draft_to_identical_bytes(  # noqa: PLR0915 - a journey is long, an
     rosa = Watched(device(chromium, language, width).new_page())
     rosa.page.goto(f"{address}#{secret}")
     expect(rosa.page.locator("[data-island=open] button")).to_be_visible()
+    expect(rosa.page.locator("[data-press]")).to_be_visible()
     assert secret not in rosa.page.url
     rosa.look()
     rosa.page.locator("[data-island=open] button").click()
@@ -248,6 +249,7 @@ def test_without_script_and_with_a_cut_link(demo: RunningDemo, chromium: Browser
     assert printed
     rosa = device(chromium, language, 390, has_script=False).new_page()
     rosa.goto(address)
+    expect(rosa.locator("[data-press]")).to_be_hidden()
     rosa.fill("#link_secret", printed.group(1).upper())
     rosa.locator("[data-island=open] button").click()
     rosa.get_by_role("button", name=words["send_code"]).click()

@@ -12,6 +12,8 @@ function fillIn(form: HTMLFormElement): void {
   field.value = found.secret
   const paste = form.querySelector<HTMLElement>('[data-paste]')
   if (paste) paste.hidden = true
+  const press = document.querySelector<HTMLElement>('[data-press]')
+  if (press) press.hidden = false
   window.history.replaceState(null, '', found.address)
   // Choosing another language loads the page anew, which would lose the secret.
   document.querySelectorAll<HTMLAnchorElement>('a[data-language-switch]').forEach((link) => {
