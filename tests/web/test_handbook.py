@@ -266,6 +266,7 @@ async def test_security_txt_says_who_reads_it_and_until_when(reachable: httpx2.A
     policy = await reachable.get(fields["Policy"])
     assert policy.status_code == 200
     assert CONTACT in links(policy)
+    assert f">{CONTACT.removeprefix('mailto:')}</a>" in policy.text
     old = await reachable.get("/security.txt")
     assert old.history[0].status_code == 308
     assert old.text == answer.text
