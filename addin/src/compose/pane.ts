@@ -2,6 +2,7 @@
 import { type Client, type Me, type Policy, Refused, type Template, type Transfer } from '../api/client'
 import { button, element } from '../element'
 import type { Facts } from '../facts'
+import { timesIn } from '../i18n/moments'
 import { filled, type Words } from '../i18n/words'
 import type { Attachment, Draft } from '../office/draft'
 import type { Outlook } from '../office/outlook'
@@ -351,6 +352,6 @@ export class ComposePane {
   }
 
   private day(moment: string): string {
-    return new Intl.DateTimeFormat(this.desk.language === 'nl' ? 'nl-NL' : 'en-GB', { dateStyle: 'long' }).format(new Date(moment))
+    return timesIn(this.desk.language).days.format(new Date(moment))
   }
 }

@@ -3,6 +3,7 @@ import { type Client, type Policy, Refused, type Transfer } from '../api/client'
 import { sentenceOf } from '../compose/explaining'
 import { button, element } from '../element'
 import type { Facts } from '../facts'
+import { timesIn } from '../i18n/moments'
 import type { Words } from '../i18n/words'
 import type { Outlook } from '../office/outlook'
 import { type Around, transferRow } from './transfer-row'
@@ -21,7 +22,6 @@ export function statusPart(
   language: string,
   seen: (transfers: readonly Transfer[]) => void = () => undefined,
 ): HTMLDetailsElement {
-  const locale = language === 'nl' ? 'nl-NL' : 'en-GB'
   const body = element('div', { class: 'zp-list' })
   const news = element('p', { role: 'status', class: 'zp-quiet' })
   const details = element('details', { id: 'status' }, element('summary', {}, words.recent), news, body)
@@ -44,8 +44,7 @@ export function statusPart(
       client,
       words,
       longestDays,
-      moments: new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' }),
-      days: new Intl.DateTimeFormat(locale, { dateStyle: 'long' }),
+      ...timesIn(language),
       open: (path) => outlook.openWindow(`${facts.portal_url}/transfers/${id}${path}`),
       perform,
     }

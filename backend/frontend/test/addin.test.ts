@@ -5,6 +5,7 @@ import { Client, type Policy, Refused, type SentRecipient, Unreachable } from '.
 import { type Fate, fateOf, fateOfFile, isStopping } from '../../../addin/src/compose/fates'
 import { missingNumbers, peopleOf, recipientsOf } from '../../../addin/src/compose/people'
 import { statementOf } from '../../../addin/src/compose/statement'
+import { timesIn } from '../../../addin/src/i18n/moments'
 import { filled, LANGUAGES, wordsOf } from '../../../addin/src/i18n/words'
 import type { Attachment } from '../../../addin/src/office/draft'
 import { noticeLink } from '../../../addin/src/read/pane'
@@ -15,6 +16,12 @@ import { fetchedBy } from '../../../addin/src/status/report'
 const POLICY = { staff_domains: ['zegelpost.example'] }
 const PORTAL = 'https://post.example.nl'
 const ID = 'a'.repeat(26)
+
+test('days are those of the portal, on a device of any time zone', () => {
+  const lateInUtc = new Date('2026-12-24T23:30:00Z')
+  assert.equal(timesIn('nl').days.format(lateInUtc), '25 december 2026')
+  assert.match(timesIn('en').moments.format(lateInUtc), /^25 Dec 2026.*00:30$/)
+})
 
 test('what becomes of each attachment', () => {
   const policy = { extensions: ['pdf', 'eml'], limits: { document_bytes: 50_000_000 } } as Pick<Policy, 'extensions' | 'limits'>
