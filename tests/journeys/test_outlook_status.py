@@ -59,13 +59,13 @@ def test_who_opened_what_remind_extend_report_and_revoke(
         expect(pane.locator("#status [role=status]")).to_contain_text("Available until")
         expect(row.get_by_text("available until")).not_to_have_text(until)
         # Asked once more, and one can go back.
-        row.get_by_role("button", name="Revoke").click()
+        row.get_by_role("button", name="Withdraw").click()
         expect(row.get_by_text("Are you sure?")).to_be_visible()
         row.get_by_role("button", name="Cancel").click()
-        row.get_by_role("button", name="Revoke").click()
-        row.get_by_role("button", name="Yes, revoke").click()
-        expect(pane.locator("#status [role=status]")).to_have_text("Revoked.")
-        expect(row.get_by_text("Revoked.")).to_be_visible()
+        row.get_by_role("button", name="Withdraw").click()
+        row.get_by_role("button", name="Yes, withdraw").click()
+        expect(pane.locator("#status [role=status]")).to_have_text("Withdrawn.")
+        expect(row.get_by_text("Withdrawn.")).to_be_visible()
         expect(row.get_by_role("button", name="Remind")).to_have_count(0)
 
 
