@@ -78,6 +78,7 @@ def test_colleagues_outsiders_and_a_list_each_get_what_is_theirs(demo: RunningDe
         # What changes in the draft shows in the pane, and what was typed there stays.
         address(page, "bram@zegelpost.example; rosa-los@zorg.example")
         expect(pane.locator(".zp-row", has_text="lijst@")).to_have_count(0)
+        expect(pane.locator("[role=alert]:visible")).to_have_count(0)
         expect(pane.locator("input[type=tel]")).to_have_value("0612345678")
         send(pane)
     assert demo.find("rosa-los@zorg.example", LINK)

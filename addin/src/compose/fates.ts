@@ -6,14 +6,14 @@ import type { Attachment } from '../office/draft'
  * `large`: Outlook may not manage to hand it over, and is asked. `replaced`: a chosen file of the same name goes instead. `cloud`: a
  * link to a file, not the file. `unreadable`: Outlook was asked, and gave no bytes.
  */
-export type Fate = 'willGo' | 'large' | 'replaced' | 'cloud' | 'unreadable' | 'notAllowed' | 'tooLarge' | 'empty'
+export type Fate = 'willGo' | 'large' | 'replaced' | 'cloud' | 'unreadable' | 'noExtension' | 'notAllowed' | 'tooLarge' | 'empty'
 
 // Clients hand attachments over as base64 in one piece; from about here some of them fail (office-js #4163, #5830).
 const LARGE_BYTES = 20_000_000
 
 /** Whether sending has no use as it stands. What Outlook did not hand over is asked once more: it may have been busy. */
 export function isStopping(fate: Fate): boolean {
-  return ['cloud', 'notAllowed', 'tooLarge', 'empty'].includes(fate)
+  return ['cloud', 'noExtension', 'notAllowed', 'tooLarge', 'empty'].includes(fate)
 }
 
 /** The name under which an attachment arrives: a mail becomes a file. */
@@ -26,6 +26,7 @@ export function extensionOf(name: string): string {
 }
 
 export function fateOfFile(file: Pick<File, 'name' | 'size'>, policy: Pick<Policy, 'extensions' | 'limits'>): Fate {
+  if (!file.name.includes('.')) return 'noExtension'
   if (!policy.extensions.includes(extensionOf(file.name))) return 'notAllowed'
   if (file.size === 0) return 'empty'
   return file.size > policy.limits.document_bytes ? 'tooLarge' : 'willGo'

@@ -150,6 +150,8 @@ export class ComposePane {
     const seen = JSON.stringify([addressed, subject, attachments])
     if (seen === this.seen || this.isBusy) return
     await this.recipients.take(addressed)
+    // What was wrong may have been mended in the draft; sending looks anew.
+    if (this.seen !== '') this.say('')
     this.seen = seen
     this.subject = subject
     this.isBlind = attachments === undefined

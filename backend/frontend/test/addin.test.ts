@@ -40,6 +40,7 @@ test('what becomes of each attachment', () => {
   assert.equal(fate({ name: 'Vraag', kind: 'mail' }, [{ name: 'vraag.eml' }]), 'replaced')
   assert.equal(fateOfFile({ name: 'a.exe', size: 1 }, policy), 'notAllowed')
   assert.equal(fateOfFile({ name: 'a.pdf', size: 0 }, policy), 'empty')
+  assert.equal(fateOfFile({ name: 'brief', size: 1 }, policy), 'noExtension')
   assert.deepEqual(['willGo', 'large', 'replaced', 'unreadable'].filter((each) => isStopping(each as Fate)), [])
 })
 
