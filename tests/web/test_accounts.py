@@ -396,6 +396,18 @@ async def test_signing_out_everywhere_means_here_too(
     assert (await tags(services))[-1] == EventTag.SIGN_IN_ALL_ENDED
 
 
+async def test_whoever_was_signed_out_meanwhile_is_told_that_nothing_was_done(anna_portal: Portal, clock: MovableClock) -> None:
+    told = "What you just did has not been done."
+    clock.forward(hours=3)
+
+    answer = await anna_portal.press("/transfers", subject="Besluit")
+
+    assert (answer.url.path, told in words(answer)) == ("/sign-in", True)
+    # Who only comes to look, or wanted to be signed out, has lost nothing.
+    for other in (await anna_portal.client.get("/sent"), await anna_portal.press("/sign-out")):
+        assert (other.url.path, told in words(other)) == ("/sign-in", False)
+
+
 async def test_mallory_neither_sees_nor_ends_annas_sign_ins(
     anna: httpx2.AsyncClient, anna_portal: Portal, mallory_portal: Portal
 ) -> None:

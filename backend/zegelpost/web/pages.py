@@ -39,8 +39,10 @@ def signed_in(handler: StaffHandler) -> Handler:
         try:
             actor = await portal_actor(request)
         except SignInRequired:
+            path = request.scope["path"]
+            if request.method != "GET":
+                return RedirectResponse("/sign-in" if path == "/sign-out" else "/sign-in?done=nothing", 303)
             # Only our own path, never an address: nothing to redirect elsewhere with.
-            path = request.scope["path"] if request.method == "GET" else "/"
             return RedirectResponse(f"/sign-in?next={path}" if path != "/" else "/sign-in", 303)
         return await handler(request, actor)
 

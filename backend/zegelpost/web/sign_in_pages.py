@@ -61,7 +61,7 @@ async def sign_in_page(request: Request) -> Response:
 
 def _done(request: Request) -> str:
     done = request.query_params.get("done", "")
-    return done if done in {"password", "everywhere"} else ""
+    return done if done in {"password", "everywhere", "nothing"} else ""
 
 
 async def sign_in(request: Request) -> Response:
