@@ -37,6 +37,9 @@ class Database:
         # A query by itself needs no transaction around it; SQLite would be told that in a call of its own.
         glancing: dict[str, Any] = {_GLANCING: True} if self.is_sqlite else {"isolation_level": "AUTOCOMMIT"}
         self._glancing = self.engine.execution_options(**glancing)
+        # As SQLite has it anyway. By default PostgreSQL shows each statement what was committed up to then, and what is put
+        # together from several, such as a verification of the whole record, fits no moment at all.
+        self._reading: dict[str, Any] = {_READING: True} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._first: Callable[[AsyncSession], Awaitable[None]] | None = None
 
     @asynccontextmanager
@@ -58,7 +61,7 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """One consistent view; on SQLite it does not wait for writers."""
         async with self._sessions() as session:
-            await session.connection(execution_options={_READING: True})
+            await session.connection(execution_options=self._reading)
             yield session
 
     async def glance(self, query: Select[int]) -> int | None:

@@ -204,10 +204,6 @@ class Reporting:
         """All that is known now, also when the transfer is over. Raises `NotFound`, `TransferNotSent` for a draft."""
         now = self._clock()
         async with self._database.reading() as session:
-            await own_transfer(session, actor, transfer_id)
-        # What happened a moment ago belongs in the report, proven like the rest.
-        await self._sequencing.catch_up(waits=True)
-        async with self._database.reading() as session:
             transfer = await own_transfer(session, actor, transfer_id)
             if transfer.sent_at is None or transfer.expires_at is None:
                 raise TransferNotSent
@@ -218,6 +214,10 @@ class Reporting:
             recipients = await self._recipients(session, transfer, events)
             documents = await self._documents(session, transfer, key)
             items = await self._item_names(session, transfer, key)
+        # What happened a moment ago belongs in the report, proven like the rest. Afterwards, so that each event that is told
+        # has its place: of one that came in between, nothing of what the report concludes would follow from what is proven.
+        await self._sequencing.catch_up(waits=True)
+        async with self._database.reading() as session:
             attestation = await attest(session, self._sequencing, events, (*_TOLD_FACTS, "item"))
         text = self._keys.text(key, transfer) if key else None
         return TransferReport(

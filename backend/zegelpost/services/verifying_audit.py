@@ -106,7 +106,7 @@ class VerifyingAudit:
         lost_count = 0
         kept = await session.scalars(select(AuditCheckpoint).order_by(AuditCheckpoint.size))
         named = [(f"the checkpoint of {each.day} in the database", each.note) for each in kept]
-        named += [(f"the {number}th checkpoint that was given", note) for number, note in enumerate(earlier, 1)]
+        named += [(f"number {number} of the checkpoints that were given", note) for number, note in enumerate(earlier, 1)]
         if tree.size:
             named.append(("the newest checkpoint", tree.checkpoint))
         opened = []
