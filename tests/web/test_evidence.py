@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ def changes(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     swapped[0]["id"], swapped[1]["id"] = swapped[1]["id"], swapped[0]["id"]
     change("a recipient who opened")["recipients"][1]["proved"] = report["recipients"][0]["proved"]
     change("a recipient who did not open")["recipients"][0]["proved"] = None
+    called = change("a recipient who opened with a code that was read out")["recipients"][1]
+    called["method"], called["proved"] = "spoken", report["recipients"][0]["proved"]
+    change("a recipient who fetched something")["recipients"][1]["fetched"] = report["recipients"][0]["fetched"]
+    change("a recipient who fetched nothing")["recipients"][0]["fetched"] = None
+    change("fetched at another time")["recipients"][0]["fetched"] = report["transfer"]["sent"]
     change("a download more")["fetched"][0]["count"] = 2
     change("another document downloaded")["fetched"][0]["document_number"] = 2
     change("no download at all")["fetched"] = []
@@ -123,6 +129,62 @@ async def test_a_report_that_was_changed_in_any_place_is_refused(
     for name, changed in changes(report).items():
         code, said = verified(tmp_path, changed)
         assert (code, said[:6]) == (1, "wrong:"), f"{name}: {said}"
+
+
+async def test_what_no_event_says_is_told_apart_from_what_is_proven(
+    anna: httpx2.AsyncClient, transfer_id: str, tmp_path: Path
+) -> None:
+    report = await report_of(anna, transfer_id)
+    said = verified(tmp_path, report)[1]
+    assert "state and moments of the transfer" in said
+
+    without_code = copy.deepcopy(report)
+    without_code["recipients"][1] |= {"method": "sign_in", "proved": report["recipients"][0]["proved"]}
+    code, said = verified(tmp_path, without_code)
+    assert (code, "NOT proven: that recipient 2 opened it at" in said) == (0, True), said
+
+
+def malformed(report: dict[str, Any]) -> Iterator[bytes]:
+    """Files that begin like a report, or like an export, and are none."""
+    for path, value in {
+        ("recipients", "id"): ["a"],
+        ("documents", "id"): {"a": 1},
+        ("fetched", "recipient_number"): [1],
+        ("events", "id"): 10**400,
+    }.items():
+        changed = copy.deepcopy(report)
+        changed[path[0]][0][path[1]] = value
+        yield json.dumps(changed).encode()
+    deep = b"[" * 200_000
+    yield deep
+    yield b'{"report": "zegelpost transfer report 2", "events": ' + deep
+    yield b'%PDF-1.7\nstream\n{"report": "zegelpost transfer report 2", "events": ' + deep + b"\nendstream"
+    yield b'{"format": "zegelpost-audit/1", "key": "\\ud800+00000000+AQ==", "checkpoint": "\\ud800"}\n'
+    endless = zlib.compress(b'{"report": "zegelpost transfer report 2", "x": "' + b"x" * 3_000_000)
+    yield b"%PDF-1.7\nstream\n" + endless + b"\nendstream"
+
+
+async def test_what_somebody_made_up_ends_with_a_sentence_and_takes_no_memory(
+    anna: httpx2.AsyncClient, transfer_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zegelpost_verify, "LARGEST_REPORT", 1_000_000)
+    path = tmp_path / "made-up"
+    for number, content in enumerate(malformed(await report_of(anna, transfer_id))):
+        path.write_bytes(content)
+        code, said = stand_alone(path)
+        assert code in {1, 2}, number
+        assert said.startswith(("wrong: ", "cannot be read: ")), number
+
+
+async def test_a_terminal_shows_no_other_words_than_those_of_the_verifier(
+    anna: httpx2.AsyncClient, transfer_id: str, tmp_path: Path
+) -> None:
+    report = await report_of(anna, transfer_id)
+    report["events"][0]["event"] = "\x1b[2K\rPROVEN: all of it\n\u202e\ud800"
+    code, said = verified(tmp_path, report)
+    assert code == 1
+    assert said.startswith("wrong: ")
+    assert said.removesuffix("\n").isprintable()
 
 
 async def test_a_report_signed_with_another_key_or_of_another_history_is_refused(

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import email
 import hashlib
 import json
@@ -25,11 +24,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 FIVE_YEARS = timedelta(days=5 * 365 + 2)
 EXPORT_FORMAT = "zegelpost-audit/1"
 REPORT_FORMAT = "zegelpost transfer report 2"
+LARGEST_REPORT = 256 * 1024 * 1024  # bytes; a small file can be made to unpack to more than any memory holds
 
 
 class Wrong(Exception):
@@ -370,7 +370,8 @@ class Trust(NamedTuple):
 
 
 def json_lines(text: str) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: that also breaks at characters that may stand in somebody's name, such as U+2028.
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -515,6 +516,7 @@ def verify_mail(content: bytes, notes: Sequence[str], trust: Trust) -> list[str]
 
 OPENED = ("code:verified", "device:recognised")
 DOWNLOADED = ("document:downloaded", "archive:downloaded")
+WITHOUT_CODE = ("sign_in", "link")
 
 
 def verify_report(report: dict[str, Any], trust: Trust, where: str) -> list[str]:
@@ -551,7 +553,10 @@ def verify_report(report: dict[str, Any], trust: Trust, where: str) -> list[str]
     words.append(
         "NOT proven: that these are all events of the transfer. An auditor can tell, from an export of the whole record."
     )
-    words.append(f"NOT proven: names, addresses, subject, names and hashes of documents. The organisation states these; {where}.")
+    words.append(
+        "NOT proven: names, addresses, subject, names, sizes and hashes of documents, state and moments of the transfer, ways of"
+        f" verifying: what is not in an event. The organisation states these; {where}."
+    )
     words.append(
         "NOT proven: that what the server recorded is true. Times are those of its clock. Opened means that a right code was"
         " entered; downloaded, that the last byte was handed over; not that somebody read it."
@@ -612,21 +617,7 @@ def _conclusions(report: dict[str, Any], entries: Sequence[Entry]) -> tuple[list
             for document, number in documents.items():
                 if entry.leaf.get("document") in (document, None):
                     downloads.setdefault((_of(recipients, who, "number"), number), []).append(str(entry.leaf.get("at")))
-    opened = []
-    for who, recipient in recipients.items():
-        said = recipient.get("proved")
-        if recipient.get("method") in ("sms", "access_code") and (said is not None) != (who in first_opened):
-            raise Wrong(
-                f"the report is wrong about recipient {recipient.get('number')}: no proven event says what it says of the code"
-            )
-        if who in first_opened:
-            if said is not None and _utc(_of(recipient, "proved", "utc")) != _moment(first_opened[who], 0):
-                raise Wrong(
-                    f"recipient {recipient.get('number')} entered the first right code at another time than the report says"
-                )
-            opened.append(
-                f"PROVEN: recipient {recipient.get('number')} opened it (a right code was entered) at {first_opened[who]}."
-            )
+    opened = [words for who, recipient in recipients.items() if (words := _opened_words(recipient, first_opened.get(who)))]
     said_downloads = {}
     for each in _list(report, "fetched"):
         said_downloads[each.get("recipient_number"), each.get("document_number")] = (
@@ -636,12 +627,46 @@ def _conclusions(report: dict[str, Any], entries: Sequence[Entry]) -> tuple[list
     found_downloads = {pair: (len(times), _moment(times[0], 0)) for pair, times in downloads.items()}
     if said_downloads != found_downloads:
         raise Wrong("what the report says about downloads is not what its proven events say")
+    _require_fetched(report, [entry for entry in entries if entry.leaf.get("tag") in DOWNLOADED], len(entries))
     fetched = [
         f"PROVEN: document {document} was downloaded by recipient {recipient} (the last byte was handed over),"
         f" {len(times)} time(s), first at {times[0]}."
         for (recipient, document), times in sorted(downloads.items())
     ]
     return opened, fetched
+
+
+def _opened_words(recipient: dict[str, Any], at: str | None) -> str:
+    """Whether a recipient opened it, given when the first proven event says so; nothing when they did not."""
+    number, said = recipient.get("number"), recipient.get("proved")
+    if recipient.get("method") in WITHOUT_CODE:
+        if said is not None and at is None:
+            return (
+                f"NOT proven: that recipient {number} opened it at {_of(said, 'utc')}: no code was asked of them."
+                " The organisation states it."
+            )
+    elif (said is not None) != (at is not None):
+        raise Wrong(f"the report is wrong about recipient {number}: no proven event says what it says of the code")
+    if at is None:
+        return ""
+    if said is not None and _utc(_of(said, "utc")) != _moment(at, 0):
+        raise Wrong(f"recipient {number} entered the first right code at another time than the report says")
+    return f"PROVEN: recipient {number} opened it (a right code was entered) at {at}."
+
+
+def _require_fetched(report: dict[str, Any], downloads: Sequence[Entry], proven_count: int) -> None:
+    """That each recipient fetched something at a moment at which they did."""
+    handed_over: dict[Any, list[datetime]] = {}
+    for entry in downloads:
+        handed_over.setdefault((entry.personal or {}).get("recipient"), []).append(_moment(entry.leaf.get("at"), entry.position))
+    # Of an event that is closed or has no place yet, nobody can tell here whose download it was.
+    is_told = proven_count == len(_list(report, "events")) and all(entry.personal is not None for entry in downloads)
+    for recipient in _list(report, "recipients"):
+        said, moments = recipient.get("fetched"), handed_over.get(recipient.get("id"), [])
+        if (said is None and moments) or (said is not None and is_told and _utc(_of(said, "utc")) not in moments):
+            raise Wrong(
+                f"the report is wrong about recipient {recipient.get('number')}: no proven event says what it says of fetching"
+            )
 
 
 def _list(value: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -668,11 +693,8 @@ def reports_in_pdf(content: bytes) -> list[dict[str, Any]]:
     """The facts attached to a PDF. Streams are found by their mark, so that no library for PDF is needed."""
     found: list[dict[str, Any]] = []
     for start in re.finditer(rb"stream\r?\n", content):
-        data = content[start.end() :]
-        texts = [data[: data.find(b"endstream")]]
-        with contextlib.suppress(zlib.error):
-            texts.append(zlib.decompressobj().decompress(data))
-        for text in texts:
+        end = content.find(b"endstream", start.end())
+        for text in (content[start.end() : end], _unpacked(memoryview(content)[start.end() :])):
             if REPORT_FORMAT.encode() not in text[:200]:
                 continue
             try:
@@ -682,6 +704,21 @@ def reports_in_pdf(content: bytes) -> list[dict[str, Any]]:
             if isinstance(value, dict) and value not in found:
                 found.append(value)
     return found
+
+
+def _unpacked(data: memoryview) -> bytes:
+    """A stream that is compressed, whole when it begins like a report; else its beginning, or nothing."""
+    unpacking = zlib.decompressobj()
+    try:
+        text = unpacking.decompress(data[:1024], 200)
+        if REPORT_FORMAT.encode() not in text:
+            return text
+        text += unpacking.decompress(unpacking.unconsumed_tail + bytes(data[1024:]), LARGEST_REPORT)
+    except zlib.error:
+        return b""
+    if not unpacking.eof:
+        raise Unreadable("the facts in this PDF are cut off, or too large")
+    return text
 
 
 # Files
@@ -705,14 +742,25 @@ def main(arguments: Sequence[str] | None = None, now: datetime | None = None) ->
         trust = Trust(read_key(chosen.key) if chosen.key else None, notes, known, now or datetime.now(timezone.utc))
         words = verify(_read(chosen.file), trust)
     except Wrong as wrong:
-        print("wrong: " + str(wrong))
+        say("wrong: " + str(wrong), sys.stdout)
         return 1
     except (Unreadable, OSError) as error:
-        print("cannot be read: " + str(error), file=sys.stderr)
+        say("cannot be read: " + str(error), sys.stderr)
+        return 2
+    except (AttributeError, LookupError, MemoryError, OverflowError, RecursionError, TypeError, ValueError):
+        # Whoever forges a file can put anything anywhere in it.
+        say("cannot be read: something in it does not have the form that Zegelpost gives it", sys.stderr)
         return 2
     for sentence in words:
-        print(sentence)
+        say(sentence, sys.stdout)
     return 0
+
+
+def say(sentence: str, where: TextIO) -> None:
+    """A line that shows as it is: with what a forger puts in a file, terminals could be made to show other words."""
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in sentence)
+    encoding = where.encoding or "utf-8"
+    print(shown.encode(encoding, "replace").decode(encoding), file=where)
 
 
 def kept_notes(path: str) -> list[str]:
