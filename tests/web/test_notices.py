@@ -95,6 +95,23 @@ async def test_expiring_soon_is_told_unless_all_have_fetched(
     assert await services.noticing.run() == 0
 
 
+async def test_what_was_extended_is_told_again_before_it_expires_then(
+    services: Services, anna_portal: Portal, outbox: Outbox, clock: MovableClock
+) -> None:
+    await choose(anna_portal, expiring_days="5")
+    transfer_id = await send(anna_portal, documents={"besluit.pdf": DOCUMENT}, expires_in_days="10")
+    await outbox.deliver()
+    clock.forward(days=6)
+    assert await services.noticing.run() == 1
+    await anna_portal.sign_in(ANNA)
+    await anna_portal.press(f"/transfers/{transfer_id}/extend", days="20")
+
+    assert await services.noticing.run() == 0
+    clock.forward(days=16)
+    assert await services.noticing.run() == 1
+    assert await services.noticing.run() == 0
+
+
 async def test_never_is_never(services: Services, anna_portal: Portal, outbox: Outbox, clock: MovableClock) -> None:
     await choose(anna_portal)
     await send(anna_portal, documents={"besluit.pdf": DOCUMENT})

@@ -136,6 +136,7 @@ class FollowingUp:
                 )
             await carry_over(session, self._keys, transfer, expires_at)
             transfer.expires_at = expires_at
+            transfer.expiring_told_at = None  # of another day than it expires on now
             transfer.state = TransferState.SENT
             record(session, EventTag.TRANSFER_EXTENDED, actor.subject(transfer), now, days=days)
 
