@@ -108,6 +108,12 @@ def _set_up_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
         # FULL: with NORMAL a power cut loses commits that were acknowledged.
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    # Its own knows no letters but those of ASCII, and would not find Élise by her name.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _begin_sqlite(connection: Connection) -> None:

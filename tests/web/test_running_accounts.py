@@ -168,3 +168,27 @@ async def test_finding_an_account(services: Services, chris_portal: Portal, data
 
 
 _LETTERS = str.maketrans("0123456789", "bcdefghijk")
+
+
+async def test_someone_is_found_by_any_letters_of_their_name(
+    services: Services, chris_portal: Portal, database_kind: str
+) -> None:
+    await services.registering.create_account(email="elise@zegelpost.example", name="Élise Öztürk", password=PASSWORD)
+    for letters in ("Élise", "élise", "ÖZT", "öztürk", "ELISE@", "Öztürk\x00"):
+        found = words(await chris_portal.press("/admin/accounts", letters=letters))
+        assert ("Élise Öztürk" in found, "Bram Jansen" in found) == (True, False), letters
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/admin/accounts", "letters"),
+        ("/departments", "manager"),
+        ("/departments", "name"),
+        ("/templates/signature", "signature"),
+    ],
+)
+async def test_a_character_that_no_database_holds_breaks_nothing(
+    chris_portal: Portal, database_kind: str, path: str, field: str
+) -> None:
+    assert (await chris_portal.press(path, **{field: "Anna\x00 "})).status_code in {200, 422}

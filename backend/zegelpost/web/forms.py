@@ -37,9 +37,12 @@ class TypedTransfer:
 
 
 async def fields(request: Request) -> dict[str, str]:
-    """The text fields of a form. Files are not taken here: they go another way, which seals them."""
+    """The text fields of a form. Files are not taken here: they go another way, which seals them.
+
+    Without NUL, which nobody types: PostgreSQL cannot even be asked for text with one in it.
+    """
     form = await request.form(max_files=0, max_fields=1000)
-    return {name: value for name, value in form.multi_items() if isinstance(value, str)}
+    return {name: value.replace("\x00", "") for name, value in form.multi_items() if isinstance(value, str)}
 
 
 def typed_transfer(form: Mapping[str, str]) -> TypedTransfer:
