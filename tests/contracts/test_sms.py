@@ -251,7 +251,7 @@ async def test_an_answer_that_comes_too_late_leaves_doubt(api: TwilioApi) -> Non
     api.stall_next(30)
 
     with pytest.raises(SmsError) as caught:
-        await gateway_of(api.sms_url(), api_url=api.url, timeout_seconds=0.3).deliver(
+        await gateway_of(api.sms_url(), api_url=api.url, timeout_seconds=1).deliver(
             recipient=ROSA, text=TEXT, valid_seconds=600, report_to=REPORT_TO
         )
 

@@ -191,7 +191,7 @@ async def test_a_cut_or_late_answer_leaves_doubt(api: TwilioApi, is_accepted: bo
         await call(telephone_of(api))
     api.stall_next(30, is_accepted=is_accepted)
     with pytest.raises(SmsError) as late:
-        await call(telephone_of(api, timeout_seconds=0.3))
+        await call(telephone_of(api, timeout_seconds=1))
 
     assert (cut.value.may_have_been_sent, late.value.may_have_been_sent) == (True, True)
     assert len(api.calls) == 2 * is_accepted

@@ -57,7 +57,7 @@ def books_of(exchange: AddressBook) -> AddressBooks:
 async def world(
     settings: Settings, services: Services, clock: MovableClock, policy: Policy, api: GraphApi
 ) -> AsyncIterator[World]:
-    books = books_of(GraphAddressBook(api.address_book_url, timeout_seconds=2))
+    books = books_of(GraphAddressBook(api.address_book_url))
     built = build_services(settings, clock=clock, policy=policy, address_books=books)
     await _open_accounts(built)
     await make_administrator(built)
@@ -400,7 +400,7 @@ async def test_exchange_of_our_own_is_asked_while_someone_types(
         server.directory = [EwsCard("Rosa Visser", ["rosa@zorg.example"], {"mobile": "06-12 34 56 78"}, "Zorg")]
         for email in CAST:
             server.mailbox(email)
-        books = books_of(EwsAddressBook(server.address_book_url, timeout_seconds=1))
+        books = books_of(EwsAddressBook(server.address_book_url))
         built = build_services(settings, clock=clock, policy=policy, address_books=books)
         await _open_accounts(built)
         async with browser(build_app(built, has_worker=False)) as client:

@@ -113,7 +113,7 @@ async def _world(
         left_url=f"{BASE_URL}/sign-in",
         trust=tenant.trust,
     )
-    book = GraphAddressBook(graph.address_book_url, timeout_seconds=2)
+    book = GraphAddressBook(graph.address_book_url)
     books = AddressBooks(exchange=book, file=None, every=timedelta(hours=1), directory_issuer=issuer)
     built = build_services(services.settings, clock=clock, policy=policy, provider=provider, address_books=books)
     async with built.database.work() as session:

@@ -51,7 +51,7 @@ def services(settings: Settings, clock: MovableClock, policy: Policy, providers:
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     migrate_database(settings.database_url)
     mails = DemoOutbox()
-    twilio = TwilioAccount(providers.twilio.sms_url(), api_url=providers.twilio.url, timeout_seconds=1)
+    twilio = TwilioAccount(providers.twilio.sms_url(), api_url=providers.twilio.url, timeout_seconds=3)
     bird = MessageBirdAccount(providers.bird.sms_url())
     in_order = [NamedGateway("twilio", TwilioSmsGateway(twilio)), NamedGateway("messagebird", MessageBirdSmsGateway(bird))]
     gateways = Gateways(mails.mail, SmsGatewaysInOrder(in_order), sms_reports=SmsReportsOfAll([MessageBirdReports(SIGNING_KEY)]))
@@ -97,7 +97,7 @@ async def test_doubt_at_the_first_sends_nothing_by_the_second(
     if outage == "cut":
         providers.twilio.cut_next(is_accepted=True)
     elif outage == "late":
-        providers.twilio.stall_next(5)
+        providers.twilio.stall_next(30)
     else:
         providers.twilio.fail_next(503, is_accepted=True)
     async with browser(app) as rosa:
