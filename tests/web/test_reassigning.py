@@ -267,3 +267,33 @@ async def test_more_than_one_batch(
         await hand_over(Portal(client, chris_portal.csrf), page, BRAM)
     [told] = await events(services, "account:relieved")
     assert (told["sent"], told["received"]) == (5, 5)
+
+
+@pytest.mark.parametrize("how", ["revoke", "block"])
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_what_the_sender_ends_at_that_very_moment_is_not_handed_over(
+    services: Services,
+    chris_portal: Portal,
+    mallory: httpx2.AsyncClient,
+    bram: httpx2.AsyncClient,
+    database_kind: str,
+    how: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On SQLite one waits for the other."""
+    received = await send(mallory, recipients=TO_ANNA)
+    page = await leave(services, chris_portal)
+    address = f"/api/v1/transfers/{received}"
+    recipient = (await mallory.get(address)).json()["recipients"][0]["id"]
+    ordinary = services.reassigning._take_over
+
+    async def overtaken(*found: Any) -> bool:
+        ended = f"{address}/revoke" if how == "revoke" else f"{address}/recipients/{recipient}/block"
+        assert (await mallory.post(ended)).status_code == 200
+        return await ordinary(*found)
+
+    monkeypatch.setattr(services.reassigning, "_take_over", overtaken)
+    await hand_over(chris_portal, page, BRAM)
+
+    assert (await bram.get("/api/v1/transfers?box=received")).json()["items"] == []
+    assert len((await mallory.get(address)).json()["recipients"]) == 1

@@ -181,12 +181,15 @@ class Reassigning:
     ) -> bool:
         """Whether there was still something to take over; whoever had it ceases to, also when their account is on again."""
         keys = self._keys.within(session)
+        # The row of the transfer is what everyone who adds a recipient, or shuts one out, waits for.
+        await session.get_one(Transfer, transfer.id, with_for_update=True)
+        await session.refresh(recipient)
+        if transfer.state != TransferState.SENT or recipient.blocked_at is not None:
+            return False
         try:
             key = keys.colleague_key(transfer, recipient)
         except (NotFound, TransferExpired):
             return False
-        # The row of the transfer is what everyone who adds a recipient waits for.
-        await session.get_one(Transfer, transfer.id, with_for_update=True)
         recipient.account_until = giver.created_at
         index = keys.index("email", receiver.email.comparable)
         everyone = list(await session.scalars(select(Recipient).where(Recipient.transfer_id == transfer.id)))
