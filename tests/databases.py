@@ -16,6 +16,11 @@ from pathlib import Path
 import psycopg
 
 
+def is_of_the_policy(statement: str) -> bool:
+    """A request that takes more than a moment asks for the policy anew: on a busy machine, here more often than there."""
+    return "FROM policy_choices" in statement
+
+
 @contextmanager
 def database_urls(kind: str, folder: Path, *, is_durable: bool = False) -> Iterator[str]:
     """The address of an empty database, removed afterwards. Tests need none that outlives a power cut; benchmarks do."""

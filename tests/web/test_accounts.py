@@ -14,6 +14,7 @@ from sqlalchemy import delete, event, func, select, update
 from starlette.applications import Starlette
 from starlette.routing import Route
 from tests.conftest import PASSWORD, MovableClock, Outbox, Portal, browser
+from tests.databases import is_of_the_policy
 from tests.web.acts import sentences, words
 
 from zegelpost.main import Services
@@ -183,7 +184,8 @@ async def test_signing_in_does_as_much_for_everyone_who_may_not(app: Starlette, 
                     answer = await enter(client, email, password)
                 else:
                     answer = await client.post("/api/v1/sign-in", json={"email": email, "password": password})
-                outcomes.append((list(asked), answer.status_code, answer.text.replace(f'value="{email}"', "")))
+                questions = [each for each in asked if not is_of_the_policy(each)]
+                outcomes.append((questions, answer.status_code, answer.text.replace(f'value="{email}"', "")))
     for outcomes in seen.values():
         assert len(outcomes[0][0]) > 2
         for outcome in outcomes[1:]:
