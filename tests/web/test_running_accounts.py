@@ -174,7 +174,7 @@ async def test_someone_is_found_by_any_letters_of_their_name(
     services: Services, chris_portal: Portal, database_kind: str
 ) -> None:
     await services.registering.create_account(email="elise@zegelpost.example", name="Élise Öztürk", password=PASSWORD)
-    for letters in ("Élise", "élise", "ÖZT", "öztürk", "ELISE@", "Öztürk\x00"):
+    for letters in ("Élise", "élise", "ÖZT", "öztürk", "ELISE@"):
         found = words(await chris_portal.press("/admin/accounts", letters=letters))
         assert ("Élise Öztürk" in found, "Bram Jansen" in found) == (True, False), letters
 

@@ -19,6 +19,7 @@ _YEARS: Final = range(1900, 3000)
 # What date fields send, and what people type where there are none.
 _ISO: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})\Z")
 _DUTCH: Final = re.compile(r"(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})\Z")
+_UNWRITABLE: Final = re.compile("[\x00\ud800-\udfff]")
 _ROW: Final = re.compile(r"recipient-(\d{1,3})-(name|email|mobile|method|access_code|hint|save|book|park)\Z")
 
 
@@ -39,10 +40,11 @@ class TypedTransfer:
 async def fields(request: Request) -> dict[str, str]:
     """The text fields of a form. Files are not taken here: they go another way, which seals them.
 
-    Without NUL, which nobody types: PostgreSQL cannot even be asked for text with one in it.
+    With U+FFFD for what nobody types: NUL, with which PostgreSQL cannot even be asked, and halves of characters, which forms
+    in odd encodings can hold and no page, mail or file can.
     """
     form = await request.form(max_files=0, max_fields=1000)
-    return {name: value.replace("\x00", "") for name, value in form.multi_items() if isinstance(value, str)}
+    return {name: _UNWRITABLE.sub("\ufffd", value) for name, value in form.multi_items() if isinstance(value, str)}
 
 
 def typed_transfer(form: Mapping[str, str]) -> TypedTransfer:
