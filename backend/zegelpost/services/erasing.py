@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
@@ -17,9 +17,10 @@ from zegelpost.model.document import Document, OrphanBlob, Part, Upload
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.handed_over import HandedOver
 from zegelpost.model.recipient import Grant, Link, Recipient
-from zegelpost.model.refusals import TransferExpired
+from zegelpost.model.refusals import NotFound, TransferExpired
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferState, week_of
 from zegelpost.ports import KeyRing
+from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.carrying_over import carry_over
 from zegelpost.services.holding import Holding, held_transfers
 from zegelpost.services.keeping_keys import KeepingKeys
@@ -72,11 +73,8 @@ class Erasing:
 
     async def _expire(self, believed: datetime) -> int:
         async with self._database.work() as session:
-            due = list(
-                await session.scalars(
-                    select(Transfer).where(Transfer.state == TransferState.SENT, Transfer.expires_at <= believed).limit(_BATCH)
-                )
-            )
+            over = (Transfer.state == TransferState.SENT) & (Transfer.expires_at <= believed)
+            due = await _batch(session, select(Transfer).where(over))
             for transfer in due:
                 transfer.state = TransferState.EXPIRED
                 record(session, EventTag.TRANSFER_EXPIRED, _system(transfer), self._clock())
@@ -90,7 +88,7 @@ class Erasing:
         )  # fmt: skip
         async with self._database.work() as session:
             held = await held_transfers(session, self._keys, believed)
-            due = list(await session.scalars(select(Transfer).where(over, ~held).limit(_BATCH)))
+            due = await _batch(session, select(Transfer).where(over, ~held))
             for transfer in due:
                 await erase(session, transfer, now)
                 record(session, EventTag.TRANSFER_ERASED, _system(transfer), now)
@@ -99,15 +97,31 @@ class Erasing:
     async def _carry_held(self, believed: datetime) -> None:
         """Tie what a legal hold keeps to a later week: all others of its own are erased on time, in backups too."""
         soon = week_of(believed - GRACE - timedelta(days=7) - _DAY + _CARRIED_BEFORE)
-        async with self._database.work() as session:
-            keys = self._keys.within(session)
-            held = await held_transfers(session, keys, believed)
-            kept = select(Transfer).where(held, Transfer.week < soon, Transfer.state != TransferState.ERASED).limit(_BATCH)
-            for transfer in list(await session.scalars(kept)):
-                try:
-                    await carry_over(session, keys, transfer, believed + _CARRIED_FOR)
-                except TransferExpired:
-                    _LOG.warning("held_too_late", transfer=transfer.id)  # its week was destroyed before the hold
+        last = ""
+        while True:
+            async with self._database.work() as session:
+                keys = self._keys.within(session)
+                held = await held_transfers(session, keys, believed)
+                kept = select(Transfer).where(held, Transfer.week < soon, Transfer.state != TransferState.ERASED)
+                # On past what cannot be carried: it would be all that a batch finds, each time, and nothing behind it would be.
+                batch = await _batch(session, kept.where(Transfer.id > last).order_by(Transfer.id))
+                for transfer in batch:
+                    last = transfer.id
+                    await self._carry(session, keys, transfer, believed + _CARRIED_FOR)
+            if len(batch) < _BATCH:
+                return
+
+    async def _carry(self, session: AsyncSession, keys: KeepingKeys, transfer: Transfer, until: datetime) -> None:
+        """All of a transfer, or nothing of it: one that cannot be carried must not keep the others from being."""
+        transfer_id = transfer.id
+        try:
+            async with session.begin_nested():
+                await carry_over(session, keys, transfer, until)
+        except TransferExpired:
+            _LOG.warning("held_too_late", transfer=transfer_id)  # its week was destroyed before the hold
+        except (NotFound, SealBroken):
+            # Damaged, or of another key ring. Its week's keys stay: they may be what it is to be mended with.
+            _LOG.error("held_unreadable", transfer=transfer_id)
 
     async def _destroy_weeks(self, believed: datetime) -> tuple[str, ...]:
         """Destroy the keys of weeks that are over, grace period included, and in which no transfer is left.
@@ -126,6 +140,11 @@ class Erasing:
                 await asyncio.to_thread(self._ring.destroy_week, week)
                 destroyed.append(week)
         return tuple(destroyed)
+
+
+async def _batch(session: AsyncSession, query: Select[tuple[Transfer]]) -> list[Transfer]:
+    """Some of these, locked, and as they are then. What somebody has in hand at this moment has its turn next time."""
+    return list(await session.scalars(query.limit(_BATCH).with_for_update(skip_locked=True)))
 
 
 async def erase(session: AsyncSession, transfer: Transfer, now: datetime) -> None:

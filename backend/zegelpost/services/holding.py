@@ -133,8 +133,9 @@ class Holding:
                 async with self._database.work() as session:
                     held = await held_transfers(session, self._keys, now)
                     chosen = (held & Transfer.held_at.is_(None)) if is_begin else (~held & Transfer.held_at.is_not(None))
-                    query = select(Transfer).where(chosen, Transfer.state != TransferState.ERASED).limit(_BATCH)
-                    found = list(await session.scalars(query))
+                    query = select(Transfer).where(chosen, Transfer.state != TransferState.ERASED).order_by(Transfer.id)
+                    # Locked, so that of two who mark at once one writes that it happened; in order, so that both get there.
+                    found = list(await session.scalars(query.limit(_BATCH).with_for_update()))
                     for transfer in found:
                         transfer.held_at = now if is_begin else None
                         tag = EventTag.TRANSFER_RETAINED if is_begin else EventTag.TRANSFER_RELEASED

@@ -254,8 +254,14 @@ class KeepingKeys:
             raise TransferExpired from None
 
     def carry_link(self, link: Link, week: str) -> None:
-        """Tie the link to a later week. Its wrap cannot be made anew, because only the recipient has the secret."""
-        salt = self._link_salt(link)
+        """Tie the link to a later week. Its wrap cannot be made anew, because only the recipient has the secret.
+
+        Raises `TransferExpired` when its week is gone.
+        """
+        try:
+            salt = self._link_salt(link)
+        except KeyDestroyedError:
+            raise TransferExpired from None
         link.week = week
         link.carried_salt = seal_bytes(self._ring.week(week).link_salt, f"link/{link.id}/salt", salt)
 
