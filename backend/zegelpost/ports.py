@@ -210,7 +210,7 @@ class KeyRing(Protocol):
         """Make the week's keys unrecoverable. Leaves a mark so that they are never made anew."""
 
     def weeks(self) -> list[str]:
-        """Weeks whose keys exist."""
+        """Weeks of whose keys there is anything, also what a destruction that died halfway left."""
 
     def installation(self, purpose: str) -> bytes:
         """A 32-byte secret of this installation (`people`, `index`, `codes`, `factors`, `checkpoint`), made on first use.

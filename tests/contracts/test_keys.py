@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from zegelpost.adapters import keys_directory
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.ports import KeyDestroyedError, KeyRing, KeyRingError
 
@@ -283,6 +285,80 @@ def test_a_destroyed_week_takes_its_earlier_sender_keys_with_it(ring: KeyRing, r
 
     assert [path.name for path in (root / "weeks").iterdir()] == [f"{WEEK}.destroyed"]
     assert key not in b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_a_destruction_that_died_anywhere_is_told_and_finished(
+    ring: KeyRing, root: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = ring.week(WEEK)
+    ring.renew(ring.begin_rotation(AT), AT)
+    secrets_ = [keys.link_salt, keys.sender_key, ring.week(WEEK).sender_key]
+    left = count
+    unlink = Path.unlink
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        if left == 0:
+            raise KeyboardInterrupt
+        left -= 1
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", dying)
+        with contextlib.suppress(KeyboardInterrupt):
+            ring.destroy_week(WEEK)
+    with pytest.raises(KeyDestroyedError):
+        DirectoryKeyRing(root).week(WEEK)
+
+    for week in ring.weeks():
+        ring.destroy_week(week)
+
+    assert [path.name for path in (root / "weeks").iterdir()] == [f"{WEEK}.destroyed"]
+    content = b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    assert not [key for key in secrets_ if key in content]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_week_that_is_destroyed_while_it_is_rotated_is_gone(
+    ring: KeyRing, root: Path, is_killed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rotation has read the key, and puts its copy down when destroying has looked for copies."""
+    key = ring.week(WEEK).sender_key
+    ring.week(NEXT_WEEK)
+    rotation = ring.begin_rotation(AT)
+    put = keys_directory._put
+
+    def late(path: Path, content: bytes) -> None:
+        if path.name.startswith(f"{WEEK}.sender"):
+            DirectoryKeyRing(root).destroy_week(WEEK)
+            put(path, content)
+            if is_killed:
+                raise KeyboardInterrupt
+        else:
+            put(path, content)
+
+    with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+        patched.setattr(keys_directory, "_put", late)
+        ring.renew(rotation, AT)
+    ring.renew(rotation, AT)
+    ring.end_rotation()
+
+    assert len(ring.week(NEXT_WEEK).earlier_sender_keys) == 1
+    assert key not in b"".join(path.read_bytes() for path in root.rglob("*") if path.is_file())
+    with pytest.raises(KeyDestroyedError):
+        ring.week(WEEK)
+
+
+def test_a_week_whose_maker_died_halfway_keeps_nobody_from_rotating(ring: KeyRing, root: Path) -> None:
+    ring.week(WEEK)
+    (root / "weeks" / f"{WEEK}.sender").unlink()
+
+    rotation = ring.begin_rotation(AT)
+    ring.renew(rotation, AT)
+    ring.end_rotation()
+
+    assert ring.week(WEEK).earlier_sender_keys == ()
 
 
 def test_one_process_rotates_at_a_time(ring: KeyRing, root: Path) -> None:

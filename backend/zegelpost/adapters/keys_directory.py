@@ -21,6 +21,7 @@ from typing import Final
 from zegelpost.ports import EarlierKey, KeyDestroyedError, KeyRingError, WeekKeys
 
 _KEY_BYTES: Final = 32
+_OF_WEEK: Final = re.compile(r"\.?(\d{4}-W\d{2})\.(?:link|sender)(?:\.|\Z)")
 _WEEK: Final = re.compile(r"\d{4}-W\d{2}\Z")
 _PURPOSE: Final = re.compile(r"[a-z]+\Z")
 # Not `checkpoint`: every checkpoint that was mailed is checked with it (`backend/docs/audit-format.md`, section 5).
@@ -59,7 +60,9 @@ class DirectoryKeyRing:
             _destroy(link, sender, *(path for path, _ in _earlier_files(sender)))
 
     def weeks(self) -> list[str]:
-        return sorted(path.stem for path in (self._root / "weeks").glob("*.link"))
+        # Whatever there is of a key: of a destruction that died halfway something is left, and nobody would ask for it again.
+        files = (_OF_WEEK.match(path.name) for path in (self._root / "weeks").glob("*"))
+        return sorted({found[1] for found in files if found})
 
     def installation(self, purpose: str) -> bytes:
         if not _PURPOSE.match(purpose):
@@ -110,9 +113,23 @@ class DirectoryKeyRing:
                 _read_or_make(installation / purpose)
             if not (installation / "feeds").exists():
                 _put(installation / "feeds", _read(installation / "index"))
-            paths = [installation / purpose for purpose in _ROTATING]
-            paths += [self._week_files(week)[2] for week in self.weeks()]
-            return sum(_replace(path, rotation, now) for path in paths)
+            count = sum(_replace(installation / purpose, rotation, now) for purpose in _ROTATING)
+            return count + sum(self._renew_week(week, rotation, now) for week in self.weeks())
+
+    def _renew_week(self, week: str, rotation: str, now: datetime) -> bool:
+        """Of one week, as `_replace`; of a week that is destroyed meanwhile, what was copied goes with it."""
+        mark, _, sender = self._week_files(week)
+        is_new = False
+        try:
+            is_new = _replace(sender, rotation, now)
+        except FileNotFoundError:
+            # Just destroyed, or who was making it died before this half of it was there.
+            if sender.exists():
+                raise
+        if not mark.exists():
+            return is_new
+        _destroy(sender, *(path for path, _ in _earlier_files(sender)))
+        return False
 
     def end_rotation(self) -> None:
         with _as_key_ring_errors():

@@ -142,7 +142,7 @@ class Erasing:
         return tuple(destroyed)
 
 
-async def _batch(session: AsyncSession, query: Select[tuple[Transfer]]) -> list[Transfer]:
+async def _batch(session: AsyncSession, query: Select[Transfer]) -> list[Transfer]:
     """Some of these, locked, and as they are then. What somebody has in hand at this moment has its turn next time."""
     return list(await session.scalars(query.limit(_BATCH).with_for_update(skip_locked=True)))
 
