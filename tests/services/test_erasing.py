@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import httpx2
 import pytest
 from sqlalchemy import func, select, update
 from tests.conftest import MovableClock, Portal
 from tests.web.acts import ROSA, SAM, draft, send
+from tests.web.tus import VERSION, announced
 
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.main import Services, build_services
+from zegelpost.model.document import OrphanBlob, Part, Upload
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.identifiers import new_identifier
 from zegelpost.model.policy import Policy
 from zegelpost.model.transfer import Transfer, TransferState
 from zegelpost.services import erasing
@@ -138,3 +142,36 @@ async def test_what_is_held_behind_a_batch_that_cannot_be_carried_is_carried(
         assert services.keeping_keys.text(services.keeping_keys.sender_key(kept), kept).subject == "Dossier Visser"
     # What may still be mended keeps its keys; what is lost keeps nobody else's.
     assert ring.is_destroyed(week) == (broken == "destroyed")
+
+
+@pytest.mark.parametrize("way", ["erased", "swept", "removed"])
+async def test_the_bytes_of_a_part_that_arrives_at_that_moment_are_swept_too(
+    services: Services, clock: MovableClock, anna: httpx2.AsyncClient, way: str, database_kind: str
+) -> None:
+    """Otherwise they would stay for good, known to nobody."""
+    url = await announced(anna, 9)
+    clock.forward(hours=1)
+    if way != "removed":
+        clock.forward(days=15)
+    blob = new_identifier()
+
+    async with services.database.work() as session:
+        # As one part of the upload is committed.
+        document = (
+            await session.scalars(update(Upload).values(offset_bytes=5, part_count=1).returning(Upload.document_id))
+        ).one()
+        session.add(Part(document_id=document, number=0, offset_bytes=0, length_bytes=5, header=b"", blob=blob))
+        await session.flush()
+        act = {
+            "erased": services.erasing.run,
+            "swept": services.uploading.sweep,
+            "removed": lambda: anna.delete(url, headers=VERSION),
+        }[way]
+        acting = asyncio.ensure_future(act())  # type: ignore[operator]
+        await asyncio.wait([acting], timeout=1)
+    await acting
+
+    async with services.database.reading() as session:
+        assert (await session.scalars(select(Part.blob))).all() == []
+        # The sweep of uploads goes on to remove the bytes themselves.
+        assert (await session.scalars(select(OrphanBlob.name))).all() == ([] if way == "swept" else [blob])

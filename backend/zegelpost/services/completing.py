@@ -141,10 +141,11 @@ class Completing:
 
 async def remove_document(session: AsyncSession, document: Document, now: datetime) -> None:
     """Drop a document of a draft with its upload and parts; the sealed bytes are left to the sweep."""
+    # First, so that no part can come after those that are looked up.
+    await session.execute(delete(Upload).where(Upload.document_id == document.id))
     for blob in await session.scalars(select(Part.blob).where(Part.document_id == document.id)):
         session.add(OrphanBlob(name=blob, due_at=now))
     await session.execute(delete(Part).where(Part.document_id == document.id))
-    await session.execute(delete(Upload).where(Upload.document_id == document.id))
     await session.execute(delete(Document).where(Document.id == document.id))
 
 

@@ -166,11 +166,12 @@ async def erase(session: AsyncSession, transfer: Transfer, now: datetime) -> Non
         update(Recipient).where(Recipient.transfer_id == transfer.id).values(staff_wrap=None).execution_options(**unsynchronised)
     )
     documents = select(Document.id).where(Document.transfer_id == transfer.id).scalar_subquery()
+    # First, so that no part can come after those that are looked up.
+    await session.execute(delete(Upload).where(Upload.transfer_id == transfer.id).execution_options(**unsynchronised))
     for blob in await session.scalars(select(Part.blob).where(Part.document_id.in_(documents))):
         session.add(OrphanBlob(name=blob, due_at=now))
     await session.execute(delete(Part).where(Part.document_id.in_(documents)).execution_options(**unsynchronised))
     await session.execute(delete(HandedOver).where(HandedOver.document_id.in_(documents)).execution_options(**unsynchronised))
-    await session.execute(delete(Upload).where(Upload.transfer_id == transfer.id).execution_options(**unsynchronised))
     await session.execute(
         update(Document)
         .where(Document.transfer_id == transfer.id)
