@@ -287,7 +287,7 @@ def build_services(
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
         verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, governing, clock),
         remembering=remembering,
-        uploading=Uploading(database, keeping_keys, blobs, scanner, governing, clock),
+        uploading=Uploading(database, keeping_keys, blobs, scanner, governing, observing, clock),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,

@@ -162,12 +162,11 @@ async def test_the_bytes_of_a_part_that_arrives_at_that_moment_are_swept_too(
         ).one()
         session.add(Part(document_id=document, number=0, offset_bytes=0, length_bytes=5, header=b"", blob=blob))
         await session.flush()
-        act = {
-            "erased": services.erasing.run,
-            "swept": services.uploading.sweep,
-            "removed": lambda: anna.delete(url, headers=VERSION),
-        }[way]
-        acting = asyncio.ensure_future(act())  # type: ignore[operator]
+        acting: asyncio.Future[object]
+        if way == "removed":
+            acting = asyncio.ensure_future(anna.delete(url, headers=VERSION))
+        else:
+            acting = asyncio.ensure_future(services.erasing.run() if way == "erased" else services.uploading.sweep())
         await asyncio.wait([acting], timeout=1)
     await acting
 

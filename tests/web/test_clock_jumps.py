@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
 from tests.web.acts import ROSA, open_link, send, words
+from tests.web.tus import announced, patch, sha256_of
 
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.main import Services, build_services, build_worker
@@ -55,6 +59,34 @@ async def test_no_key_is_destroyed_and_nothing_is_lost_when_the_clock_is_put_rig
     async with browser(app) as rosa:
         path = await open_link(rosa, outbox)
         assert "brief.pdf" in words(await rosa.get(f"{path}/transfer"))
+
+
+async def test_what_arrived_of_an_unfinished_document_stays(
+    app: Starlette, anna: httpx2.AsyncClient, services: Services, clock: MovableClock
+) -> None:
+    """It was acknowledged, and whoever is sending goes on when the clock is right."""
+    await build_worker(services).sweep()
+    content = b"0123456789" * 100
+    url = await announced(anna, len(content))
+    await patch(anna, url, 0, content[:400])
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield content[400:700]
+        has_begun.set()
+        await may_end.wait()
+        yield content[700:]
+
+    writing = asyncio.create_task(patch(anna, url, 400, slow()))
+    await has_begun.wait()
+
+    clock.jump(weeks=20)
+    await build_worker(services).sweep()
+    clock.jump(weeks=-20)
+    await build_worker(services).sweep()
+    may_end.set()
+
+    assert (await writing).headers["upload-sha256"] == sha256_of(content)
 
 
 async def test_a_clock_that_still_says_so_after_a_day_is_right(

@@ -173,7 +173,13 @@ def rewired(services: Services, *, blobs: Blobs | None = None, scanner: Scanner 
     return dataclasses.replace(
         services,
         uploading=Uploading(
-            services.database, services.keeping_keys, store, scanner or NoScanner(), services.governing, services.clock
+            services.database,
+            services.keeping_keys,
+            store,
+            scanner or NoScanner(),
+            services.governing,
+            services.observing_time,
+            services.clock,
         ),
         downloading=Downloading(services.database, services.keeping_keys, store),
     )

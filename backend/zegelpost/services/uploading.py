@@ -47,6 +47,7 @@ from zegelpost.services.access import GuestActor, Sender, StaffActor, document_o
 from zegelpost.services.completing import Completing, remove_document
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import record
 from zegelpost.services.scanning import StreamScan
 from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, SealedPart, seal_stream
@@ -99,12 +100,20 @@ class _Writing:
 
 class Uploading:
     def __init__(
-        self, database: Database, keeping_keys: KeepingKeys, blobs: Blobs, scanner: Scanner, governing: Governing, clock: Clock
+        self,
+        database: Database,
+        keeping_keys: KeepingKeys,
+        blobs: Blobs,
+        scanner: Scanner,
+        governing: Governing,
+        observing: ObservingTime,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._blobs = blobs
         self._governing = governing
+        self._observing = observing
         self._clock = clock
         self._completing = Completing(database, keeping_keys, blobs, scanner, governing, clock)
         # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
@@ -231,8 +240,11 @@ class Uploading:
         await self.cancel(actor, str(upload_id))
 
     async def sweep(self) -> Swept:
-        """Remove what nobody will finish: uploads that were left, and blobs without a part."""
-        now = self._clock()
+        """Remove what nobody will finish: uploads that were left, and blobs without a part.
+
+        By the time that is believed: what arrived of them was acknowledged, and a blob may be being written at this moment.
+        """
+        now = await self._observing.believed()
         async with self._database.work() as session:
             left = await session.execute(
                 select(Upload, Document)
