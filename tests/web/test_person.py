@@ -22,6 +22,7 @@ from zegelpost.model.event import Event, EventTag
 from zegelpost.model.recipient import Recipient
 from zegelpost.model.remembered_device import RememberedDevice
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.model.transfer import Transfer
 from zegelpost.services.verifying_audit import AuditBroken
 
 DOCUMENT = {"uitslag.pdf": b"%PDF-1.7\n1 0 obj << >> endobj\ntrailer << >>\n%%EOF\n"}
@@ -205,3 +206,71 @@ async def test_it_is_asked_for_twice_and_an_address_has_to_be_one(chris_portal: 
         wrong = await chris_portal.press(path, email="rosa", again="rosa")
         assert (wrong.status_code, "email" in sentences(wrong)) == (422, True)
     assert len((await exported(chris_portal, ROSA.email))[0]["contacts"]) == 1
+
+
+@pytest.fixture
+async def answer_id(app: Starlette, services: Services, anna_portal: Portal, outbox: Outbox) -> str:
+    """Rosa answered something that is erased long before her answer is."""
+    await send(anna_portal, ROSA, documents=DOCUMENT, expires_in_days="7")
+    async with browser(app) as rosa:
+        path = await open_link(rosa, outbox)
+        await rosa.post(f"{path}/answer")
+        await rosa.post(f"{path}/answer/send", data={"note": "Mijn antwoord"})
+    async with services.database.reading() as session:
+        answer = (await session.scalars(select(Transfer.id).where(Transfer.guest_id.is_not(None)))).one()
+    return str(answer)
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+async def test_who_sent_us_something_that_is_still_there_stays_known(
+    app: Starlette,
+    services: Services,
+    chris_portal: Portal,
+    anna_portal: Portal,
+    answer_id: str,
+    clock: MovableClock,
+    is_held: bool,
+    database_kind: str,
+) -> None:
+    if is_held:
+        await chris_portal.press("/admin/holds", kind="person", what=ROSA.email, reason="Z-1")
+        async with services.database.work() as session:
+            # What she answered is not held: it was erased before.
+            await session.execute(update(Transfer).where(Transfer.id != answer_id).values(state="erased"))
+    clock.forward(days=22)
+    await build_worker(services).sweep()
+    for portal, email in ((chris_portal, "chris@zegelpost.example"), (anna_portal, "anna@zegelpost.example")):
+        await portal.sign_in(email)
+
+    said = await erase(chris_portal, ROSA.email, with_record="1")
+
+    assert ("kept on request" if is_held else "1: In transfers that are not over yet") in said
+    assert "Rosa Visser" in words(await anna_portal.client.get("/received"))
+    clock.forward(days=60)
+    for _ in range(2):
+        await build_worker(services).sweep()
+    async with services.database.reading() as session:
+        assert ((await session.get_one(Transfer, answer_id)).state == "erased") is not is_held
+
+
+async def test_what_someone_sent_us_is_handed_over_and_forgotten_too(
+    services: Services, chris_portal: Portal, answer_id: str, clock: MovableClock, database_kind: str
+) -> None:
+    told, _ = await exported(chris_portal, ROSA.email)
+    assert [(each["transfer"], each["kind"]) for each in told["sent"]] == [(answer_id, "answer")]
+    assert {"transfer:created", "transfer:sent"} <= {
+        each["tag"] for each in told["events"] if each.get("transfer_id") == answer_id
+    }
+
+    record = Record(services)
+    before = await record.grow()
+    clock.forward(days=60)
+    for _ in range(2):
+        await build_worker(services).sweep()
+    await chris_portal.sign_in("chris@zegelpost.example")
+    await erase(chris_portal, ROSA.email, with_record="1")
+
+    hers = (Event.transfer_id == answer_id) & (Event.actor_kind == "guest") & Event.recipient_id.is_not(None)
+    async with services.database.reading() as session:
+        assert (await session.scalars(select(Event.tag).where(hers))).all() == []
+    await record.verify(before)

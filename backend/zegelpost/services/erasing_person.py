@@ -33,7 +33,7 @@ from zegelpost.services.access import StaffActor, require_administrator
 from zegelpost.services.hashing_passwords import NOBODY
 from zegelpost.services.holding import held_transfers
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.knowing_person import introductions_of, traces_of
+from zegelpost.services.knowing_person import Traces, introductions_of, traces_of
 from zegelpost.services.recording import record
 from zegelpost.services.sequencing import EVENT_COLUMNS, Sequencing, personal_of
 from zegelpost.services.signing_in import end_sign_ins
@@ -96,13 +96,13 @@ class ErasingPerson:
                 await _strip(session, traces.account, done)
             # 3.
             held = await held_transfers(session, self._keys, now)
-            gone = await _recipients(session, traces.recipients, held, done)
+            gone = await _recipients(session, traces, held, done)
             is_held = traces.account is not None and await _sent_any(session, traces.account, held)
             done.kept[Kept.HOLD] += is_held
             account = None if traces.account is None or is_held else traces.account
             positions: list[int] = []
             if with_record:
-                positions = await _blank(session, account, gone)
+                positions = await _blank(session, account, gone, traces.answers)
                 for recipient in gone:
                     _forget(keys, recipient)
                 if account is not None:
@@ -163,15 +163,17 @@ async def _remove(session: AsyncSession, model: Any, condition: Any) -> int:
     return int(result.rowcount)
 
 
-async def _recipients(session: AsyncSession, recipients: Sequence[Recipient], held: Any, done: ErasedPerson) -> list[Recipient]:
-    """Those in transfers that are erased. Why the others stay is told."""
+async def _recipients(session: AsyncSession, traces: Traces, held: Any, done: ErasedPerson) -> list[Recipient]:
+    """Those in transfers that are erased, with all that they sent us as them. Why the others stay is told."""
     gone = []
-    for recipient in recipients:
-        transfer = await session.get_one(Transfer, recipient.transfer_id)
-        if transfer.state == TransferState.ERASED:
+    for recipient in traces.recipients:
+        received = await session.get_one(Transfer, recipient.transfer_id)
+        theirs = [received, *(each for each in traces.answers if each.guest_id == recipient.id)]
+        left = [each.id for each in theirs if each.state != TransferState.ERASED]
+        if not left:
             gone.append(recipient)
             continue
-        is_held = await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is not None
+        is_held = await session.scalar(select(Transfer.id).where(Transfer.id.in_(left), held).limit(1)) is not None
         done.kept[Kept.HOLD if is_held else Kept.TRANSFER_OPEN] += 1
     return gone
 
@@ -188,7 +190,9 @@ def _forget(keys: KeepingKeys, recipient: Recipient) -> None:
     recipient.number_index = recipient.access_code_hash = recipient.sealed_hint = None
 
 
-async def _blank(session: AsyncSession, account: StaffUser | None, recipients: Sequence[Recipient]) -> list[int]:
+async def _blank(
+    session: AsyncSession, account: StaffUser | None, recipients: Sequence[Recipient], answers: Sequence[Transfer]
+) -> list[int]:
     """Erase the personal parts of their events; returns the places. The leaves, and so the tree, stay as they are.
 
     But not of events that name such places: with these the others would have no reason to be blank.
@@ -196,12 +200,13 @@ async def _blank(session: AsyncSession, account: StaffUser | None, recipients: S
     # Nobody places or blanks entries meanwhile.
     await session.scalar(select(AuditTree).where(AuditTree.id == TREE).with_for_update())
     conditions = [] if account is None else [Event.staff_user_id == account.id]
-    for start in range(0, len(recipients), _PIECE):
-        some = recipients[start : start + _PIECE]
+    gone = {each.id for each in recipients}
+    at = [(each.transfer_id, each.id) for each in recipients]
+    at += [(each.id, each.guest_id) for each in answers if each.guest_id in gone]
+    for start in range(0, len(at), _PIECE):
         # By transfer first: events have an index for that, and none for recipients.
-        conditions.append(
-            Event.transfer_id.in_([each.transfer_id for each in some]) & Event.recipient_id.in_([each.id for each in some])
-        )
+        transfers, theirs = zip(*at[start : start + _PIECE], strict=True)
+        conditions.append(Event.transfer_id.in_(transfers) & Event.recipient_id.in_(theirs))
     if not conditions:
         return []
     rows = (

@@ -63,13 +63,18 @@ class Traces:
 
     account: StaffUser | None
     recipients: Sequence[Recipient]
+    answers: Sequence[Transfer]  # what they sent us, as one of these recipients
 
 
 async def traces_of(session: AsyncSession, keys: KeepingKeys, person: EmailAddress) -> Traces:
     account = await session.scalar(select(StaffUser).where(func.lower(StaffUser.email) == person.comparable))
     index = keys.index("email", person.comparable)
-    found = await session.scalars(select(Recipient).where(Recipient.email_index == index).order_by(Recipient.id))
-    return Traces(account, found.all())
+    found = (await session.scalars(select(Recipient).where(Recipient.email_index == index).order_by(Recipient.id))).all()
+    answers: list[Transfer] = []
+    for start in range(0, len(found), _PIECE):
+        ids = [each.id for each in found[start : start + _PIECE]]
+        answers += await session.scalars(select(Transfer).where(Transfer.guest_id.in_(ids)).order_by(Transfer.created_at))
+    return Traces(account, found, answers)
 
 
 class KnowingPerson:
@@ -94,7 +99,7 @@ class KnowingPerson:
                 "account": await _account(session, traces.account),
                 "contacts": await _contacts(session, keys, person),
                 "received": await _received(session, keys, traces.recipients),
-                "sent": await _sent(session, traces.account),
+                "sent": await _sent(session, traces),
                 "messages": await _messages(session, traces.recipients),
                 "codes": await _codes(session, traces.recipients),
                 "devices": await _devices(session, keys, person),
@@ -187,12 +192,14 @@ async def _received(session: AsyncSession, keys: KeepingKeys, recipients: Sequen
     return found
 
 
-async def _sent(session: AsyncSession, user: StaffUser | None) -> list[Entry]:
-    if user is None:
-        return []
-    mine = await session.scalars(select(Transfer).where(Transfer.sender_id == user.id).order_by(Transfer.created_at))
+async def _sent(session: AsyncSession, traces: Traces) -> list[Entry]:
+    """With their account, and as a guest."""
+    sent = list(traces.answers)
+    if traces.account is not None:
+        mine = select(Transfer).where(Transfer.sender_id == traces.account.id).order_by(Transfer.created_at)
+        sent += await session.scalars(mine)
     names = ("kind", "state", "created_at", "sent_at", "expires_at", "revoked_at", "erased_at")
-    return [{"transfer": each.id} | _row(each, *names) for each in mine]
+    return [{"transfer": each.id} | _row(each, *names) for each in sent]
 
 
 async def _messages(session: AsyncSession, recipients: Sequence[Recipient]) -> list[Entry]:
@@ -242,8 +249,9 @@ async def _events(session: AsyncSession, traces: Traces) -> list[Entry]:
     if traces.account is not None:
         mine = select(Event).where(Event.staff_user_id == traces.account.id).order_by(Event.id)
         found += [_row(each, "id", *names) for each in await session.scalars(mine)]
-    for recipient in traces.recipients:
+    at = [(each.transfer_id, each.id) for each in traces.recipients] + [(each.id, each.guest_id) for each in traces.answers]
+    for transfer_id, recipient_id in at:
         # By transfer first: events have an index for that, and none for recipients.
-        theirs = (Event.transfer_id == recipient.transfer_id) & (Event.recipient_id == recipient.id)
+        theirs = (Event.transfer_id == transfer_id) & (Event.recipient_id == recipient_id)
         found += [_row(each, "id", *names) for each in await session.scalars(select(Event).where(theirs).order_by(Event.id))]
     return found
