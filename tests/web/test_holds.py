@@ -258,3 +258,44 @@ async def test_a_guest_takes_back_what_is_held_and_it_stays(
     async with services.database.reading() as session:
         kept = await session.get_one(Transfer, answer.id)
         assert (kept.state, kept.erased_at) == (TransferState.REVOKED, None)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_a_guest_still_opens_what_they_answer_when_their_answer_is_held_for_long(
+    app: Starlette,
+    services: Services,
+    clock: MovableClock,
+    chris_portal: Portal,
+    anna_portal: Portal,
+    outbox: Outbox,
+    is_sent: bool,
+) -> None:
+    """What they answer lasts longer than the answer, which a hold then ties to later weeks."""
+    await send(anna_portal, ROSA, documents=DOCUMENT, expires_in_days="90")
+    async with browser(app) as rosa:
+        path = await open_link(rosa, outbox)
+        await rosa.post(f"{path}/answer")
+        if is_sent:
+            await rosa.post(f"{path}/answer/send", data={"note": "Mijn antwoord"})
+        else:
+            await rosa.post(f"{path}/answer/note", data={"note": "Mijn antwoord"})
+    async with services.database.reading() as session:
+        answer = (await session.scalars(select(Transfer).where(Transfer.guest_id.is_not(None)))).one()
+    await place(chris_portal, "transfer", answer.id)
+
+    await days_pass(services, clock, 80)
+
+    async with services.database.reading() as session:
+        carried = await session.get_one(Transfer, answer.id)
+    assert carried.week is not None
+    assert answer.week is not None
+    assert carried.week > answer.week
+    async with browser(app) as rosa:
+        path = await open_link(rosa, outbox)
+        page = await rosa.get(f"{path}/transfer")
+        assert (page.status_code, "brief.pdf" in words(page)) == (200, True)
+        if not is_sent:
+            await rosa.post(f"{path}/answer")
+            sent = await rosa.post(f"{path}/answer/send", data={"note": "Mijn antwoord, eindelijk"})
+            assert sent.status_code == 200, words(sent)
+            assert "Mijn antwoord, eindelijk" in words(await rosa.get(f"{path}/transfer"))

@@ -106,6 +106,8 @@ class Transfer(Base):
     sender_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
     # Of an answer: wrapped under the key of what it answers, so that the guest's own link also opens what they sent.
     guest_wrap: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Once a hold tied it to a later week: the salt of that wrap from the week it was made in, sealed under the later week.
+    carried_salt: Mapped[bytes | None] = mapped_column(LargeBinary)
     week: Mapped[str | None] = mapped_column(String(8), index=True)
     created_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]

@@ -21,7 +21,7 @@ async def carry_over(session: AsyncSession, keys: KeepingKeys, transfer: Transfe
     colleague_keys = {
         recipient.id: keys.colleague_key(transfer, recipient) for recipient in recipients if recipient.staff_wrap is not None
     }
-    keys.carry_sender_copy(transfer, until)
+    keys.carry_transfer(transfer, until)
     assert transfer.week is not None
     for recipient in recipients:
         if recipient.id in colleague_keys:

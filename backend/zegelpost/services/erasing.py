@@ -151,7 +151,7 @@ async def erase(session: AsyncSession, transfer: Transfer, now: datetime) -> Non
     """Drop every wrap of the message key; the sealed bytes, now meaningless, are left to the sweep."""
     transfer.state = TransferState.ERASED
     transfer.erased_at = now
-    transfer.draft_wrap = transfer.sender_wrap = transfer.guest_wrap = None
+    transfer.draft_wrap = transfer.sender_wrap = transfer.guest_wrap = transfer.carried_salt = None
     transfer.reference_index = None
     recipients = select(Recipient.id).where(Recipient.transfer_id == transfer.id).scalar_subquery()
     unsynchronised = {"synchronize_session": False}

@@ -118,6 +118,7 @@ class KeepingKeys:
     def wrap_for_guest(self, answer_key: MessageKey, transfer: Transfer, key: MessageKey) -> None:
         """Wrap an answer's key under that of what it answers, tied to the answer's own week."""
         assert transfer.answers_id is not None
+        transfer.carried_salt = None
         transfer.guest_wrap = wrap_under_secret(
             answer_key,
             purpose=WrapPurpose.ANSWER,
@@ -149,7 +150,10 @@ class KeepingKeys:
 
     def _answer_salt(self, transfer: Transfer) -> bytes:
         assert transfer.week is not None
-        return blind_index(self._ring.week(transfer.week).link_salt, "answer-salt", transfer.id)
+        link_salt = self._ring.week(transfer.week).link_salt
+        if transfer.carried_salt is not None:
+            return open_bytes(link_salt, f"answer/{transfer.id}/salt", transfer.carried_salt)
+        return blind_index(link_salt, "answer-salt", transfer.id)
 
     def message_key(self, transfer: Transfer, holds: SecretToken | MessageKey) -> MessageKey:
         """The key, for the sender, by what they hold. Raises `NotFound` when neither that nor a sender copy opens it."""
@@ -186,12 +190,23 @@ class KeepingKeys:
         if transfer.has_sender_copy:
             self._keep_sender_copy(key, transfer, expires_at)
 
-    def carry_sender_copy(self, transfer: Transfer, expires_at: datetime) -> None:
-        """Tie a sent transfer to the week of a later expiry; link-only transfers have nothing to wrap anew."""
+    def carry_transfer(self, transfer: Transfer, expires_at: datetime) -> None:
+        """Tie a transfer to the week of a later expiry: its sender copy, and its guest's way to what they sent.
+
+        The latter as with links, because only they have what it is wrapped under. Link-only transfers have nothing to wrap anew.
+        Raises `TransferExpired` when its week is gone.
+        """
         key = self.sender_key(transfer) if transfer.sender_wrap is not None else None
+        try:
+            salt = self._answer_salt(transfer) if transfer.guest_wrap is not None else None
+        except KeyDestroyedError:
+            raise TransferExpired from None
         transfer.week = week_of(expires_at)
         if key is not None:
             self._keep_sender_copy(key, transfer, expires_at)
+        if salt is not None:
+            later = self._ring.week(transfer.week).link_salt
+            transfer.carried_salt = seal_bytes(later, f"answer/{transfer.id}/salt", salt)
 
     def wrap_for_colleague(self, key: MessageKey, transfer: Transfer, recipient: Recipient) -> None:
         """Colleagues open with an account instead of a link."""
