@@ -6,15 +6,16 @@ Inside `serve`, or any number of `work` processes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.dispatching import Dispatching
-from zegelpost.services.erasing import Erasing
+from zegelpost.services.erasing import Erased, Erasing
 from zegelpost.services.erasing_events import ErasingEvents
 from zegelpost.services.handing_over_sign_in import HandingOverSignIn
 from zegelpost.services.identifying import Identifying
@@ -29,7 +30,7 @@ from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.summing import Summing
 from zegelpost.services.syncing import Syncing
 from zegelpost.services.taking_bounces import TakingBounces
-from zegelpost.services.uploading import Uploading
+from zegelpost.services.uploading import Swept, Uploading
 
 _LOG: Final = structlog.get_logger()
 _SWEEP_EVERY_SECONDS: Final = 300
@@ -63,38 +64,59 @@ class Worker:
         await asyncio.gather(*(loop.run(stop) for loop in loops), self._sweep_again(stop))
 
     async def sweep(self) -> None:
-        """Everything that is due now, once."""
-        noticed = await self.noticing.run()
-        held = await self.judging_held.tell_waiting()
-        erased = await self.erasing.run()
-        swept = await self.uploading.sweep()
-        await self.dispatching.forget_old()
-        await self.signing_in.forget_old()
-        await self.changing_password.forget_old()
-        await self.introducing.forget_old()
-        await self.handing_over_sign_in.forget_old()
-        await self.remembering.forget_old()
-        forgotten = await self.erasing_events.run()
-        await self.sequencing.catch_up()
-        await self.checkpointing.run()
-        await self.recognising_restore.remember()
-        destroyed_keys = await self.rotating_keys.finish()
-        summed = await self.summing.run()
-        if self.identifying is not None:
-            await self.identifying.forget_old()
+        """Everything that is due now, once. What fails keeps nothing else from being done, and is raised in the end.
+
+        A store that does not let go of one blob must not keep keys from being destroyed and checkpoints from being mailed.
+        """
+        done: dict[str, Any] = {}
+        failures: list[Exception] = []
+        for name, step in self._steps():
+            try:
+                done[name] = await step()
+            except Exception as error:  # noqa: BLE001 - raised below
+                failures.append(error)
+        erased: Erased | None = done.get("erasing")
+        swept: Swept | None = done.get("uploading")
         _LOG.info(
             "swept",
-            noticed=noticed,
-            held=held,
-            expired=erased.expired_count,
-            erased=erased.erased_count,
-            destroyed_weeks=list(erased.destroyed_weeks),
-            removed_blobs=swept.blob_count,
-            removed_uploads=swept.upload_count,
-            erased_events=forgotten,
-            destroyed_keys=destroyed_keys,
-            summed_days=summed,
+            noticed=done.get("noticing"),
+            held=done.get("judging_held"),
+            expired=erased and erased.expired_count,
+            erased=erased and erased.erased_count,
+            destroyed_weeks=erased and list(erased.destroyed_weeks),
+            removed_blobs=swept and swept.blob_count,
+            removed_uploads=swept and swept.upload_count,
+            erased_events=done.get("erasing_events"),
+            destroyed_keys=done.get("rotating_keys"),
+            summed_days=done.get("summing"),
         )
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise ExceptionGroup("parts of the sweep failed", failures)
+
+    def _steps(self) -> list[tuple[str, Callable[[], Awaitable[Any]]]]:
+        steps: list[tuple[str, Callable[[], Awaitable[Any]]]] = [
+            ("noticing", self.noticing.run),
+            ("judging_held", self.judging_held.tell_waiting),
+            ("erasing", self.erasing.run),
+            ("uploading", self.uploading.sweep),
+            ("dispatching", self.dispatching.forget_old),
+            ("signing_in", self.signing_in.forget_old),
+            ("changing_password", self.changing_password.forget_old),
+            ("introducing", self.introducing.forget_old),
+            ("handing_over_sign_in", self.handing_over_sign_in.forget_old),
+            ("remembering", self.remembering.forget_old),
+            ("erasing_events", self.erasing_events.run),
+            ("sequencing", self.sequencing.catch_up),
+            ("checkpointing", self.checkpointing.run),
+            ("recognising_restore", self.recognising_restore.remember),
+            ("rotating_keys", self.rotating_keys.finish),
+            ("summing", self.summing.run),
+        ]
+        if self.identifying is not None:
+            steps.append(("identifying", self.identifying.forget_old))
+        return steps
 
     async def _sweep_again(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

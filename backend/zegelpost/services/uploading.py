@@ -38,7 +38,7 @@ from zegelpost.model.refusals import (
 )
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.model.transfer import NOT_ERASED, Transfer, TransferKind
-from zegelpost.ports import Blobs, Scanner
+from zegelpost.ports import BlobError, Blobs, Scanner
 from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
@@ -57,6 +57,7 @@ from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, Seal
 _WRITER_LEASE: Final = timedelta(seconds=15)
 _RENEW_EVERY_SECONDS: Final = 4
 _ORPHAN_AFTER: Final = timedelta(days=1)  # after the last sign of life of its writer
+_STUBBORN_AGAIN_AFTER: Final = timedelta(hours=1)
 _DIGESTS_KEPT: Final = 1000
 
 
@@ -258,12 +259,24 @@ class Uploading:
                 await remove_document(session, document, now)
         async with self._database.reading() as session:
             orphans = list(await session.scalars(select(OrphanBlob.name).where(OrphanBlob.due_at <= now).limit(1000)))
-        for name in orphans:
-            await asyncio.to_thread(self._blobs.delete, name)
-        if orphans:
-            async with self._database.work() as session:
-                await session.execute(delete(OrphanBlob).where(OrphanBlob.name.in_(orphans)))
-        return Swept(len(orphans), len(uploads))
+        removed: list[BlobName] = []
+        try:
+            for name in orphans:
+                await asyncio.to_thread(self._blobs.delete, name)
+                removed.append(name)
+        except BlobError:
+            # One that the store does not let go of would be the first of every sweep.
+            await self._postpone_orphan(orphans[len(removed)], now)
+            raise
+        finally:
+            if removed:
+                async with self._database.work() as session:
+                    await session.execute(delete(OrphanBlob).where(OrphanBlob.name.in_(removed)))
+        return Swept(len(removed), len(uploads))
+
+    async def _postpone_orphan(self, name: BlobName, now: datetime) -> None:
+        async with self._database.work() as session:
+            await session.execute(update(OrphanBlob).where(OrphanBlob.name == name).values(due_at=now + _STUBBORN_AGAIN_AFTER))
 
     # One PATCH
 
