@@ -21,6 +21,7 @@ from tests.web.acts import ROSA, SAM, send, words
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.evidence.checkpoint import Checkpoint
 from zegelpost.main import Services, build_app, build_services, build_worker
+from zegelpost.model.audit import TREE, AuditTree
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.policy import Policy
 from zegelpost.model.refusals import TransferExpired
@@ -270,3 +271,37 @@ async def test_a_key_ring_from_an_old_backup_loses_its_destroyed_weeks_again(
     await build_worker(services).sweep()
 
     assert ring.weeks() == []
+
+
+@pytest.mark.parametrize("wrong", ["of another installation", "rotated since"])
+async def test_nothing_is_accepted_with_a_key_ring_that_does_not_fit(
+    app: Starlette,
+    services: Services,
+    settings: Settings,
+    anna_portal: Portal,
+    clock: MovableClock,
+    restored: Restored,
+    tmp_path: Path,
+    wrong: str,
+) -> None:
+    """Both at once: an older database, and the wrong keys. The command says so, and leaves everything for another try."""
+    await send(anna_portal, ROSA)
+    await newest_checkpoint(services)
+    back_up(settings, tmp_path / "backup")
+    keys = settings.keys_dir
+    if wrong == "rotated since":
+        await services.rotating_keys.run()
+        clock.forward(hours=2)
+        assert "people" in await services.rotating_keys.finish()
+        await newest_checkpoint(services)
+    else:
+        keys = tmp_path / "others"
+        DirectoryKeyRing(keys).remember("another.example/audit\n99999\n" + "A" * 43 + "=\n")
+    elsewhere = restored.put(tmp_path / "backup", keys)
+
+    with pytest.raises(RestoreFound, match="not the one of this" if keys != settings.keys_dir else "before a rotation"):
+        await elsewhere.recognising_restore.accept()
+
+    assert DirectoryKeyRing(restored.folder / "keys").remembered() == DirectoryKeyRing(keys).remembered()
+    async with elsewhere.database.reading() as session:
+        assert "/from-" not in (await session.get_one(AuditTree, TREE)).origin

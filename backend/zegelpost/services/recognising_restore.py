@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.evidence.checkpoint import Checkpoint
@@ -81,26 +82,8 @@ class RecognisingRestore:
         remembered = await asyncio.to_thread(self._ring.remembered)
         async with self._database.reading() as session:
             tree = await session.get_one(AuditTree, TREE)
-            # 1.
-            if tree.size:
-                try:
-                    Checkpoint.open(tree.checkpoint, self._sequencing.key(tree))
-                except EvidenceBroken:
-                    raise RestoreFound(
-                        "the key ring is not the one of this database: restore the one that belongs to it, or correct"
-                        " ZEGELPOST_KEYS_DIR"
-                    ) from None
-            # 2.
-            recipients = select(Recipient).join(Transfer, Transfer.id == Recipient.transfer_id)
-            newest = await session.scalar(recipients.order_by(Transfer.created_at.desc()).limit(1))
-            if newest is not None:
-                try:
-                    self._keys.person(newest)
-                except SealBroken:
-                    raise RestoreFound(
-                        "the database was sealed with keys that the key ring no longer has: it is from before a rotation; restore"
-                        " a newer one, or the key ring of its time"
-                    ) from None
+            # 1. and 2.
+            await self._require_keys(session, tree)
             # 3.
             signed = self._signed_size(remembered)
             if tree.size < signed:
@@ -121,15 +104,40 @@ class RecognisingRestore:
                 lost += count
         return Stand(tree.size, signed, lost)
 
+    async def _require_keys(self, session: AsyncSession, tree: AuditTree) -> None:
+        """Steps 1 and 2 of `require`."""
+        # 1.
+        if tree.size:
+            try:
+                Checkpoint.open(tree.checkpoint, self._sequencing.key(tree))
+            except EvidenceBroken:
+                raise RestoreFound(
+                    "the key ring is not the one of this database: restore the one that belongs to it, or correct"
+                    " ZEGELPOST_KEYS_DIR"
+                ) from None
+        # 2.
+        recipients = select(Recipient).join(Transfer, Transfer.id == Recipient.transfer_id)
+        newest = await session.scalar(recipients.order_by(Transfer.created_at.desc()).limit(1))
+        if newest is not None:
+            try:
+                self._keys.person(newest)
+            except SealBroken:
+                raise RestoreFound(
+                    "the database was sealed with keys that the key ring no longer has: it is from before a rotation; restore"
+                    " a newer one, or the key ring of its time"
+                ) from None
+
     async def accept(self) -> str:
         """Go on with an older database, in a new name for its record; returns that name.
 
         What was signed in the name of before stays true of what was then: nothing is ever signed in it again. Safe to repeat.
+        Raises `RestoreFound` when the keys do not fit: then this is no database to go on with.
         """
         remembered = await asyncio.to_thread(self._ring.remembered)
         signed = self._signed_size(remembered)
         async with self._database.work() as session:
             tree = await session.get_one(AuditTree, TREE, with_for_update=True)
+            await self._require_keys(session, tree)
             if tree.size < signed:
                 key = self._sequencing.key(tree)
                 tree.origin = f"{key.name}/from-{tree.size}"
