@@ -230,6 +230,20 @@ async def test_what_was_counted_too_long_ago_counts_no_more(stage: Stage) -> Non
     assert await stage.services.summing.run() == 2 * 2
 
 
+async def test_what_a_clock_that_ran_ahead_counted_is_counted_anew(stage: Stage) -> None:
+    """Otherwise days that had not come yet would stay at nothing until they were weeks old."""
+    while await stage.services.summing.run():
+        pass
+    ahead = update(DaySum).where(DaySum.day == "2026-10-02").values(counted_at=UNTIL + timedelta(days=30))
+    async with stage.services.database.work() as session:
+        await session.execute(ahead.values(numbers=asdict(Tally())))
+    assert await stage.services.summing.run() == 2
+    portal = await stage.portal(ADMINISTRATOR)
+    answer = await portal.client.get("/admin/numbers.csv", params={"first_day": "2026-09-28", "last_day": "2026-10-04"})
+    sent = {row["Day"]: int(row["Sent"]) for row in csv.DictReader(io.StringIO(answer.text.lstrip("\ufeff")))}
+    assert sent["2026-10-02"] > 1
+
+
 async def test_several_workers_count_the_same_days_at_once(stage: Stage) -> None:
     async with stage.services.database.work() as session:
         await session.execute(text("DELETE FROM day_sum"))

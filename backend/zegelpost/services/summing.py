@@ -56,6 +56,6 @@ class Summing:
         due = [
             day
             for day in every_day
-            if day not in kept or not is_whole(kept[day].numbers) or kept[day].counted_at <= now - _AGAIN_AFTER
+            if day not in kept or not is_whole(kept[day].numbers) or not now - _AGAIN_AFTER < kept[day].counted_at <= now
         ]
         return [day for day in due if day < due[0] + timedelta(days=_MOST_DAYS)] if due else []
