@@ -74,13 +74,15 @@ class Patient:
     def folder(self, name: str) -> Path:
         return Path(self.environment[name])
 
-    async def examine(self, *only: str, now: datetime | None = None, **changed: str | None) -> list[Line]:
+    async def examine(
+        self, *only: str, now: datetime | None = None, ahead: timedelta = timedelta(), **changed: str | None
+    ) -> list[Line]:
         environment = {name: value for name, value in (self.environment | changed).items() if value is not None}
         environment = {f"{PREFIX}{name}": value for name, value in environment.items()}
         examination = Examination(
             settings=Settings.from_environment(environment),
             environment=environment,
-            clock=lambda: now or datetime.now(UTC),
+            clock=lambda: now or datetime.now(UTC) + ahead,
             resolver=self.names.resolver,
             trust=self.trust,
         )
@@ -190,7 +192,7 @@ async def test_a_seal_of_ones_own_is_looked_at(patient: Patient, tmp_path: Path)
     path = own_seal(tmp_path / "seal.pem", ec.generate_private_key(ec.SECP256R1()))
 
     soon, *_ = await patient.examine("seal", REPORT_SEAL=str(path))
-    over, *_ = await patient.examine("seal", REPORT_SEAL=str(path), now=datetime.now(UTC) + timedelta(days=2))
+    over, *_ = await patient.examine("seal", REPORT_SEAL=str(path), ahead=timedelta(days=2))
     absent, *_ = await patient.examine("seal", REPORT_SEAL=str(tmp_path / "absent.pem"))
     made, *_ = await patient.examine("seal")
 
@@ -435,7 +437,7 @@ async def test_whom_we_believe(patient: Patient, networks: str, level: Level) ->
 
 @pytest.mark.parametrize(("seconds", "level"), [(1, Level.FINE), (10, Level.NOTE), (90, Level.WRONG)])
 async def test_a_clock_that_is_off(patient: Patient, seconds: int, level: Level) -> None:
-    lines = await patient.examine("sms", now=datetime.now(UTC) + timedelta(seconds=seconds))
+    lines = await patient.examine("sms", ahead=timedelta(seconds=seconds))
 
     assert [line.finding.level for line in lines if line.name == "clock"] == [level]
 
@@ -497,7 +499,7 @@ async def test_a_sign_in_provider_is_who_it_should_be_and_gives_its_keys(patient
         async def look(trust: ssl.SSLContext = tenant.trust, **changed: str) -> list[str]:
             patient.trust = trust
             environment: dict[str, str] = given | changed
-            lines = await patient.examine("sign-in", now=None, **environment)
+            lines = await patient.examine("sign-in", now=None, ahead=timedelta(), **environment)
             return [f"{each.finding.text} - {each.finding.remedy}" for each in lines if each.name == "sign-in"]
 
         healthy, stays_signed_in, no_administrators = await look()

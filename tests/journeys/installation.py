@@ -22,7 +22,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from tests.contracts.object_storage import environment as store_environment
 from tests.contracts.object_storage import s3_server
 from tests.databases import database_urls
-from tests.journeys.running import Running, free_port, start_program
+from tests.free_ports import free_port
+from tests.journeys.running import Running, start_program
 from tests.stand_ins.mail_server import MailServer, mail_server
 from tests.stand_ins.twilio_api import TwilioApi, twilio_api
 

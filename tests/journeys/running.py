@@ -6,7 +6,6 @@ import multiprocessing
 import multiprocessing.context
 import os
 import re
-import socket
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,16 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from tests.free_ports import free_port
 
 from zegelpost.cli import main
 
 _START_SECONDS = 60  # on a machine that is busy with other things
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _run(arguments: list[str], log: Path, environment: dict[str, str]) -> None:

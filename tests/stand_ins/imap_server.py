@@ -19,6 +19,7 @@ from typing import Final
 from urllib.parse import quote
 
 import trustme
+from tests.free_ports import free_port
 
 USER: Final = "bounces@voorbeeld.example"
 PASSWORD: Final = "p@ss:w/rd%-gehéim"
@@ -81,7 +82,7 @@ def _running(folder: Path, authority: trustme.CA, host: str, tokens: str) -> Ite
     certificate = authority.issue_cert(host)
     certificate.cert_chain_pems[0].write_to_path(folder / "certificate.pem")
     certificate.private_key_pem.write_to_path(folder / "key.pem")
-    port, tls_port = _free_port(), _free_port()
+    port, tls_port = free_port(), free_port()
     configuration = folder / "dovecot.conf"
     (folder / "oauth2.conf").write_text(
         f"tokeninfo_url = {tokens}?access_token=\nusername_attribute = email\nactive_attribute = active\nactive_value = yes\n",
@@ -162,12 +163,6 @@ service imap-login {{
 def _reader() -> pwd.struct_passwd:
     """Whom Dovecot reads mail as: never root, so that its package brings a user without rights."""
     return pwd.getpwnam("dovenull") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(running: ImapServer, folder: Path) -> None:
