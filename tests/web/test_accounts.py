@@ -157,15 +157,23 @@ async def test_known_and_unknown_take_as_long(app: Starlette, services: Services
             return time.perf_counter() - start
 
     await seconds("warm@zegelpost.example", NEW)
-    known, unknown = [], []
-    for number in range(7):
+    known: list[float] = []
+    unknown: list[float] = []
+
+    def ratio() -> float:
+        # The fastest of each says most on a busy machine.
+        return min(known) / min(unknown)
+
+    for number in range(40):
         async with services.database.work() as session:
             await session.execute(delete(SignInAttempt))
         known.append(await seconds(ANNA, NEW))
         unknown.append(await seconds(f"eve{number}@zegelpost.example", NEW))
+        if number >= 6 and 0.4 < ratio() < 2.5:
+            break
 
-    # The fastest of each says most on a busy machine. Without hashing for one of them this would be five times apart and more.
-    assert 0.4 < min(known) / min(unknown) < 2.5, (statistics.median(known), statistics.median(unknown))
+    # Without hashing for one of them this would be five times apart and more, however often one tries.
+    assert 0.4 < ratio() < 2.5, (statistics.median(known), statistics.median(unknown))
 
 
 async def test_signing_in_does_as_much_for_everyone_who_may_not(app: Starlette, services: Services) -> None:
