@@ -312,7 +312,7 @@ def build_services(
         holding=holding,
         knowing_person=KnowingPerson(database, keeping_keys, clock),
         erasing_person=ErasingPerson(database, keeping_keys, sequencing, clock),
-        rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), clock),
+        rotating_keys=RotatingKeys(database, ring, RekeyingIndexes(database, keeping_keys, listing), observing, clock),
         templates=create_templates(
             translators=translators,
             site=lambda: {

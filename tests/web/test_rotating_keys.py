@@ -207,6 +207,23 @@ async def test_recovery_codes_on_paper_keep_their_key(
         assert await session.scalar(select(RecoveryCode).where(RecoveryCode.digest.in_([digest(anna.id, "paper")]))) is not None
 
 
+async def test_no_key_of_before_is_destroyed_by_a_clock_that_jumped(
+    services: Services, ring: DirectoryKeyRing, transfer_id: str, clock: MovableClock
+) -> None:
+    """Somebody may be writing under it at this moment, and mail that left under `codes` come back."""
+    await services.observing_time.believed()
+    await services.rotating_keys.run()
+    kept = ring.earlier_keys()
+
+    clock.jump(days=10)
+    assert await services.rotating_keys.finish() == []
+    assert ring.earlier_keys() == kept
+    clock.jump(days=-10)
+    clock.forward(hours=2)
+    assert "people" in await services.rotating_keys.finish()
+    assert [each.name for each in ring.earlier_keys()] == ["codes"]
+
+
 async def test_one_process_at_a_time(app: Starlette, services: Services, ring: DirectoryKeyRing) -> None:
     with ring.rotating(), pytest.raises(KeyRingError, match="another process"):
         await services.rotating_keys.run()

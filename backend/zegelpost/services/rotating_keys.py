@@ -32,6 +32,7 @@ from zegelpost.ports import EarlierKey, KeyDestroyedError, KeyRing, KeyRingError
 from zegelpost.sealing.errors import SealBroken, TextAltered, WrapRefused
 from zegelpost.sealing.text import open_text, seal_text
 from zegelpost.sealing.wrapping import WrapPurpose, unwrap_under_secret, wrap_under_secret
+from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import Subject, record
 from zegelpost.services.rekeying_indexes import RekeyingIndexes
 
@@ -85,10 +86,13 @@ _SEALED: Final = (
 
 
 class RotatingKeys:
-    def __init__(self, database: Database, ring: KeyRing, indexes: RekeyingIndexes, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, ring: KeyRing, indexes: RekeyingIndexes, observing: ObservingTime, clock: Clock
+    ) -> None:
         self._database = database
         self._ring = ring
         self._indexes = indexes
+        self._observing = observing
         self._clock = clock
         self._looked_at: datetime | None = None
 
@@ -120,13 +124,13 @@ class RotatingKeys:
     async def finish(self) -> list[str]:
         """Destroy each key of before that has rested and that nothing needs any more; returns their names.
 
-        1. Nobody rotates meanwhile, and nobody can still be writing under it.
+        1. Nobody rotates meanwhile, and nobody can still be writing under it, by the time that is believed.
         2. What can only be waited for is gone: recovery codes, mail that may come back, references that only a link opens.
         3. A whole pass finds nothing under it. Doubt, such as a value that opens under no key, keeps it.
         """
-        now = self._clock()
         if not await asyncio.to_thread(self._ring.earlier_keys):
             return []
+        now = await self._observing.believed()
         try:
             with self._ring.rotating():
                 # 1.
