@@ -256,6 +256,9 @@ class KeyRing(Protocol):
     def outbox_day(self, day: date) -> bytes:
         """The 32-byte secret that seals what was put in the outbox that day. Raises `KeyDestroyedError` once destroyed."""
 
+    def first_outbox_day(self) -> date:
+        """The first day whose secret may exist."""
+
     def destroy_outbox_days_before(self, day: date) -> None:
         """Forget the secrets of days before this one; what was not delivered by then never will be."""
 

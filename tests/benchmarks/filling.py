@@ -12,7 +12,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -257,6 +257,9 @@ class _Remembering:
     def __init__(self, ring: DirectoryKeyRing) -> None:
         self._ring = ring
         self._known: dict[Any, Any] = {}
+
+    def first_outbox_day(self) -> date:
+        return self._ring.first_outbox_day()
 
     def week(self, week: str) -> Any:
         return self._recalled(self._ring.week, week)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import date, timedelta
 
 import httpx2
 import pytest
+from sqlalchemy import select
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
-from tests.web.acts import ROSA, open_link, send, words
+from tests.web.acts import ROSA, SAM, open_link, send, words
 from tests.web.tus import announced, patch, sha256_of
 
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.main import Services, build_services, build_worker
+from zegelpost.model.outgoing import Outgoing
 from zegelpost.model.policy import Policy
-from zegelpost.model.transfer import Transfer, TransferState
+from zegelpost.model.transfer import Transfer, TransferState, week_of
+from zegelpost.ports import KeyDestroyedError
 from zegelpost.settings import Settings
 
 
@@ -101,6 +105,36 @@ async def test_a_clock_that_still_says_so_after_a_day_is_right(
 
     assert await state(services, transfer_id) == TransferState.ERASED
     assert ring.weeks() == []
+
+
+@pytest.mark.parametrize(("unit", "count"), [("days", 9), ("weeks", 20)])
+async def test_mail_leaves_after_a_clock_that_was_wrong_for_long_is_put_right(
+    app: Starlette, services: Services, clock: MovableClock, outbox: Outbox, transfer_id: str, unit: str, count: int
+) -> None:
+    """By then it was believed, and keys of days and weeks that are now still to come were destroyed by it."""
+    ring = DirectoryKeyRing(services.settings.keys_dir)
+    clock.jump(**{unit: count})
+    for _ in range(3):
+        await build_worker(services).sweep()
+        clock.forward(hours=25)
+    clock.jump(**{unit: -count})
+    await build_worker(services).sweep()
+    assert ring.is_destroyed(week_of(clock.now + timedelta(days=28))) == (unit == "weeks")
+
+    async with browser(app) as client:
+        anna = Portal(client)
+        await anna.sign_in("anna@zegelpost.example")
+        again = await send(anna, SAM)
+    async with browser(app) as sam:
+        await open_link(sam, outbox, SAM)
+    assert again != transfer_id
+    # And once its turn has come, what sealed it is destroyed as well.
+    async with services.database.reading() as session:
+        [day] = set(await session.scalars(select(Outgoing.day).where(Outgoing.transfer_id == again)))
+    clock.forward(days=count * 7 + 14)
+    await build_worker(services).sweep()
+    with pytest.raises(KeyDestroyedError):
+        ring.outbox_day(date.fromisoformat(day))
 
 
 async def test_each_process_counts_the_same_hours_once(

@@ -180,6 +180,10 @@ class DirectoryKeyRing:
         with _as_key_ring_errors():
             return _keys_unless(lambda: day < _horizon(folder), folder / day.isoformat())[0]
 
+    def first_outbox_day(self) -> date:
+        with _as_key_ring_errors():
+            return _horizon(self._root / "outbox")
+
     def destroy_outbox_days_before(self, day: date) -> None:
         folder = self._root / "outbox"
         with _as_key_ring_errors():

@@ -130,13 +130,11 @@ async def keys(examination: Examination) -> AsyncIterator[Finding]:
         ring = await asyncio.to_thread(DirectoryKeyRing, path)
         for purpose in ("people", "index", "codes", "factors", "checkpoint"):
             ring.installation(purpose)
-        week = week_of(now + timedelta(days=28))
-        ring.week(week)
-        ring.week(week_of(now))
-        ring.outbox_day(now.date())
+        ring.outbox_day(max(now.date(), ring.first_outbox_day()))
         # Also those of other weeks: one that is damaged shows itself only when someone opens an old transfer.
-        for each in ring.weeks():
-            if not ring.is_destroyed(each):  # what a kill left of it goes with the next sweep
+        for each in (week_of(now + timedelta(days=28)), week_of(now), *ring.weeks()):
+            # What a kill left of it goes with the next sweep; what a clock that ran ahead destroyed is done without.
+            if not ring.is_destroyed(each):
                 ring.week(each)
     except KeyRingError as error:
         yield wrong(error.reason, "restore it from the backup of the key ring, or correct its rights")

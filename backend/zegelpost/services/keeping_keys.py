@@ -9,7 +9,7 @@ import base64
 import hmac
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Final, Protocol
 
@@ -52,6 +52,7 @@ from zegelpost.sealing.wrapping import WrapPurpose, link_check, unwrap_under_sec
 
 # Drafts and grants are wrapped under a token of 256 random bits; it needs no salt of ours to be a key.
 _TOKEN_SALT: Final = b"zegelpost token wrap v1"
+_MOST_DESTROYED_WEEKS: Final = 104
 
 
 class _Keys(Protocol):
@@ -65,6 +66,8 @@ class _Keys(Protocol):
 
     def outbox_day(self, day: date, /) -> bytes: ...
 
+    def first_outbox_day(self) -> date: ...
+
 
 class _ReadOnce:
     """The keys that one unit of work needs, each read once: a transfer with five recipients read the same files five times."""
@@ -74,6 +77,7 @@ class _ReadOnce:
         self.installation = cache(ring.installation)
         self.installation_keys = cache(ring.installation_keys)
         self.outbox_day = cache(ring.outbox_day)
+        self.first_outbox_day = ring.first_outbox_day
 
 
 class KeepingKeys:
@@ -90,9 +94,17 @@ class KeepingKeys:
             found = session.info["keeping_keys"] = KeepingKeys(_ReadOnce(self._ring), self._ring)
         return found
 
-    def seal_outgoing(self, outgoing_id: OutgoingId, day: date, payload: bytes) -> bytes:
-        """What waits in the outbox, under the key of the day on which it was put there."""
-        return seal_bytes(self._ring.outbox_day(day), f"outgoing/{outgoing_id}", payload)
+    def seal_outgoing(self, outgoing_id: OutgoingId, day: date, payload: bytes) -> tuple[date, bytes]:
+        """What waits in the outbox, under the key of the day on which it is put there; also says of which day it became.
+
+        After a clock that ran ahead for days was put right, the key of today is gone already. Nothing would leave until then.
+        """
+        try:
+            key = self._ring.outbox_day(day)
+        except KeyDestroyedError:
+            day = self._ring.first_outbox_day()
+            key = self._ring.outbox_day(day)
+        return day, seal_bytes(key, f"outgoing/{outgoing_id}", payload)
 
     # Message keys of senders
 
@@ -111,7 +123,7 @@ class KeepingKeys:
     def new_answer_key(self, transfer: Transfer, key: MessageKey, now: datetime) -> MessageKey:
         """Make the key of what a guest is going to send. `key` is that of what it answers."""
         answer_key = MessageKey.generate()
-        transfer.week = week_of(now + DRAFT_LIFETIME)
+        transfer.week = self._week_until(now + DRAFT_LIFETIME)
         self.wrap_for_guest(answer_key, transfer, key)
         return answer_key
 
@@ -184,7 +196,7 @@ class KeepingKeys:
 
     def seal_for_sending(self, key: MessageKey, transfer: Transfer, expires_at: datetime) -> None:
         """From draft to sent, or to a later expiry: wrap for the week in which the transfer expires, drop the draft's wrap."""
-        transfer.week = week_of(expires_at)
+        transfer.week = self._week_until(expires_at)
         transfer.draft_wrap = None
         transfer.sender_wrap = None
         if transfer.has_sender_copy:
@@ -201,7 +213,7 @@ class KeepingKeys:
             salt = self._answer_salt(transfer) if transfer.guest_wrap is not None else None
         except KeyDestroyedError:
             raise TransferExpired from None
-        transfer.week = week_of(expires_at)
+        transfer.week = self._week_until(expires_at)
         if key is not None:
             self._keep_sender_copy(key, transfer, expires_at)
         if salt is not None:
@@ -509,8 +521,19 @@ class KeepingKeys:
             key_id="token",
         )
 
+    def _week_until(self, moment: datetime) -> str:
+        """The week in which this is, or the first one after it whose keys were not destroyed.
+
+        They were if a clock that ran ahead for days was put right. Nothing could be sent until those weeks were over.
+        """
+        for number in range(_MOST_DESTROYED_WEEKS):
+            week = week_of(moment + timedelta(weeks=number))
+            with suppress(KeyDestroyedError):
+                return self._ring.week(week).week
+        raise KeyDestroyedError("the keys of two years to come were destroyed: was the clock that far ahead?", is_permanent=True)
+
     def _keep_sender_copy(self, key: MessageKey, transfer: Transfer, until: datetime) -> None:
-        transfer.week = week_of(until)
+        transfer.week = self._week_until(until)
         transfer.sender_wrap = self._wrap_sender(key, transfer.id, "sender", transfer.week)
 
     def _wrap_sender(self, key: MessageKey, transfer_id: TransferId, holder_id: str, week: str) -> bytes:

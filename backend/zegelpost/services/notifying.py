@@ -193,10 +193,11 @@ class Notifying:
 
     def _sealed(self, session: AsyncSession, envelope: dict[str, str], now: datetime, **columns: Any) -> dict[str, Any]:
         payload = json.dumps(envelope).encode()
+        day, sealed = self._keys.within(session).seal_outgoing(columns["id"], now.date(), payload)
         return {
             **columns,
-            "day": now.date().isoformat(),
-            "sealed_payload": self._keys.within(session).seal_outgoing(columns["id"], now.date(), payload),
+            "day": day.isoformat(),
+            "sealed_payload": sealed,
             "state": OutgoingState.WAITING,
             "created_at": now,
             "due_at": now,
