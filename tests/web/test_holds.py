@@ -226,6 +226,42 @@ async def test_link_only_transfers_are_kept_too(
         services.keeping_keys.link_key(transfer_id, kept, LinkSecret.parse(link[1]))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("act", ["revoke", "block"])
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize(
+    "policy", [Policy(staff_domains=("zegelpost.example",), requires_second_factor=False, has_sender_copy=False)]
+)
+async def test_a_sender_does_not_destroy_what_is_held_by_taking_it_back(
+    app: Starlette,
+    services: Services,
+    chris_portal: Portal,
+    anna_portal: Portal,
+    outbox: Outbox,
+    policy: Policy,
+    act: str,
+    is_held: bool,
+) -> None:
+    """Without a sender copy nothing else opens it. It is taken back from everyone all the same."""
+    transfer_id = await send(anna_portal, ROSA, documents=DOCUMENT)
+    link = await outbox.link(ROSA.email)
+    if is_held:
+        await place(chris_portal, "transfer", transfer_id)
+    async with services.database.reading() as session:
+        rosa_id = (await session.scalars(select(Recipient.id))).one()
+    path = f"/transfers/{transfer_id}/revoke" if act == "revoke" else f"/transfers/{transfer_id}/recipients/{rosa_id}/block"
+
+    assert (await anna_portal.press(path)).status_code == 200
+
+    async with browser(app) as rosa:
+        assert (await rosa.post(link[0], data={"link_secret": link[1]})).status_code in {403, 410}
+    async with services.database.reading() as session:
+        [kept] = await session.scalars(select(Link))
+        if is_held:
+            services.keeping_keys.link_key(transfer_id, kept, LinkSecret.parse(link[1]))  # type: ignore[arg-type]
+        else:
+            assert kept.wrap is None
+
+
 async def test_a_sweep_after_a_hold_that_came_too_late_goes_on(
     services: Services, settings: Settings, clock: MovableClock, chris_portal: Portal, held: str, other: str
 ) -> None:

@@ -34,6 +34,7 @@ from zegelpost.services.addressing import usable_number
 from zegelpost.services.carrying_over import carry_over
 from zegelpost.services.forgetting_devices import forget_here
 from zegelpost.services.governing import Governing
+from zegelpost.services.holding import held_transfers
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
@@ -84,7 +85,7 @@ class FollowingUp:
             sender = await self._presenting.sender_of(session, transfer)
             recipients = await _recipients(session, transfer)
             for recipient in recipients:
-                await self._shut(session, recipient)
+                await self._shut(session, transfer, recipient)
                 subject = actor.subject(transfer, recipient_id=recipient.id)
                 await forget_here(session, recipient, subject, now, reason="revoked")
                 # Who was parked never heard of it.
@@ -110,7 +111,7 @@ class FollowingUp:
             transfer.require_sent()
             recipient = await own_recipient(session, transfer, recipient_id)
             recipient.blocked_at = recipient.blocked_at or now
-            await self._shut(session, recipient)
+            await self._shut(session, transfer, recipient)
             subject = actor.subject(transfer, recipient_id=recipient.id)
             await forget_here(session, recipient, subject, now, reason="blocked")
             record(session, EventTag.RECIPIENT_BLOCKED, subject, now)
@@ -252,7 +253,7 @@ class FollowingUp:
         if recipient.method == VerificationMethod.SIGN_IN:
             self._sending.invite_colleague(session, sender, transfer, recipient, key)
             return
-        await self._shut(session, recipient)
+        await self._shut(session, transfer, recipient)
         await session.execute(
             update(Link)
             .where(Link.recipient_id == recipient.id, Link.replaced_at.is_(None))
@@ -261,13 +262,17 @@ class FollowingUp:
         )
         self._sending.invite(session, purpose, sender, transfer, recipient, key, **facts)
 
-    async def _shut(self, session: AsyncSession, recipient: Recipient) -> None:
+    async def _shut(self, session: AsyncSession, transfer: Transfer, recipient: Recipient) -> None:
         """Take away every way in: what the link opens, grants on any device, and what is under way."""
         await self._notifying.withdraw(session, recipient, *_BRINGS_A_WAY_IN)
-        await session.execute(
-            update(Link).where(Link.recipient_id == recipient.id).values(wrap=None).execution_options(synchronize_session=False)
-        )
-        recipient.staff_wrap = None
+        if not await self._is_only_copy_held(session, transfer):
+            await session.execute(
+                update(Link)
+                .where(Link.recipient_id == recipient.id)
+                .values(wrap=None)
+                .execution_options(synchronize_session=False)
+            )
+            recipient.staff_wrap = None
         await session.execute(delete(Grant).where(Grant.recipient_id == recipient.id))
         await session.execute(
             update(Challenge)
@@ -275,6 +280,13 @@ class FollowingUp:
             .values(replaced_at=Challenge.created_at)
             .execution_options(synchronize_session=False)
         )
+
+    async def _is_only_copy_held(self, session: AsyncSession, transfer: Transfer) -> bool:
+        """Whether a legal hold keeps what nothing else would open. Its recipients are refused by its state all the same."""
+        if transfer.sender_wrap is not None:
+            return False
+        held = await held_transfers(session, self._keys, self._clock())
+        return await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is not None
 
 
 async def _open_sending(session: AsyncSession, actor: StaffActor, transfer_id: str, now: datetime) -> Transfer:
