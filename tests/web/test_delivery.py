@@ -346,6 +346,24 @@ async def test_a_busy_provider_is_tried_again_while_someone_waits(
     assert sms.valid_seconds == 580  # of the ten minutes that the code lives
 
 
+async def test_a_code_goes_before_mail_that_waited_longer(
+    app: Starlette, services: Services, world: World, anna_portal: Portal, clock: MovableClock, database_kind: str
+) -> None:
+    """Ten thousand mails take longer than a code lasts, and somebody is looking at their telephone."""
+    await send(anna_portal, ROSA)
+    await world.work(services)
+    path, secret = world.link(ROSA.email)
+    await send(anna_portal, *(Row(f"Sam {number}", f"sam{number}@advocaat.example", SAM.mobile) for number in range(25)))
+    clock.forward(seconds=5)
+    async with browser(app) as rosa:
+        await rosa.post(path, data={"link_secret": secret})
+        await rosa.post(f"{path}/code")
+
+    assert await services.dispatching.dispatch() == 20
+
+    assert [each.recipient for each in world.sms.delivered] == [ROSA.number]
+
+
 async def test_a_code_that_was_replaced_while_it_waited_does_not_leave(
     services: Services, world: World, clock: MovableClock, door: tuple[Portal, str]
 ) -> None:

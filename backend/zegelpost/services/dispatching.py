@@ -18,7 +18,16 @@ from zegelpost.database import Database
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import EventTag
 from zegelpost.model.identifiers import new_identifier
-from zegelpost.model.outgoing import IS_KEPT_CALL, LEASE, OUTBOX_KEYS_KEPT, RETRY_AFTER, Outgoing, OutgoingKind, OutgoingState
+from zegelpost.model.outgoing import (
+    IS_KEPT_CALL,
+    LEASE,
+    OUTBOX_KEYS_KEPT,
+    RETRY_AFTER,
+    Outgoing,
+    OutgoingKind,
+    OutgoingState,
+    Purpose,
+)
 from zegelpost.ports import (
     KeyDestroyedError,
     KeyRing,
@@ -115,9 +124,9 @@ class Dispatching:
             for outgoing in lost:
                 tag = _FAILED[outgoing.kind]
                 record(session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted")
-            due = (
-                select(Outgoing.id).where(_is_due(now)).order_by(Outgoing.due_at).limit(_BATCH).with_for_update(skip_locked=True)
-            )
+            # What somebody waits for first: many mails take longer than a code lasts.
+            in_turn = select(Outgoing.id).where(_is_due(now)).order_by(_CAN_WAIT, Outgoing.due_at)
+            due = in_turn.limit(_BATCH).with_for_update(skip_locked=True)
             rows = await session.scalars(
                 update(Outgoing)
                 .where(Outgoing.id.in_(due.scalar_subquery()))
@@ -253,6 +262,7 @@ def _is_due(now: datetime) -> Any:
     )
 
 
+_CAN_WAIT: Final = (Outgoing.kind == OutgoingKind.MAIL) & (Outgoing.purpose != Purpose.INTAKE_CODE)
 _ACCEPTED: Final = {
     OutgoingKind.MAIL: EventTag.MAIL_ACCEPTED,
     OutgoingKind.SMS: EventTag.SMS_ACCEPTED,
