@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -362,6 +363,37 @@ async def test_a_code_goes_before_mail_that_waited_longer(
     assert await services.dispatching.dispatch() == 20
 
     assert [each.recipient for each in world.sms.delivered] == [ROSA.number]
+
+
+async def test_a_mail_server_that_does_not_answer_holds_up_no_code(
+    app: Starlette, services: Services, world: World, anna_portal: Portal, clock: MovableClock
+) -> None:
+    await send(anna_portal, ROSA)
+    await world.work(services)
+    path, secret = world.link(ROSA.email)
+    answers, is_asked, stop = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    at_once = world.mail.deliver
+
+    async def late(**given: Any) -> MailAcceptance:
+        is_asked.set()
+        await answers.wait()
+        return await at_once(**given)
+
+    world.mail.deliver = late  # type: ignore[method-assign]
+    await send(anna_portal, SAM)
+    running = asyncio.create_task(services.dispatching.run(stop))
+    await asyncio.wait_for(is_asked.wait(), 20)
+    async with browser(app) as rosa:
+        await rosa.post(path, data={"link_secret": secret})
+        await rosa.post(f"{path}/code")
+    async with asyncio.timeout(20):
+        while not world.sms.delivered:  # noqa: ASYNC110 - the provider tells in no other way
+            await asyncio.sleep(0.01)
+
+    answers.set()
+    stop.set()
+    await running
+    assert [mail.recipient for mail in world.mail.delivered] == [ROSA.email, SAM.email]
 
 
 async def test_a_code_that_was_replaced_while_it_waited_does_not_leave(

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import ColumnElement, or_, select, text, true, update
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
@@ -81,19 +81,25 @@ class Dispatching:
         self._observing = observing
         self._clock = clock
 
-    async def dispatch(self) -> int:
+    async def dispatch(self, among: ColumnElement[bool] | None = None) -> int:
         """Hand over what is due, once; returns how many were tried. Any number of processes may do so at once."""
         worker = new_identifier()
-        claimed = await self._claim(worker)
+        claimed = await self._claim(worker, true() if among is None else among)
         await asyncio.gather(*(self._hand_over(outgoing, worker) for outgoing in claimed))
         return len(claimed)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Dispatch until told to stop: at once when something was queued here, and every second for what others queued."""
+        """Dispatch until told to stop: at once when something was queued here, and every second for what others queued.
+
+        What somebody waits for goes by itself: a mail server that does not answer for a minute must not hold up codes.
+        """
+        await asyncio.gather(self._run(stop, ~_CAN_WAIT), self._run(stop, _CAN_WAIT))
+
+    async def _run(self, stop: asyncio.Event, among: ColumnElement[bool]) -> None:
         while not stop.is_set():
             self._notifying.wake.clear()
             try:
-                count = await self.dispatch()
+                count = await self.dispatch(among)
             except Exception:  # noqa: BLE001 - logged, and tried again in a second
                 # A database that is away for a moment must not end delivery for good.
                 _LOG.exception("dispatch_failed")
@@ -104,13 +110,14 @@ class Dispatching:
                 for wait in waits:
                     wait.cancel()
 
-    async def _claim(self, worker: str) -> list[Outgoing]:
+    async def _claim(self, worker: str, among: ColumnElement[bool]) -> list[Outgoing]:
         now = self._clock()
+        is_due = _is_due(now) & among
         interrupted = (
             (Outgoing.kind != OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now)
         )
         async with self._database.reading() as session:
-            if await session.scalar(select(Outgoing.id).where(or_(_is_due(now), interrupted)).limit(1)) is None:
+            if await session.scalar(select(Outgoing.id).where(or_(is_due, interrupted)).limit(1)) is None:
                 return []  # nothing to write, so no writer is kept waiting
         async with self._database.work() as session:
             # A worker died with a code in hand: it may have left, so it is never tried again.
@@ -125,7 +132,7 @@ class Dispatching:
                 tag = _FAILED[outgoing.kind]
                 record(session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted")
             # What somebody waits for first: many mails take longer than a code lasts.
-            in_turn = select(Outgoing.id).where(_is_due(now)).order_by(_CAN_WAIT, Outgoing.due_at)
+            in_turn = select(Outgoing.id).where(is_due).order_by(_CAN_WAIT, Outgoing.due_at)
             due = in_turn.limit(_BATCH).with_for_update(skip_locked=True)
             rows = await session.scalars(
                 update(Outgoing)
