@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx2
 import pytest
 from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.conftest import MovableClock, Portal
 from tests.web.acts import ROSA, SAM, draft, send
 from tests.web.tus import VERSION, announced
@@ -174,3 +175,31 @@ async def test_the_bytes_of_a_part_that_arrives_at_that_moment_are_swept_too(
         assert (await session.scalars(select(Part.blob))).all() == []
         # The sweep of uploads goes on to remove the bytes themselves.
         assert (await session.scalars(select(OrphanBlob.name))).all() == ([] if way == "swept" else [blob])
+
+
+async def test_a_hold_is_placed_before_or_after_the_erasing_and_never_for_nothing(
+    services: Services,
+    clock: MovableClock,
+    anna_portal: Portal,
+    chris_portal: Portal,
+    database_kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever is told that something is kept must not have come a moment too late."""
+    transfer_id = await send(anna_portal, ROSA, documents=DOCUMENT, expires_in_days="7")
+    clock.forward(days=22)
+    await chris_portal.sign_in("chris@zegelpost.example")
+    placing: list[asyncio.Task[httpx2.Response]] = []
+    erase = erasing.erase
+
+    async def interrupted(session: AsyncSession, transfer: Transfer, now: datetime) -> None:
+        placing.append(asyncio.create_task(chris_portal.press("/admin/holds", kind="transfer", what=transfer_id, reason="x")))
+        await asyncio.wait(placing, timeout=1)
+        await erase(session, transfer, now)
+
+    monkeypatch.setattr(erasing, "erase", interrupted)
+    for _ in range(2):
+        await services.erasing.run()
+
+    [answer] = [await each for each in placing]
+    assert (answer.status_code, await state(services, transfer_id)) == (422, TransferState.ERASED)

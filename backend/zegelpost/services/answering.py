@@ -41,7 +41,7 @@ from zegelpost.model.transfer import (
 from zegelpost.services.access import GuestActor, granted, own_answer
 from zegelpost.services.erasing import erase
 from zegelpost.services.governing import Governing
-from zegelpost.services.holding import held_transfers
+from zegelpost.services.holding import held_transfers, require_no_hold_meanwhile
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -311,6 +311,7 @@ class Answering:
                 if receiver.opened_at is not None:
                     raise AnswerPickedUp
                 await self._notifying.withdraw(session, receiver, Purpose.ANSWER_RECEIVED)
+            await require_no_hold_meanwhile(session)
             held = await held_transfers(session, self._keys, now)
             if await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is None:
                 await erase(session, transfer, now)

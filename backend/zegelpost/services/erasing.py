@@ -22,7 +22,7 @@ from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferSt
 from zegelpost.ports import KeyRing
 from zegelpost.sealing.errors import SealBroken
 from zegelpost.services.carrying_over import carry_over
-from zegelpost.services.holding import Holding, held_transfers
+from zegelpost.services.holding import Holding, held_transfers, require_no_hold_meanwhile
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import Subject, record
@@ -87,6 +87,7 @@ class Erasing:
             | ((Transfer.state == TransferState.DRAFT) & (Transfer.created_at <= believed - DRAFT_LIFETIME))
         )  # fmt: skip
         async with self._database.work() as session:
+            await require_no_hold_meanwhile(session)
             held = await held_transfers(session, self._keys, believed)
             due = await _batch(session, select(Transfer).where(over, ~held))
             for transfer in due:

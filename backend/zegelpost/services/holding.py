@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
+from zegelpost.model.believed_time import BELIEVED, BelievedTime
 from zegelpost.model.clock import Clock
 from zegelpost.model.event import ActorKind, EventTag
 from zegelpost.model.identifiers import HoldId, TransferId, is_identifier, new_identifier
@@ -94,6 +95,8 @@ class Holding:
             raise FormRefused({"until": DatePassed()})
         hold_id = HoldId(new_identifier())
         async with self._database.work() as session:
+            # What is being erased at this moment is erased by then, and not kept for anyone.
+            await session.get_one(BelievedTime, BELIEVED, with_for_update=True)
             if kind == HoldKind.TRANSFER:
                 words = HoldWords(await _transfer_id(session, words.what), words.reason)
             hold = LegalHold(id=hold_id, kind=kind, until=until, placed_at=now, placed_by_id=actor.user.id, lifted_at=None)
@@ -142,6 +145,11 @@ class Holding:
                         record(session, tag, Subject(actor=ActorKind.SYSTEM, transfer_id=transfer.id), now)
                 if len(found) < _BATCH:
                     break
+
+
+async def require_no_hold_meanwhile(session: AsyncSession) -> None:
+    """For who erases: holds that are there are seen, and others are placed when this unit of work is over."""
+    await session.get_one(BelievedTime, BELIEVED, with_for_update={"read": True})
 
 
 async def held_transfers(session: AsyncSession, keeping_keys: KeepingKeys, now: datetime) -> ColumnElement[bool]:
