@@ -128,6 +128,10 @@ class Purpose(StrEnum):
     PASSWORD_LINK = "password_link"  # noqa: S105 - the word, not one
 
 
+# Somebody sits and waits for these: they go before all others, and by themselves.
+WAITED_FOR: Final = frozenset({Purpose.CODE, Purpose.INTAKE_CODE})
+
+
 @dataclass(frozen=True, slots=True)
 class Prices:
     """What one code costs, in euros; nothing where nobody said so."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import ColumnElement, or_, select, text, true, update
+from sqlalchemy import ColumnElement, or_, select, text, update
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
@@ -23,10 +23,10 @@ from zegelpost.model.outgoing import (
     LEASE,
     OUTBOX_KEYS_KEPT,
     RETRY_AFTER,
+    WAITED_FOR,
     Outgoing,
     OutgoingKind,
     OutgoingState,
-    Purpose,
 )
 from zegelpost.ports import (
     KeyDestroyedError,
@@ -84,7 +84,7 @@ class Dispatching:
     async def dispatch(self, among: ColumnElement[bool] | None = None) -> int:
         """Hand over what is due, once; returns how many were tried. Any number of processes may do so at once."""
         worker = new_identifier()
-        claimed = await self._claim(worker, true() if among is None else among)
+        claimed = await self._claim(worker, among)
         await asyncio.gather(*(self._hand_over(outgoing, worker) for outgoing in claimed))
         return len(claimed)
 
@@ -93,11 +93,12 @@ class Dispatching:
 
         What somebody waits for goes by itself: a mail server that does not answer for a minute must not hold up codes.
         """
-        await asyncio.gather(self._run(stop, ~_CAN_WAIT), self._run(stop, _CAN_WAIT))
+        wakes = self._notifying.wakes
+        await asyncio.gather(self._run(stop, ~_CAN_WAIT, wakes[True]), self._run(stop, _CAN_WAIT, wakes[False]))
 
-    async def _run(self, stop: asyncio.Event, among: ColumnElement[bool]) -> None:
+    async def _run(self, stop: asyncio.Event, among: ColumnElement[bool], wake: asyncio.Event) -> None:
         while not stop.is_set():
-            self._notifying.wake.clear()
+            wake.clear()
             try:
                 count = await self.dispatch(among)
             except Exception:  # noqa: BLE001 - logged, and tried again in a second
@@ -105,14 +106,16 @@ class Dispatching:
                 _LOG.exception("dispatch_failed")
                 count = 0
             if count < _BATCH:
-                waits = [asyncio.ensure_future(self._notifying.wake.wait()), asyncio.ensure_future(stop.wait())]
+                waits = [asyncio.ensure_future(wake.wait()), asyncio.ensure_future(stop.wait())]
                 await asyncio.wait(waits, timeout=1, return_when=asyncio.FIRST_COMPLETED)
                 for wait in waits:
                     wait.cancel()
 
-    async def _claim(self, worker: str, among: ColumnElement[bool]) -> list[Outgoing]:
+    async def _claim(self, worker: str, among: ColumnElement[bool] | None) -> list[Outgoing]:
         now = self._clock()
-        is_due = _is_due(now) & among
+        is_due = _is_due(now) if among is None else _is_due(now) & among
+        # What somebody waits for first: many mails take longer than a code lasts.
+        order = (_CAN_WAIT, Outgoing.due_at) if among is None else (Outgoing.due_at,)
         interrupted = (
             (Outgoing.kind != OutgoingKind.MAIL) & (Outgoing.state == OutgoingState.SENDING) & (Outgoing.leased_until <= now)
         )
@@ -131,8 +134,7 @@ class Dispatching:
             for outgoing in lost:
                 tag = _FAILED[outgoing.kind]
                 record(session, tag, subject_of(outgoing), now, purpose=outgoing.purpose.value, failure="interrupted")
-            # What somebody waits for first: many mails take longer than a code lasts.
-            in_turn = select(Outgoing.id).where(is_due).order_by(_CAN_WAIT, Outgoing.due_at)
+            in_turn = select(Outgoing.id).where(is_due).order_by(*order)
             due = in_turn.limit(_BATCH).with_for_update(skip_locked=True)
             rows = await session.scalars(
                 update(Outgoing)
@@ -269,7 +271,7 @@ def _is_due(now: datetime) -> Any:
     )
 
 
-_CAN_WAIT: Final = (Outgoing.kind == OutgoingKind.MAIL) & (Outgoing.purpose != Purpose.INTAKE_CODE)
+_CAN_WAIT: Final = Outgoing.purpose.not_in(WAITED_FOR)
 _ACCEPTED: Final = {
     OutgoingKind.MAIL: EventTag.MAIL_ACCEPTED,
     OutgoingKind.SMS: EventTag.SMS_ACCEPTED,

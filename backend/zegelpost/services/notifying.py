@@ -22,6 +22,7 @@ from zegelpost.model.event import ActorKind
 from zegelpost.model.identifiers import ChallengeId, OutgoingId, new_identifier
 from zegelpost.model.outgoing import (
     GIVE_UP_AFTER,
+    WAITED_FOR,
     Outgoing,
     OutgoingKind,
     OutgoingState,
@@ -64,8 +65,8 @@ class Notifying:
         self._carrying = carrying
         self._base_url = base_url
         self._clock = clock
-        # Set when something was put in the outbox by this process, so that a code leaves at once.
-        self.wake = asyncio.Event()
+        # Set when this process put something in the outbox, by whether somebody sits and waits for it: a code leaves at once.
+        self.wakes = {True: asyncio.Event(), False: asyncio.Event()}
 
     def queue_mail(
         self,
@@ -86,12 +87,13 @@ class Notifying:
     def queue(self, session: AsyncSession, row: dict[str, Any]) -> None:
         """Put something finished in the outbox."""
         session.add(Outgoing(**row))
-        afterwards(session, self.wake.set)
+        afterwards(session, self.wakes[row["purpose"] in WAITED_FOR].set)
 
     async def queue_all(self, session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
         """Put many finished notices in the outbox at once."""
         await insert_all(session, Outgoing.__table__, rows)
-        afterwards(session, self.wake.set)
+        for is_urgent in {row["purpose"] in WAITED_FOR for row in rows}:
+            afterwards(session, self.wakes[is_urgent].set)
 
     def mail(
         self,
