@@ -96,7 +96,11 @@ class _PiecesResponse(StreamingResponse, ABC):
 
     @abstractmethod
     async def handed_all(self) -> None:
-        """Called before the answer ends: what cannot be put on record must not look like a whole download either."""
+        """Called before the answer ends, and after its last byte, so that nothing counts that was not handed over.
+
+        When it cannot be put on record the line breaks off and somebody is alarmed; the reader has all of it, and that they
+        asked for it was on record before the first byte.
+        """
 
     async def stream_response(self, send: Send) -> None:
         if self._reply is None:
