@@ -128,7 +128,7 @@ def test_the_others_get_it_now_and_who_has_no_number_gets_it_from_the_pane_later
         assert findings(page) == []
         waiting.locator("input").fill("0687654321")
         waiting.locator("input").press("Enter")
-        expect(pane.get_by_text(f"Verstuurd aan {sam}")).to_be_visible()
+        expect(pane.get_by_text(f"Verstuurd aan {sam}.", exact=True)).to_be_visible()
         expect(waiting).to_have_count(0)
         expect(pane.get_by_text("Nog niet verstuurd")).to_have_count(0)
     assert demo.find(sam, LINK)
