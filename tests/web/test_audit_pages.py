@@ -63,6 +63,7 @@ async def test_an_auditor_sees_who_did_what_when_and_for_whom(
     [opened] = [row for row in rows if "Code right" in row]
     assert "Rosa Visser, rosa@zorg.example" in opened
     assert "NTA 7516: consulted" in opened
+    assert " \N{EN DASH} " in opened  # on nobody's behalf
     assert "23 Nov 2026" in opened
     assert [row for row in rows if "Audit looked at" in row and VERA in row]
     for secret in ("KANARIE", "geheim.txt"):
