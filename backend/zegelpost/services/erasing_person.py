@@ -97,9 +97,10 @@ class ErasingPerson:
             # 3.
             held = await held_transfers(session, self._keys, now)
             gone = await _recipients(session, traces, held, done)
-            is_held = traces.account is not None and await _sent_any(session, traces.account, held)
-            done.kept[Kept.HOLD] += is_held
-            account = None if traces.account is None or is_held else traces.account
+            account = traces.account
+            if account is not None and (why := await _why_kept(session, account, held)):
+                done.kept[why] += 1
+                account = None
             positions: list[int] = []
             if with_record:
                 positions = await _blank(session, account, gone, traces.answers)
@@ -178,9 +179,13 @@ async def _recipients(session: AsyncSession, traces: Traces, held: Any, done: Er
     return gone
 
 
-async def _sent_any(session: AsyncSession, user: StaffUser, held: Any) -> bool:
-    kept = select(Transfer.id).where(Transfer.sender_id == user.id, Transfer.state != TransferState.ERASED, held)
-    return await session.scalar(kept.limit(1)) is not None
+async def _why_kept(session: AsyncSession, user: StaffUser, held: Any) -> Kept | None:
+    """Why the name of an account stays, if it does: recipients of what is still there read who sent it."""
+    for why, condition in ((Kept.HOLD, held), (Kept.TRANSFER_OPEN, Transfer.state != TransferState.DRAFT)):
+        left = select(Transfer.id).where(Transfer.sender_id == user.id, Transfer.state != TransferState.ERASED, condition)
+        if await session.scalar(left.limit(1)) is not None:
+            return why
+    return None
 
 
 def _forget(keys: KeepingKeys, recipient: Recipient) -> None:
