@@ -45,14 +45,14 @@ def printer(request: pytest.FixtureRequest) -> PdfPrinter:
     return printer_of(request.param)
 
 
-def printer_of(kind: str, **limits: float) -> PdfPrinter:
+def printer_of(kind: str, **limits: Any) -> PdfPrinter:
     if kind == "weasyprint":
         assert WeasyPrintPrinter.is_installed()
-        return WeasyPrintPrinter(PdfProcess("pdf_weasyprint_script.py", **limits))  # type: ignore[arg-type]  # of a test
+        return WeasyPrintPrinter(PdfProcess("pdf_weasyprint_script.py", **limits))
     program = PdfkitPrinter.program()
     if program is None:
         pytest.skip("this release has no wkhtmltopdf")
-    return PdfkitPrinter(program, PdfProcess("pdf_pdfkit_script.py", **limits))  # type: ignore[arg-type]
+    return PdfkitPrinter(program, PdfProcess("pdf_pdfkit_script.py", **limits))
 
 
 def words_of(pdf: bytes) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -262,18 +263,20 @@ async def test_switching_off_forgets_and_on_reads_anew(world: World, anna_portal
     assert sorted(facts, key=str) == [{"is_on": False}, {"is_on": True}]
 
 
-async def test_switched_off_while_it_is_read_nothing_is_kept(world: World, anna_portal: Portal) -> None:
+async def test_switched_off_while_it_is_read_nothing_is_kept(
+    world: World, anna_portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.put(ROSA)
     await world.services.syncing.open_feeds()
     syncing = world.services.syncing
     prepare = syncing._listing.prepare
 
-    async def switched(*given: object) -> object:
-        prepared = await prepare(*given)  # type: ignore[arg-type]
+    async def switched(*given: Any) -> object:
+        prepared = await prepare(*given)
         await world.services.overseeing_address_books.switch(await actor_of(world, ANNA), is_on=False)
         return prepared
 
-    syncing._listing.prepare = switched  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(syncing._listing, "prepare", switched)
     await world.read()
     assert await world.listed(ANNA) == []
 

@@ -366,7 +366,7 @@ async def test_a_code_goes_before_mail_that_waited_longer(
 
 
 async def test_a_mail_server_that_does_not_answer_holds_up_no_code(
-    app: Starlette, services: Services, world: World, anna_portal: Portal, clock: MovableClock
+    app: Starlette, services: Services, world: World, anna_portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await send(anna_portal, ROSA)
     await world.work(services)
@@ -379,7 +379,7 @@ async def test_a_mail_server_that_does_not_answer_holds_up_no_code(
         await answers.wait()
         return await at_once(**given)
 
-    world.mail.deliver = late  # type: ignore[method-assign]
+    monkeypatch.setattr(world.mail, "deliver", late)
     await send(anna_portal, SAM)
     running = asyncio.create_task(services.dispatching.run(stop))
     await asyncio.wait_for(is_asked.wait(), 20)

@@ -12,6 +12,7 @@ from tests.web.acts import BRAM, ROSA, SAM, open_link, send, sentences, words
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
 from zegelpost.main import Services, build_worker
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.identifiers import TransferId
 from zegelpost.model.legal_hold import LegalHold
 from zegelpost.model.link import LinkSecret
 from zegelpost.model.policy import Policy
@@ -54,7 +55,7 @@ async def place(chris: Portal, kind: str, what: str, **more: str) -> httpx2.Resp
 async def on_hold(request: pytest.FixtureRequest, chris_portal: Portal, held: str, other: str) -> str:
     kind, what = {
         "transfer": ("transfer", held),
-        "receipt": ("transfer", receipt_number(held)),  # type: ignore[arg-type]
+        "receipt": ("transfer", receipt_number(TransferId(held))),
         "reference": ("reference", "z-7"),
         "recipient": ("person", ROSA.email.upper()),
         "colleague": ("person", BRAM.email),
@@ -223,7 +224,7 @@ async def test_link_only_transfers_are_kept_too(
 
     async with services.database.reading() as session:
         [kept] = list(await session.scalars(select(Link)))
-        services.keeping_keys.link_key(transfer_id, kept, LinkSecret.parse(link[1]))  # type: ignore[arg-type]
+        services.keeping_keys.link_key(TransferId(transfer_id), kept, LinkSecret.parse(link[1]))
 
 
 @pytest.mark.parametrize("act", ["revoke", "block"])
@@ -257,7 +258,7 @@ async def test_a_sender_does_not_destroy_what_is_held_by_taking_it_back(
     async with services.database.reading() as session:
         [kept] = await session.scalars(select(Link))
         if is_held:
-            services.keeping_keys.link_key(transfer_id, kept, LinkSecret.parse(link[1]))  # type: ignore[arg-type]
+            services.keeping_keys.link_key(TransferId(transfer_id), kept, LinkSecret.parse(link[1]))
         else:
             assert kept.wrap is None
 

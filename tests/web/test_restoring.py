@@ -233,21 +233,15 @@ async def test_the_key_ring_of_another_installation_is_told(
 
 
 async def test_a_database_from_before_a_rotation_is_told(
-    app: Starlette,
-    services: Services,
-    settings: Settings,
-    anna_portal: Portal,
-    clock: MovableClock,
-    restored: Restored,
-    tmp_path: Path,
+    services: Services, anna_portal: Portal, clock: MovableClock, restored: Restored, tmp_path: Path
 ) -> None:
     await send(anna_portal, ROSA)
     await services.sequencing.catch_up(waits=True)
-    back_up(settings, tmp_path / "backup")
+    back_up(services.settings, tmp_path / "backup")
     await services.rotating_keys.run()
     clock.forward(hours=2)
     assert "people" in await services.rotating_keys.finish()
-    elsewhere = restored.put(tmp_path / "backup", settings.keys_dir)
+    elsewhere = restored.put(tmp_path / "backup", services.settings.keys_dir)
 
     with pytest.raises(RestoreFound, match="from before a rotation"):
         await elsewhere.recognising_restore.require()
@@ -275,20 +269,13 @@ async def test_a_key_ring_from_an_old_backup_loses_its_destroyed_weeks_again(
 
 @pytest.mark.parametrize("wrong", ["of another installation", "rotated since"])
 async def test_nothing_is_accepted_with_a_key_ring_that_does_not_fit(
-    app: Starlette,
-    services: Services,
-    settings: Settings,
-    anna_portal: Portal,
-    clock: MovableClock,
-    restored: Restored,
-    tmp_path: Path,
-    wrong: str,
+    services: Services, anna_portal: Portal, clock: MovableClock, restored: Restored, tmp_path: Path, wrong: str
 ) -> None:
     """Both at once: an older database, and the wrong keys. The command says so, and leaves everything for another try."""
     await send(anna_portal, ROSA)
     await newest_checkpoint(services)
-    back_up(settings, tmp_path / "backup")
-    keys = settings.keys_dir
+    back_up(services.settings, tmp_path / "backup")
+    keys = services.settings.keys_dir
     if wrong == "rotated since":
         await services.rotating_keys.run()
         clock.forward(hours=2)
@@ -299,7 +286,7 @@ async def test_nothing_is_accepted_with_a_key_ring_that_does_not_fit(
         DirectoryKeyRing(keys).remember("another.example/audit\n99999\n" + "A" * 43 + "=\n")
     elsewhere = restored.put(tmp_path / "backup", keys)
 
-    with pytest.raises(RestoreFound, match="not the one of this" if keys != settings.keys_dir else "before a rotation"):
+    with pytest.raises(RestoreFound, match="not the one of this" if keys != services.settings.keys_dir else "before a rotation"):
         await elsewhere.recognising_restore.accept()
 
     assert DirectoryKeyRing(restored.folder / "keys").remembered() == DirectoryKeyRing(keys).remembered()

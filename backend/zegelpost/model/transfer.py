@@ -53,8 +53,7 @@ class TransferState(StrEnum):
 
 # By name, and not as "all but": an index then passes by what was erased, which after a year is nearly everything.
 NOT_ERASED: Final = (TransferState.DRAFT, TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
-SENT_AND_KEPT: Final = (TransferState.SENT, TransferState.REVOKED, TransferState.EXPIRED)
-# The same in SQL, for the indexes of lists.
+# Of what was sent, what is not erased: in the words of the indexes of lists.
 IS_KEPT: Final = "state IN ('sent', 'revoked', 'expired')"
 
 

@@ -41,7 +41,7 @@ from zegelpost.model.transfer import (
 from zegelpost.services.access import GuestActor, granted, own_answer
 from zegelpost.services.erasing import erase
 from zegelpost.services.governing import Governing
-from zegelpost.services.holding import held_transfers, require_no_hold_meanwhile
+from zegelpost.services.holding import is_held
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.limiting_tries import Limit, count_try
 from zegelpost.services.notifying import Notifying
@@ -311,13 +311,11 @@ class Answering:
                 if receiver.opened_at is not None:
                     raise AnswerPickedUp
                 await self._notifying.withdraw(session, receiver, Purpose.ANSWER_RECEIVED)
-            await require_no_hold_meanwhile(session)
-            held = await held_transfers(session, self._keys, now)
-            if await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is None:
-                await erase(session, transfer, now)
-            else:
+            if await is_held(session, self._keys, transfer, now):
                 # For everyone it is taken back; a legal hold keeps it until it is lifted.
                 transfer.state = TransferState.REVOKED
+            else:
+                await erase(session, transfer, now)
             transfer.revoked_at = now
             record(session, EventTag.TRANSFER_REVOKED, guest.subject(transfer), now)
             record(session, EventTag.ANSWER_REVOKED, guest.subject(), now, answer=transfer.id)

@@ -34,7 +34,7 @@ from zegelpost.services.addressing import usable_number
 from zegelpost.services.carrying_over import carry_over
 from zegelpost.services.forgetting_devices import forget_here
 from zegelpost.services.governing import Governing
-from zegelpost.services.holding import held_transfers
+from zegelpost.services.holding import is_held
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.notifying import Notifying, recipient_facts
 from zegelpost.services.presenting import Presenting
@@ -283,10 +283,7 @@ class FollowingUp:
 
     async def _is_only_copy_held(self, session: AsyncSession, transfer: Transfer) -> bool:
         """Whether a legal hold keeps what nothing else would open. Its recipients are refused by its state all the same."""
-        if transfer.sender_wrap is not None:
-            return False
-        held = await held_transfers(session, self._keys, self._clock())
-        return await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is not None
+        return transfer.sender_wrap is None and await is_held(session, self._keys, transfer, self._clock())
 
 
 async def _open_sending(session: AsyncSession, actor: StaffActor, transfer_id: str, now: datetime) -> Transfer:

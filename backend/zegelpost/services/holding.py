@@ -152,6 +152,13 @@ async def require_no_hold_meanwhile(session: AsyncSession) -> None:
     await session.get_one(BelievedTime, BELIEVED, with_for_update={"read": True})
 
 
+async def is_held(session: AsyncSession, keeping_keys: KeepingKeys, transfer: Transfer, now: datetime) -> bool:
+    """Whether this one is, for who is about to destroy something of it; a hold that comes later finds it done."""
+    await require_no_hold_meanwhile(session)
+    held = await held_transfers(session, keeping_keys, now)
+    return await session.scalar(select(Transfer.id).where(Transfer.id == transfer.id, held)) is not None
+
+
 async def held_transfers(session: AsyncSession, keeping_keys: KeepingKeys, now: datetime) -> ColumnElement[bool]:
     """Which transfers are held at this time, as a condition. Asked anew each time: a hold counts from the moment it is there."""
     keys = keeping_keys.within(session)

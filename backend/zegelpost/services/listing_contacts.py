@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import ARRAY, ColumnElement, bindparam, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from zegelpost.database import insert_thousands
 from zegelpost.model.address_book import AddressFeed, EntryKey, ListedCard, ListedContact, ListedWord
 from zegelpost.model.contact import Card, folded
 from zegelpost.model.identifiers import ContactId, FeedId, neighbouring_identifiers
@@ -205,7 +205,7 @@ class ListingContacts:
         if not new:
             return
         sealed = self._keys.seal_listed((listed_id, row.card) for listed_id, row in new)
-        await _insert(
+        await insert_thousands(
             session,
             _CONTACTS,
             [
@@ -305,26 +305,9 @@ def _values(row: _Row, sealed_card: bytes) -> dict[str, Any]:
 
 
 async def _insert_words(session: AsyncSession, rows: Sequence[tuple[ContactId, _Row]]) -> None:
-    await _insert(
+    await insert_thousands(
         session, _WORDS, [{"beginning": each, "listed_id": listed_id} for listed_id, row in rows for each in row.beginnings]
     )
-
-
-async def _insert(session: AsyncSession, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        return
-    if session.get_bind().dialect.name == "postgresql":
-        await session.execute(_in_columns(table), {name: [row[name] for row in rows] for name in rows[0]})
-    else:
-        await session.execute(insert(table), rows)
-
-
-@cache
-def _in_columns(table: Any) -> Any:
-    """Insert many rows with a parameter for each column: psycopg looks for each of thousands in the text of a statement."""
-    names = [column.name for column in table.columns]
-    values = (func.unnest(bindparam(column.name, type_=ARRAY(column.type))) for column in table.columns)
-    return insert(table).from_select(names, select(*values))
 
 
 async def _remove(session: AsyncSession, *which: ColumnElement[bool]) -> int:
