@@ -18,6 +18,8 @@ QUIET = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Chromium glides to a field that is filled in; a button then moves on between the mouse's down and up.
+    "--disable-smooth-scrolling",
 ]
 
 

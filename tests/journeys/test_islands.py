@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import socket
 import threading
@@ -27,6 +26,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from tests.journeys.axe import run_axe
+from tests.journeys.conftest import CHROMIUM, QUIET
 
 from zegelpost.web.rendering import WEB, Templates, create_templates
 from zegelpost.web.translation import Language
@@ -175,11 +175,8 @@ def address(site: Site) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    arguments = "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=[*arguments.split(), "--disable-sync"]
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield browser
         browser.close()
 
