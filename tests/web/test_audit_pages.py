@@ -20,6 +20,8 @@ from tests.web.audit_acts import Record, stand_alone
 import zegelpost
 from zegelpost.main import Services
 from zegelpost.model.event import Event, EventTag
+from zegelpost.model.outgoing import Purpose
+from zegelpost.model.policy_fields import FIELDS, PolicyField, restored
 from zegelpost.model.staff_user import StaffUser
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.reporting import NTA_7516
@@ -263,3 +265,81 @@ def test_every_event_has_words(services: Services, language: Language) -> None:
     )
     for tag in EventTag:
         assert said.render(entry={"tag": tag.value}).strip() != tag.value
+
+
+def fact_lines(services: Services, language: Language, tag: str, facts: dict[str, object], **names: str) -> list[str]:
+    """What the page says of these facts, a line each."""
+    said = services.templates.environments[language].from_string(
+        "{% from 'macros/facts.html' import fact_lines with context %}{{ fact_lines(entry) }}"
+    )
+    text = said.render(entry={"tag": tag, "facts": facts, "names": names}, restored=restored)
+    return [html.unescape(re.sub(r"<[^>]+>", "", line)).strip() for line in text.split("<br>")]
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_fact_has_words(services: Services, language: Language) -> None:
+    """Nor names of facts: a new one gets words with it."""
+    text = (Path(zegelpost.__file__).parents[1] / "docs/events.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z_]+:[a-z_]+)` \|(.*)\|.*\|$", text, re.MULTILINE))
+    assert set(rows) == {tag.value for tag in EventTag}
+    seen = set()
+    for tag, told in rows.items():
+        # Values stand in such quotes too; as names of facts they do no harm here.
+        names = set(re.findall(r"`([a-z_]+)`", told.partition("act")[2])) if re.search(r"\b[Ff]acts?\b", told) else set()
+        for name in names - VALUES:
+            line = fact_lines(services, language, tag, {"field": "name", name: "x"})[-1]
+            assert not line.startswith(name), (tag, name)
+            seen.add(name)
+    assert {"purpose", "acceptance", "department", "old", "person_index", "signed_size"} <= seen
+
+
+VALUES = {"directory", "administrator", "password", "link", "csv", "jsonl", "asked", "revoked", "blocked", "reissued"} | {
+    *("too_many_wrong", "untold", "provider", "transfer", "reference", "person")
+}
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_notice_has_words(services: Services, language: Language) -> None:
+    for purpose in Purpose:
+        assert fact_lines(services, language, "mail:accepted", {"purpose": purpose.value}) != [purpose.value]
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
+def test_every_change_of_the_policy_has_words(services: Services, field: PolicyField) -> None:
+    standing = services.governing.standing
+    value = field.kind.keep(standing.value(field.name))
+
+    lines = fact_lines(services, Language.EN, "policy:changed", {"field": field.name, "old": value, "new": "?!"})
+
+    assert lines[0] != field.name
+    assert lines[1].startswith("Was: ")
+    assert lines[2] == "Became: ?!"
+
+
+def test_facts_of_a_field_that_is_no_more_stay_readable(services: Services) -> None:
+    lines = fact_lines(services, Language.EN, "policy:changed", {"field": "gone_bytes", "old": "1", "new": ""})
+
+    assert lines == ["gone_bytes", "Was: 1", "Became: None"]
+
+
+async def test_facts_are_told_in_words(
+    database_kind: str, auditor: Portal, chris_portal: Portal, anna_portal: Portal, outbox: Outbox
+) -> None:
+    made = await chris_portal.press(
+        "/departments",
+        name="Klachten",
+        sender_name="Klachten",
+        email="klachten@zegelpost.example",
+        manager="anna@zegelpost.example",
+    )
+    assert made.is_success
+    await send(anna_portal, ROSA, documents={"a.txt": b"a"})
+    await outbox.deliver()
+
+    rows = rows_of((await auditor.client.get("/audit")).text)
+
+    [member] = [row for row in rows if "Member added" in row]
+    assert "Department: Klachten Member: Anna de Vries" in member
+    [mailed] = [row for row in rows if "The mail with the link" in row]
+    assert "Answer: demo 250" in mailed
+    assert [row for row in rows if "Number of recipients: 1" in row]

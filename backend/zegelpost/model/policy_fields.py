@@ -87,6 +87,14 @@ BY_NAME: Final = {each.name: each for each in FIELDS}
 _OF_HOUSE_STYLE: Final = frozenset(each.name for each in fields(HouseStyle))
 
 
+def restored(name: str, kept: str) -> Any:
+    """The value that an event of long ago holds; as it was kept where the field is no more, or takes such a value no more."""
+    try:
+        return BY_NAME[name].kind.restore(kept)
+    except (KeyError, ValueError, Refusal):
+        return kept
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """All that administrators can choose, as it stands at one moment."""

@@ -38,6 +38,9 @@ _BATCH: Final = 500
 _TIME_ZONE: Final = ZoneInfo("Europe/Amsterdam")
 # Places follow time but for the seconds until an event gets its own; a clock that is set back is within this too.
 _SLACK: Final = timedelta(hours=2)
+# Facts that are the identifier of a colleague, and the one that is a department's.
+_COLLEAGUES: Final = ("member", "account", "to", "from")
+_DEPARTMENT: Final = "department"
 # What events around accounts and departments count as in NTA 7516; those of transfers are with reports.
 NTA_7516_OF_ACCOUNTS: Final[Mapping[str, str]] = {
     "account:opened": "account opened",
@@ -94,6 +97,7 @@ class AuditEntry:
     transfer_id: str | None
     document_id: str | None
     facts: Mapping[str, Any]
+    names: Mapping[str, str] = field(repr=False)  # of colleagues and departments among the facts, by the name of the fact
     is_erased: bool
     hash: bytes
 
@@ -192,7 +196,8 @@ class SearchingAudit:
 
     async def entries(self, session: AsyncSession, rows: Sequence[Row[Any]]) -> list[AuditEntry]:
         """With the people and departments behind the identifiers."""
-        staff = {user.id: user for user in await _all(session, StaffUser, {row.staff_user_id for row in rows})}
+        named = {row.facts.get(name) for row in rows for name in _COLLEAGUES}
+        staff = {user.id: user for user in await _all(session, StaffUser, {row.staff_user_id for row in rows} | named)}
         recipients = {each.id: each for each in await _all(session, Recipient, {row.recipient_id for row in rows})}
         transfers = {each.id: each for each in await _all(session, Transfer, {row.transfer_id for row in rows})}
         wanted = {transfer.department_id for transfer in transfers.values()} | {_department(row) for row in rows}
@@ -208,6 +213,9 @@ class SearchingAudit:
             # A department is who staff act for; what recipients do, they do for themselves.
             is_ours = row.actor_kind == ActorKind.STAFF
             department = (transfer.department_id if transfer is not None and is_ours else None) or _department(row)
+            names = {name: staff[row.facts[name]].name for name in _COLLEAGUES if row.facts.get(name) in staff}
+            if _department(row) in departments:
+                names[_DEPARTMENT] = departments[_department(row)]
             found.append(
                 AuditEntry(
                     position=row.position,
@@ -224,6 +232,7 @@ class SearchingAudit:
                     transfer_id=row.transfer_id,
                     document_id=row.document_id,
                     facts=row.facts,
+                    names=names,
                     is_erased=row.salt is None,
                     hash=row.hash,
                 )
@@ -251,7 +260,7 @@ async def _all(session: AsyncSession, kind: Any, ids: set[Any]) -> Sequence[Any]
 
 
 def _department(row: Row[Any]) -> Any:
-    return row.facts.get("department")
+    return row.facts.get(_DEPARTMENT)
 
 
 def _nta_7516(tag: str) -> str | None:
