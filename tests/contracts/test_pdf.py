@@ -18,10 +18,12 @@ from typing import Any
 
 import pikepdf
 import pytest
+from PIL import Image
 
 from zegelpost.adapters.pdf_pdfkit import PdfkitPrinter
 from zegelpost.adapters.pdf_process import PdfProcess
 from zegelpost.adapters.pdf_weasyprint import WeasyPrintPrinter
+from zegelpost.model.logo import LogoPicture
 from zegelpost.ports import PdfError, PdfPrinter, PrintableDocument
 
 CANARY = "canary-in-a-file"
@@ -224,6 +226,24 @@ async def test_what_no_font_draws_and_what_cannot_be_seen_is_printed_as_its_numb
     is_seen = unicodedata.category(character) not in {"Cf", "Co"}
     for start, end in (("voor", "na"), ("kop", "x")):
         assert f"{start}{number}{end}" in text or (is_seen and f"{start}{character}{end}" in text), text
+
+
+async def test_a_picture_of_its_own_is_printed_and_described(printer: PdfPrinter) -> None:
+    written = io.BytesIO()
+    Image.new("RGBA", (240, 96), (122, 31, 92, 200)).save(written, "PNG")
+    picture = LogoPicture("d" * 64, written.getvalue(), 240, 96)
+    page = PAGE.format(f'<h1>Rapportage</h1><p><img src="{picture.data_url}" alt="Gemeente Voorbeeld"></p>')
+
+    made = await printer.print(replace(DOCUMENT, html=page))
+
+    pdf = opened(made)
+    [drawn] = pdf.pages[0].get_images().values()
+    assert (int(drawn.Width), int(drawn.Height)) == (240, 96)
+    if "/StructTreeRoot" in pdf.Root:
+        kids = [kid for _, kid in structure(pdf.Root.StructTreeRoot) if not isinstance(kid, int)]
+        assert [str(kid.Alt) for kid in kids if pikepdf.Name.Figure == kid.S] == ["Gemeente Voorbeeld"]
+        assert "/Interpolate" not in drawn
+        assert "/Interpolate" not in drawn.SMask
 
 
 # What it refuses: markup that can only be there when escaping failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import encodebytes
 from binascii import b2a_qp
 from datetime import UTC, date, datetime
 from email import message_from_bytes
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.identifiers import OutgoingId
+from zegelpost.model.logo import LogoPicture
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.policy import Policy
 from zegelpost.services import composing as composing_module
@@ -135,8 +137,17 @@ VARIANTS: list[tuple[Purpose, dict[str, Any]]] = [
 ]
 
 
-def organisation(name: str = "Gemeente Voorbeeld", host: str = "post.example.nl", phone: str | None = "014 000") -> Organisation:
-    governing = Governing(Policy(), HouseStyle(name=name, help_phone=phone))
+class GoverningWithLogo(Governing):
+    logo = LogoPicture("d" * 64, bytes(range(256)) * 3, 240, 96)
+
+
+def organisation(
+    name: str = "Gemeente Voorbeeld",
+    host: str = "post.example.nl",
+    phone: str | None = "014 000",
+    governing_by: type[Governing] = Governing,
+) -> Organisation:
+    governing = governing_by(Policy(), HouseStyle(name=name, help_phone=phone))
     return Organisation(governing, f"https://{host}", EmailAddress.parse("post@example.nl"))
 
 
@@ -274,34 +285,53 @@ def test_whatever_the_organisation_is_called_the_message_is_one_segment(name: st
     assert text.split("\n")[-1] == "@post.example.nl #012345"
 
 
+@pytest.mark.parametrize("governing_by", [Governing, GoverningWithLogo])
 @pytest.mark.parametrize("language", ["nl", "en"])
 @pytest.mark.parametrize("name", ["Gemeente Voorbeeld", "Één gemeente", "Het " + "heel lange " * 12 + "woord", "x" * 200])
-def test_the_bytes_are_what_pythons_own_generator_makes(language: str, name: str) -> None:
+def test_the_bytes_are_what_pythons_own_generator_makes(language: str, name: str, governing_by: type[Governing]) -> None:
     """It is what everyone else's mail comes from; ours is written out for speed alone."""
-    mail = Composing(organisation(name)).mail(
-        Purpose.INVITATION, language, EmailAddress.parse("rosa@zorg.example"), OutgoingId("a" * 26), NOW, **TO_RECIPIENT | WAY_IN
-    )
+    to = EmailAddress.parse("rosa@zorg.example")
+    facts = TO_RECIPIENT | WAY_IN
+    sender = organisation(name, governing_by=governing_by)
+    mail = Composing(sender).mail(Purpose.INVITATION, language, to, OutgoingId("a" * 26), NOW, **facts)
     parsed = message_from_bytes(mail, policy=compat32)
-    policy = compat32.clone(linesep="\r\n", mangle_from_=False)
-    theirs = Message(policy=policy)
+
+    assert mail == written_anew(parsed).as_bytes()
+    assert max(map(len, mail.split(b"\r\n"))) <= 998
+    assert b"\n" not in mail.replace(b"\r\n", b"")
+
+
+def written_anew(parsed: Message) -> Message:
+    """The same mail, all of it written by Python."""
+    theirs = Message(policy=compat32.clone(linesep="\r\n", mangle_from_=False))
     for header, value in parsed.items():
         subject = str(make_header(decode_header(value))) if header == "Subject" else ""
         theirs[header] = value if not subject else subject if subject.isascii() else Header(subject, "utf-8").encode()
-    parts: list[Message | str] = []
-    for part in parsed.get_payload():
-        assert isinstance(part, Message)
-        copy = Message(policy=policy)
-        for header, value in part.items():
-            copy[header] = value
-        content = part.get_payload(decode=True)
-        assert isinstance(content, bytes)
-        copy.set_payload(b2a_qp(content.replace(b"\r\n", b"\n"), istext=True).decode("ascii"))
-        parts.append(copy)
-    theirs.set_payload(parts)
+    content = parsed.get_payload(decode=True)
+    if parsed.is_multipart():
+        theirs.set_payload([written_anew(part) for part in parsed.get_payload() if isinstance(part, Message)])
+    elif isinstance(content, bytes) and parsed.get_content_maintype() == "image":
+        theirs.set_payload(encodebytes(content).decode("ascii").rstrip("\n"))
+    elif isinstance(content, bytes):
+        theirs.set_payload(b2a_qp(content.replace(b"\r\n", b"\n"), istext=True).decode("ascii"))
+    return theirs
 
-    assert mail == theirs.as_bytes()
-    assert max(map(len, mail.split(b"\r\n"))) <= 998
-    assert b"\n" not in mail.replace(b"\r\n", b"")
+
+@pytest.mark.parametrize("language", ["nl", "en"])
+@pytest.mark.parametrize(("purpose", "facts"), VARIANTS)
+def test_every_notice_bears_the_logo_and_fetches_nothing(purpose: Purpose, facts: dict[str, Any], language: str) -> None:
+    composing = Composing(organisation(governing_by=GoverningWithLogo))
+    to = EmailAddress.parse("rosa@zorg.example")
+    mail, _, page = read(composing.mail(purpose, language, to, OutgoingId("a" * 26), NOW, **facts))
+
+    [picture] = [part for part in mail.walk() if part.get_content_type() == "image/png"]
+    assert picture.get_content() == GoverningWithLogo.logo.content
+    assert re.findall(r'src="([^"]*)"', page) == ["cid:" + picture["Content-ID"].strip("<>")]
+    assert 'width="120" height="48"' in page
+    assert list(mail.iter_attachments()) == []  # a paper clip beside a notice makes people look for what is not there
+    assert [part.get_content_type() for part in mail.walk()] == [
+        *("multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png")
+    ]
 
 
 def test_a_long_subject_is_folded_and_comes_back_whole() -> None:

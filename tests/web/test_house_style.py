@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import json
 import re
+import subprocess
 import zlib
 from typing import Any
 
 import httpx2
+import pikepdf
 import pytest
 from PIL import Image
 from tests.conftest import Outbox, Portal
 from tests.web.acts import words
 from tests.web.policy_acts import changes, draft, save
+from tests.web.test_report import VARIANTS
 
 from zegelpost.main import Services
 
@@ -137,3 +141,39 @@ async def test_only_administrators_hand_in_a_logo_and_only_from_their_own_page(
 async def test_a_logo_that_does_not_exist(client: httpx2.AsyncClient) -> None:
     for digest in ("0" * 64, "x", "%00"):
         assert (await client.get(f"/logo/{digest}")).status_code == 404
+
+
+async def send_one(anna: httpx2.AsyncClient) -> str:
+    made: str = (await anna.post("/api/v1/transfers", json=draft())).json()["id"]
+    assert (await anna.post(f"/api/v1/transfers/{made}/send")).is_success
+    return made
+
+
+def dots_of(pdf: bytes, colour: tuple[int, int, int]) -> int:
+    """How many there are of this colour on the first page, as it is printed."""
+    drawn = subprocess.run(["pdftoppm", "-png", "-singlefile", "-"], input=pdf, capture_output=True, check=True).stdout
+    with Image.open(io.BytesIO(drawn)) as page:
+        return sum(count for count, each in page.convert("RGB").getcolors(1 << 20) or [] if each == colour)
+
+
+async def test_mails_and_printed_reports_look_like_the_organisation(
+    chris_portal: Portal, anna: httpx2.AsyncClient, client: httpx2.AsyncClient, outbox: Outbox, database_kind: str
+) -> None:
+    await save(chris_portal, "organisation", accent="7a1f5c")
+    assert "Saved" in words(await hand_in(chris_portal, picture()))
+    transfer_id = await send_one(anna)
+
+    path = re.search(r'src="(/logo/[0-9a-f]{64})"', (await client.get("/help")).text)
+    assert path
+    drawn = base64.b64encode((await client.get(path.group(1))).content).decode()
+    mail = (await outbox.all(kind="mail", to="rosa@zorg.example"))[-1]
+    assert f'<img src="data:image/png;base64,{drawn}" alt="" width="144" height="48"' in mail["html"]
+    for variant in VARIANTS:
+        pdf = (await anna.get(f"/api/v1/transfers/{transfer_id}/report.pdf", params={"variant": variant})).content
+        assert dots_of(pdf, (0x7A, 0x1F, 0x5C)) > 5000
+        with pikepdf.open(io.BytesIO(pdf)) as report:
+            assert [(int(each.Width), int(each.Height)) for each in report.pages[0].get_images().values()] == [(288, 96)]
+
+    await chris_portal.press("/admin/policy/default", field="logo")
+    await send_one(anna)
+    assert "<img" not in (await outbox.all(kind="mail", to="rosa@zorg.example"))[-1]["html"]

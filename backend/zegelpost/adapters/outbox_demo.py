@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes
+from email.message import EmailMessage
 from email.policy import default
 from typing import Any, Final
 
@@ -41,11 +43,21 @@ class _DemoMail:
                 "to": recipient,
                 "subject": parsed["Subject"],
                 "text": text.get_content().replace("\r\n", "\n") if text else None,
-                "html": html.get_content().replace("\r\n", "\n") if html else None,
+                "html": _whole(parsed, html.get_content().replace("\r\n", "\n")) if html else None,
                 "sent_at": datetime.now(UTC).isoformat(),
             }
         )
         return MailAcceptance("demo", 250, None)
+
+
+def _whole(mail: EmailMessage, html: str) -> str:
+    """The page with the pictures that came along in it."""
+    for part in mail.walk():
+        content = part.get_payload(decode=True)
+        if part["Content-ID"] and isinstance(content, bytes):
+            data = f"data:{part.get_content_type()};base64,{base64.b64encode(content).decode('ascii')}"
+            html = html.replace(f"cid:{part['Content-ID'].strip('<>')}", data)
+    return html
 
 
 class _DemoSms:

@@ -1,7 +1,10 @@
-"""Logo: the organisation's picture in the header of pages."""
+"""Logo: the organisation's picture, in the header of pages, in mails and on printed reports."""
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy import LargeBinary, String
@@ -25,3 +28,27 @@ class Logo(Base):
     content: Mapped[bytes] = mapped_column(LargeBinary)
     width: Mapped[int]
     height: Mapped[int]
+
+    @property
+    def picture(self) -> LogoPicture:
+        return LogoPicture(self.digest, self.content, self.width, self.height)
+
+
+@dataclass(frozen=True)
+class LogoPicture:
+    """A PNG, for where nothing is fetched. Width and height in dots: it is drawn for half of them."""
+
+    digest: str
+    content: bytes = field(repr=False)
+    width: int
+    height: int
+
+    @cached_property
+    def base64(self) -> str:
+        """In lines that mail carries (RFC 2045, section 6.8), without an end."""
+        return base64.encodebytes(self.content).decode("ascii").rstrip("\n").replace("\n", "\r\n")
+
+    @cached_property
+    def data_url(self) -> str:
+        """The picture itself as an address (RFC 2397)."""
+        return "data:image/png;base64," + base64.b64encode(self.content).decode("ascii")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_qp
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from email.header import Header
@@ -25,6 +25,7 @@ from markupsafe import Markup, escape
 
 from zegelpost.model.email_address import EmailAddress
 from zegelpost.model.identifiers import OutgoingId
+from zegelpost.model.logo import LogoPicture
 from zegelpost.model.outgoing import Purpose
 from zegelpost.model.return_address import ReturnAddress
 from zegelpost.ports import Speech
@@ -69,6 +70,10 @@ class Organisation:
         return self.governing.house_style.accent
 
     @property
+    def logo(self) -> LogoPicture | None:
+        return self.governing.logo
+
+    @property
     def host(self) -> str:
         return urlsplit(self.base_url).hostname or ""
 
@@ -96,7 +101,9 @@ class Composing:
         """
         language = self.organisation.language(language)
         name = f"{purpose.value}.{language}.j2"
-        values = {"organisation": self.organisation, "language": language, **facts}
+        logo = self.organisation.logo
+        logo_id = f"logo.{outgoing_id}@{self.organisation.message_id_host}"
+        values = {"organisation": self.organisation, "language": language, "logo": logo, "logo_id": logo_id, **facts}
         text = self._text.template(name)
         subject = " ".join("".join(text.blocks["subject"](text.new_context(values))).split())
         values["mail_subject"] = subject
@@ -114,12 +121,12 @@ class Composing:
             f'Content-Type: multipart/alternative; boundary="{boundary}"',
             f"Content-Language: {language}",
         )
+        page = _part("html", self._html.template(name).render(values, layout=self._html.layout))
         parts = (
             _part("plain", text.render(values, layout=self._text.layout)),
-            _part("html", self._html.template(name).render(values, layout=self._html.layout)),
+            page if logo is None else _with_logo(page, logo, logo_id, f"=_logo_{outgoing_id}"),
         )
-        lines = [*headers, "", *(line for part in parts for line in (f"--{boundary}", part)), f"--{boundary}--", ""]
-        return "\r\n".join(lines).encode("ascii")
+        return "\r\n".join([*headers, "", *_joined(parts, boundary), ""]).encode("ascii")
 
     def code_sms(self, code: str, language: str) -> str:
         """The code message: one GSM-7 segment, no link, and a last line that lets telephones fill the code in on our page only.
@@ -202,6 +209,24 @@ def _part(subtype: str, content: str) -> str:
     encoded = b2a_qp(content.encode(), istext=True).decode("ascii").replace("\r\n", "\n").replace("\n", "\r\n")
     head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable'
     return f"{head}\r\n\r\n{encoded}"
+
+
+def _with_logo(page: str, logo: LogoPicture, logo_id: str, boundary: str) -> str:
+    """The page and the picture in it (RFC 2387). Sent along: fetching it would tell us who looks at their mail, and when."""
+    head = ('Content-Type: multipart/related; type="text/html";', f' boundary="{boundary}"', "")
+    picture = (
+        "Content-Type: image/png",
+        "Content-Transfer-Encoding: base64",
+        f"Content-ID: <{logo_id}>",
+        'Content-Disposition: inline; filename="logo.png"',
+        "",
+        logo.base64,
+    )
+    return "\r\n".join([*head, *_joined((page, "\r\n".join(picture)), boundary), ""])
+
+
+def _joined(parts: Sequence[str], boundary: str) -> list[str]:
+    return [*(line for part in parts for line in (f"--{boundary}", part)), f"--{boundary}--"]
 
 
 def _gsm_7(text: str) -> str:

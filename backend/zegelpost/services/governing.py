@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from zegelpost.database import Database
 from zegelpost.model.house_style import HouseStyle
+from zegelpost.model.logo import Logo, LogoPicture
 from zegelpost.model.policy import Policy
 from zegelpost.model.policy_choices import THE_ROW, Choice, PolicyChoices
 from zegelpost.model.policy_fields import BY_NAME, Standing
@@ -38,6 +39,8 @@ class Governing:
         self._standing = self.by_settings
         self._choices: Mapping[str, Choice] = {}
         self._version = 0
+        self._logo: LogoPicture | None = None
+        self._logo_looked_for = ""
 
     @property
     def policy(self) -> Policy:
@@ -48,6 +51,11 @@ class Governing:
     def house_style(self) -> HouseStyle:
         """The present house style. Not to be kept: ask again."""
         return self._standing.house_style
+
+    @property
+    def logo(self) -> LogoPicture | None:
+        """The picture itself, for mails and print, which fetch nothing. Not there where it was chosen just now."""
+        return self._logo if self._logo is not None and self._logo.digest == self.house_style.logo else None
 
     @property
     def standing(self) -> Standing:
@@ -73,14 +81,23 @@ class Governing:
         version = await session.scalar(_VERSION)
         if version is not None and version > self._version:
             self.take(await session.scalar(_ROW))
+        await self._see_logo(session)
 
     async def look(self, database: Database) -> None:
         """As `notice`, for who has no unit of work yet."""
         version = await database.glance(_VERSION)
-        if version is not None and version > self._version:
+        if (version is not None and version > self._version) or self._logo_looked_for != self.house_style.logo:
             async with database.reading() as session:
                 self.take(await session.scalar(_ROW))
+                await self._see_logo(session)
         _LOOKED.set((self, time.monotonic()))
+
+    async def _see_logo(self, session: AsyncSession) -> None:
+        """Fetch the picture when another one counts; once, also where it is not there."""
+        digest = self.house_style.logo
+        if digest != self._logo_looked_for:
+            found = await session.get(Logo, digest) if digest else None
+            self._logo, self._logo_looked_for = found.picture if found is not None else None, digest
 
     def take(self, row: PolicyChoices | None) -> None:
         """Have this counted from now on. Two requests may read at once: the older answer must not come last."""

@@ -62,7 +62,13 @@ def _printable(request: Request, report: TransferReport) -> PrintableDocument:
     made_at = Formats(language).local_exactly(report.generated_at)
     return PrintableDocument(
         html=services.templates.render(
-            "report_print.html", language, report=report, title=title, attachment_name=attachment_name
+            "report_print.html",
+            language,
+            report=report,
+            title=title,
+            attachment_name=attachment_name,
+            style=services.governing.house_style,
+            logo=services.governing.logo,
         ),
         title=f"{title} {report.id}",
         language=language.value,
