@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,9 +18,8 @@ from typing import Any
 
 import httpx2
 import pyotp
-import pytest
 import trustme
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 from tests.contracts.object_storage import environment as store_environment
 from tests.contracts.object_storage import s3_server
 from tests.databases import database_urls
@@ -26,9 +27,6 @@ from tests.free_ports import free_port
 from tests.journeys.running import Running, start_program
 from tests.stand_ins.mail_server import MailServer, mail_server
 from tests.stand_ins.twilio_api import TwilioApi, twilio_api
-
-from zegelpost.main import build_services
-from zegelpost.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "backend/deploy"
 ANNA = "anna@zegelpost.example"
@@ -57,9 +55,10 @@ class Program(Running):
     arguments: list[str]
     environment: dict[str, str] = field(repr=False)
     log: Path
+    code: Path | None = None  # of another version, where it is one
 
     def start(self) -> None:
-        self.process = start_program(self.arguments, self.log, self.environment)
+        self.process = start_program(self.arguments, self.log, self.environment, self.code)
 
 
 @dataclass
@@ -142,6 +141,7 @@ class Installation:
     mail: MailServer
     sms: TwilioApi
     trust: ssl.SSLContext
+    environment: dict[str, str] = field(repr=False)
     recovery_codes: list[str] = field(default_factory=list)
 
     @property
@@ -176,8 +176,8 @@ class Installation:
 
 
 @contextmanager
-def installation(folder: Path) -> Iterator[Installation]:
-    """All of it running, with Anna's account and her second factor."""
+def installation(folder: Path, code: Path | None = None) -> Iterator[Installation]:
+    """All of it running, with Anna's account and her second factor; all of it of another version, where there is `code`."""
     with ExitStack() as stack:
         # Beside the tests' own thread, in which an earlier journey may have left an event loop.
         portal = stack.enter_context(start_blocking_portal())
@@ -203,9 +203,7 @@ def installation(folder: Path) -> Iterator[Installation]:
             "ZEGELPOST_TRUSTED_PROXIES": "127.0.0.1",
             **store_environment(s3.url),
         }
-        migration = start_program(["migrate"], folder / "migrate.log", environment)
-        migration.join(_START_SECONDS)
-        assert migration.exitcode == 0, (folder / "migrate.log").read_text()
+        migrate(folder, environment, code)
         authority = trustme.CA()
         trust = ssl.create_default_context()
         authority.configure_trust(trust)
@@ -214,16 +212,20 @@ def installation(folder: Path) -> Iterator[Installation]:
                 arguments=["serve", "--host", "127.0.0.1", "--port", str(port)],
                 environment=environment,
                 log=folder / f"web-{number}.log",
+                code=code,
                 port=port,
             )
             for number, port in enumerate(web_ports)
         ]
-        workers = [Program(arguments=["work"], environment=environment, log=folder / f"work-{number}.log") for number in range(2)]
-        made = Installation(folder, database_url, nginx, web, workers, mail, sms, trust)
+        workers = [
+            Program(arguments=["work"], environment=environment, log=folder / f"work-{number}.log", code=code)
+            for number in range(2)
+        ]
+        made = Installation(folder, database_url, nginx, web, workers, mail, sms, trust, environment)
         for program in (*web, *workers):
             stack.callback(program.stop)
             program.start()
-        _open_account(portal, environment)
+        _open_account(environment, code)
         for program in web:
             program.wait_until_it_answers()
         stack.callback(nginx.stop)
@@ -232,17 +234,31 @@ def installation(folder: Path) -> Iterator[Installation]:
         yield made
 
 
-def _open_account(portal: BlockingPortal, environment: dict[str, str]) -> None:
-    async def make() -> None:
-        services = build_services(Settings.from_environment(environment))
-        await services.registering.create_account(email=ANNA, name="Anna de Vries", password=PASSWORD)
-        await services.database.close()
+def migrate(folder: Path, environment: dict[str, str], code: Path | None = None) -> None:
+    """Make the database, or bring it to this version."""
+    migration = start_program(["migrate"], folder / "migrate.log", environment, code)
+    migration.join(_START_SECONDS)
+    assert migration.exitcode == 0, (folder / "migrate.log").read_text()
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            if name.startswith("AWS_"):
-                patch.setenv(name, value)
-        portal.call(make)
+
+_OPEN_ACCOUNT = """
+import asyncio, os, sys
+from zegelpost.main import build_services
+from zegelpost.settings import Settings
+async def make(email, password):
+    services = build_services(Settings.from_environment(os.environ))
+    await services.registering.create_account(email=email, name="Anna de Vries", password=password)
+    await services.database.close()
+asyncio.run(make(*sys.argv[1:]))
+"""
+
+
+def _open_account(environment: dict[str, str], code: Path | None) -> None:
+    """By the version that is running: of another one, it knows what an account has."""
+    path = {} if code is None else {"PYTHONPATH": str(code)}
+    command = [sys.executable, "-c", _OPEN_ACCOUNT, ANNA, PASSWORD]
+    made = subprocess.run(command, check=False, env={**os.environ, **environment, **path}, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
 
 
 def _set_up_second_factor(made: Installation) -> list[str]:
