@@ -53,7 +53,7 @@ OPEN = {
 }
 # For whoever is signed in; each sees only their own there.
 STAFF_ONLY = {
-    *("/", "/sent", "/received", "/requests", "/requests/new", "/transfers", "/transfers/new", "/sign-out"),
+    *("/", "/sent", "/received", "/requests", "/requests/new", "/transfers", "/transfers/new", "/sign-out", "/stay"),
     *("/departments", "/departments/new", "/contacts", "/contacts/new", "/contacts/suggestions", "/contacts/import"),
     *("/contacts/import/confirm", "/contacts/export.csv", "/contacts/export.vcf", "/templates", "/templates/new"),
     *("/templates/signature", "/account", "/account/notices", "/account/password", "/account/sign-out-everywhere"),

@@ -3,6 +3,7 @@ import { documents } from './islands/documents'
 import { recipients } from './islands/recipients'
 import { template } from './islands/template'
 import { prefill } from './prefill'
+import { staying } from './staying'
 
 const islands: Record<string, (element: HTMLElement) => void> = { documents, recipients, template }
 
@@ -11,6 +12,7 @@ for (const element of document.querySelectorAll<HTMLElement>('[data-island]')) {
 }
 
 prefill()
+staying()
 
 // After a refused form the summary of what is wrong comes first, also for who can't see it.
 document.querySelector<HTMLElement>('[data-focus]')?.focus()

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from zegelpost.model.link import LINK_PREFIXES
+from zegelpost.model.recipient import GRANT_IDLE, SENDING_GRANT_IDLE
 from zegelpost.model.refusals import FormRefused, Refusal, VerificationRequired
 from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import GuestActor
@@ -47,11 +48,12 @@ async def transfer(request: Request) -> Response:
     services, link_id, base = request.app.state.services, link_id_of(request), base_of(request)
     guest = await _guest(request)
     done = request.query_params.get("done", "")
-    shared = {"base": base, "done": done if done in _DONE else "", "language_href": f"{base}/transfer"}
+    shared: dict[str, object] = {"base": base, "done": done if done in _DONE else "", "language_href": f"{base}/transfer"}
     if guest.transfer.kind == TransferKind.SENDING:
         # Reading what was sent has a shorter time than sending something back.
         reader = await services.receiving.by_grant(link_id, recipient_cookie(request, link_id))
         shared["transfer"] = await services.receiving.read(reader)
+        shared |= {"stay_address": f"{base}/transfer/stay", "idle_seconds": int(GRANT_IDLE.total_seconds()), "only_reads": True}
     else:
         shared["asked"] = await services.answering.asked(guest)
     template = "opened.html" if "transfer" in shared else "asked.html"
@@ -103,7 +105,28 @@ async def _answer(
         errors=errors or {},
         done="kept" if request.query_params.get("done") == "kept" else "",
         language_href=f"{base}/answer",
+        stay_address=f"{base}/stay",
+        idle_seconds=int(SENDING_GRANT_IDLE.total_seconds()),
     )
+
+
+async def stay(request: Request) -> Response:
+    """As `staying.stay`, of who writes an answer."""
+    try:
+        await adding_guest(request)
+    except VerificationRequired:
+        return Response(status_code=401)
+    return Response(status_code=204)
+
+
+async def stay_reading(request: Request) -> Response:
+    """As above, of who reads: for as long as that can be."""
+    link_id = link_id_of(request)
+    try:
+        await request.app.state.services.receiving.by_grant(link_id, recipient_cookie(request, link_id))
+    except VerificationRequired:
+        return Response(status_code=401)
+    return Response(status_code=204)
 
 
 async def add_documents(request: Request) -> Response:
@@ -174,10 +197,12 @@ def routes(prefix: str) -> list[Route]:
     one = f"{prefix}/{{link_id}}"
     return [
         Route(f"{one}/transfer", kindly(transfer), methods=get),
+        Route(f"{one}/transfer/stay", kindly(stay_reading), methods=post),
         Route(f"{one}/answer", kindly(answer_page), methods=get),
         Route(f"{one}/answer", kindly(begin), methods=post),
         Route(f"{one}/answer/documents", kindly(add_documents), methods=post),
         Route(f"{one}/answer/documents/{{upload_id}}/remove", kindly(remove_document), methods=post),
+        Route(f"{one}/stay", kindly(stay), methods=post),
         Route(f"{one}/answer/send", kindly(send), methods=post),
         Route(f"{one}/answers/{{answer_id}}/withdraw", kindly(withdraw), methods=post),
         *upload_routes(f"{one}/uploads", adding_guest),

@@ -22,6 +22,7 @@ from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from zegelpost.model.staff_user import SIGN_IN_IDLE
 from zegelpost.services.explaining_failures import call_reason, sms_reason
 from zegelpost.web.translation import Language, Translator, load_translators
 
@@ -228,6 +229,7 @@ def _environment(loader: FileSystemLoader, assets: Assets, translator: Translato
         "language": translator.language.value,
         "sms_reason": sms_reason,
         "call_reason": call_reason,
+        "staff_idle_seconds": int(SIGN_IN_IDLE.total_seconds()),
         "languages": {language.value: name for language, name in LANGUAGE_NAMES.items()},
     }
     return environment

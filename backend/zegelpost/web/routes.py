@@ -35,6 +35,7 @@ from zegelpost.web import (
     request_pages,
     sign_in_pages,
     staff_pages,
+    staying,
     template_pages,
     webhooks,
 )
@@ -53,6 +54,7 @@ def all_routes(*, bounce_token: str | None, is_demo: bool) -> list[BaseRoute]:
         *intake_pages.routes(),
         *account_pages.routes(),
         *staff_pages.routes(),
+        *staying.routes(),
         *report_pages.routes(),
         *recipient_pages.device_routes(),
         *(route for prefix in guest_pages.PREFIXES for route in recipient_pages.routes(prefix)),

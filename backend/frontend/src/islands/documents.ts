@@ -6,6 +6,7 @@ import { part } from './element'
 import { readLabels, Wording } from './document-wording'
 import { DocumentRow } from './document-row'
 import { Onward, type Standing } from './onward'
+import { contacted } from '../staying'
 
 export function documents(root: HTMLElement): void {
   const list = part(root, '[data-list]', HTMLElement)
@@ -35,6 +36,7 @@ export function documents(root: HTMLElement): void {
     const row = rows.get(upload) ?? newRow(upload)
     adopt(upload, row)
     row.show(upload.state)
+    if (upload.state.kind === 'uploading') contacted()
     announce(upload)
     onward?.look()
   }

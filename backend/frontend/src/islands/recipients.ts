@@ -13,7 +13,9 @@ export function recipients(root: HTMLElement): void {
 
   const source = {
     url: root.dataset.suggestions ?? '',
-    csrf: root.dataset.csrf ?? '',
+    get csrf() {
+      return root.dataset.csrf ?? ''
+    },
     words: {
       list: root.dataset.list ?? '',
       one: root.dataset.one ?? '',
