@@ -18,7 +18,7 @@ from zegelpost.logs import set_up_logs
 from zegelpost.migrations import SchemaOutdated, migrate_database, require_current_schema
 from zegelpost.model.clock import system_clock
 from zegelpost.ports import KeyRingError
-from zegelpost.services.recognising_restore import RestoreFound
+from zegelpost.services.recognising_restore import RestoreFound, ancestors
 from zegelpost.settings import Settings, SettingsError
 from zegelpost.web.rendering import AssetsMissing
 
@@ -139,7 +139,7 @@ def rotate_keys() -> None:
 
 @app.command("accept-restore")
 def accept_restore() -> None:
-    """Go on with a database that was restored and is older than what was signed. What came after it is lost."""
+    """Go on with a database or a key ring that was restored and is older than the other. What came after it is lost."""
     from zegelpost.main import build_services  # noqa: PLC0415 - `migrate` needs none of this
 
     async def run() -> None:
@@ -148,9 +148,8 @@ def accept_restore() -> None:
         origin = await services.recognising_restore.accept()
         await services.recognising_restore.require()
         await services.database.close()
-        typer.echo(
-            f"fine: the record goes on as {origin}; keep the mails with checkpoints of before, and say why there are two names"
-        )
+        two_names = "; keep the mails with checkpoints of before, and say why there are two names" if ancestors(origin) else ""
+        typer.echo(f"fine: the record goes on as {origin}{two_names}")
 
     asyncio.run(run())
 

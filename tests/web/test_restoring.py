@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from dns.asyncresolver import Resolver
 from sqlalchemy import select
 from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator
 from tests.databases import database_urls
-from tests.web.acts import ROSA, SAM, send, words
+from tests.web.acts import ROSA, SAM, open_link, send, words
 
 from zegelpost.adapters.keys_directory import DirectoryKeyRing
+from zegelpost.doctor.examining import CHECKS, examine
+from zegelpost.doctor.findings import Examination, Level
 from zegelpost.evidence.checkpoint import Checkpoint
 from zegelpost.main import Services, build_app, build_services, build_worker
 from zegelpost.model.audit import TREE, AuditTree
@@ -265,6 +268,51 @@ async def test_a_key_ring_from_an_old_backup_loses_its_destroyed_weeks_again(
     await build_worker(services).sweep()
 
     assert ring.weeks() == []
+
+
+async def test_a_key_ring_that_is_older_than_the_database_is_told(
+    app: Starlette,
+    services: Services,
+    settings: Settings,
+    anna_portal: Portal,
+    outbox: Outbox,
+    tmp_path: Path,
+    database_kind: str,
+) -> None:
+    await send(anna_portal, SAM, documents={"oud.pdf": CONTENT}, expires_in_days="7")
+    await services.sequencing.catch_up(waits=True)
+    shutil.copytree(settings.keys_dir, tmp_path / "old")
+    transfer_id = await send(anna_portal, ROSA, documents={"brief.pdf": CONTENT})
+    link = await outbox.link(ROSA.email)
+    async with services.database.reading() as session:
+        week = (await session.get_one(Transfer, transfer_id)).week
+    await services.recognising_restore.require()
+    shutil.rmtree(settings.keys_dir)
+    shutil.copytree(tmp_path / "old", settings.keys_dir)
+
+    # 1. It is found, by the doctor too, who makes no keys in the place of those that are missing.
+    examination = Examination(settings=settings, environment={}, clock=services.clock, resolver=Resolver(configure=False))
+    for _ in range(2):
+        lines = await examine(examination, [check for check in CHECKS if check.name in {"keys", "restore"}])
+        [told] = [line.finding for line in lines if line.finding.level == Level.WRONG]
+        assert f"no keys of {week}, which 1 transfers need" in told.text
+        with pytest.raises(RestoreFound, match=r"older than the database.*restore the newest key ring, or run .*accept-restore"):
+            await services.recognising_restore.require()
+    # 2. Somebody goes on without: that is on record, once, and what comes now works.
+    origin = await services.recognising_restore.accept()
+    assert (origin, await services.recognising_restore.accept()) == (f"{settings.host}/audit", origin)
+    await services.recognising_restore.require()
+    async with services.database.reading() as session:
+        facts = list(await session.scalars(select(Event.facts).where(Event.tag == EventTag.KEY_RING_RESTORED)))
+    assert facts == [{"weeks": week}]
+    await send(anna_portal, SAM, documents={"brief.pdf": CONTENT})
+    async with browser(app) as sam:
+        await open_link(sam, outbox, SAM)
+    # 3. What is lost does not open, and says so.
+    async with browser(app) as rosa:
+        answer = await rosa.post(link[0], data={"link_secret": link[1]})
+        assert answer.status_code == 404
+    assert (await anna_portal.client.get(f"/transfers/{transfer_id}")).status_code < 500
 
 
 @pytest.mark.parametrize("wrong", ["of another installation", "rotated since"])

@@ -24,7 +24,6 @@ from zegelpost.doctor.findings import Examination, Finding, fine, note, wrong
 from zegelpost.migrations import SchemaOutdated, schema_version
 from zegelpost.model.believed_time import BELIEVED, HOLD, BelievedTime
 from zegelpost.model.identifiers import BlobName, new_identifier
-from zegelpost.model.transfer import week_of
 from zegelpost.ports import BlobError, BlobMissingError, Blobs, KeyRingError, OutageError, SealError
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.recognising_restore import RecognisingRestore, RestoreFound
@@ -119,7 +118,7 @@ def _try_blobs(store: Blobs) -> None:
 
 
 async def keys(examination: Examination) -> AsyncIterator[Finding]:
-    """Private, readable, and able to give the keys of this week and of today."""
+    """Private, readable, and able to give the keys of every week that there are and of today."""
     path = examination.settings.keys_dir
     missing = wrong(f"{path} is missing", "correct ZEGELPOST_KEYS_DIR; a new installation makes it with `zegelpost serve`")
     if (fault := _fault(path, missing)) is not None:
@@ -131,8 +130,8 @@ async def keys(examination: Examination) -> AsyncIterator[Finding]:
         for purpose in ("people", "index", "codes", "factors", "checkpoint"):
             ring.installation(purpose)
         ring.outbox_day(max(now.date(), ring.first_outbox_day()))
-        # Also those of other weeks: one that is damaged shows itself only when someone opens an old transfer.
-        for each in (week_of(now + timedelta(days=28)), week_of(now), *ring.weeks()):
+        # One that is damaged shows itself only when someone opens an old transfer. None is made: a gap tells of a restore.
+        for each in ring.weeks():
             # What a kill left of it goes with the next sweep; what a clock that ran ahead destroyed is done without.
             if not ring.is_destroyed(each):
                 ring.week(each)

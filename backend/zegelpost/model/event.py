@@ -113,6 +113,7 @@ class EventTag(StrEnum):
     HOLD_LIFTED = "hold:lifted"
     KEYS_ROTATED = "keys:rotated"
     DATABASE_RESTORED = "database:restored"
+    KEY_RING_RESTORED = "key_ring:restored"
     AUDIT_ERASED = "audit:erased"
     AUDIT_VIEWED = "audit:viewed"
     AUDIT_EXPORTED = "audit:exported"

@@ -1,4 +1,4 @@
-"""Recognising a restore: a database that is older than what was signed, or of another key ring, is not gone on with unseen.
+"""Recognising a restore: a database that is older than what was signed, or of another or an older key ring, is told.
 
 The key ring remembers the newest checkpoint that a sweep saw. A database whose record is shorter is an older one; going on with
 it in the same name would sign a second history of the same record. It goes on in a new name, once somebody has said so.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +79,7 @@ class RecognisingRestore:
         1. The record was signed with this key ring's key.
         2. What it holds about people opens with this key ring.
         3. It is no shorter than what was signed.
+        4. The keys of every week that something is kept for are there, or were destroyed on purpose.
         """
         remembered = await asyncio.to_thread(self._ring.remembered)
         async with self._database.reading() as session:
@@ -91,18 +93,22 @@ class RecognisingRestore:
                     f"the database is older than it was: its record has {tree.size} events, and {signed} were signed; restore a"
                     " newer backup, or run `zegelpost accept-restore` to go on without what is lost"
                 )
-            weeks = (
-                await session.execute(
-                    select(Transfer.week, func.count())
-                    .where(Transfer.week.is_not(None), Transfer.state.in_([TransferState.SENT, TransferState.DRAFT]))
-                    .group_by(Transfer.week)
-                )
-            ).all()
-        lost = 0
-        for week, count in weeks:
-            if week is not None and await asyncio.to_thread(self._ring.is_destroyed, week):
-                lost += count
-        return Stand(tree.size, signed, lost)
+            kept = await _kept_by_week(session)
+        # 4. Before anything asks for them: what is asked for and missing is made anew, and opens nothing.
+        missing, lost = await asyncio.to_thread(self._gone, kept)
+        if missing:
+            raise RestoreFound(
+                f"the key ring is older than the database: it has no keys of {', '.join(sorted(missing))}, which"
+                f" {sum(missing.values())} transfers need; restore the newest key ring, or run `zegelpost accept-restore` to go"
+                " on without what is lost"
+            )
+        return Stand(tree.size, signed, sum(lost.values()))
+
+    def _gone(self, kept: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+        """Of these weeks, those whose keys are not there, and those whose keys were destroyed."""
+        there = set(self._ring.weeks())
+        lost = {week: count for week, count in kept.items() if self._ring.is_destroyed(week)}
+        return {week: count for week, count in kept.items() if week not in there and week not in lost}, lost
 
     async def _require_keys(self, session: AsyncSession, tree: AuditTree) -> None:
         """Steps 1 and 2 of `require`."""
@@ -128,7 +134,7 @@ class RecognisingRestore:
                 ) from None
 
     async def accept(self) -> str:
-        """Go on with an older database, in a new name for its record; returns that name.
+        """Go on with an older database, in a new name for its record, or with an older key ring; returns the record's name.
 
         What was signed in the name of before stays true of what was then: nothing is ever signed in it again. Safe to repeat.
         Raises `RestoreFound` when the keys do not fit: then this is no database to go on with.
@@ -152,6 +158,17 @@ class RecognisingRestore:
                     size=tree.size,
                     signed_size=signed,
                 )
+            missing, _ = await asyncio.to_thread(self._gone, await _kept_by_week(session))
+            if missing:
+                record(
+                    session,
+                    EventTag.KEY_RING_RESTORED,
+                    Subject(actor=ActorKind.SYSTEM),
+                    self._clock(),
+                    weeks=" ".join(sorted(missing)),
+                )
+        for week in missing:
+            await asyncio.to_thread(self._ring.week, week)  # new ones, for what is sent from now on
         if tree.size < signed:
             await asyncio.to_thread(self._ring.remember, tree.checkpoint)
         return tree.origin
@@ -159,3 +176,13 @@ class RecognisingRestore:
     @staticmethod
     def _signed_size(note: str) -> int:
         return int(note.split("\n")[1]) if note else 0
+
+
+async def _kept_by_week(session: AsyncSession) -> dict[str, int]:
+    """How many transfers that somebody may still open are of each week."""
+    rows = await session.execute(
+        select(Transfer.week, func.count())
+        .where(Transfer.week.is_not(None), Transfer.state.in_([TransferState.SENT, TransferState.DRAFT]))
+        .group_by(Transfer.week)
+    )
+    return {week: count for week, count in rows if week is not None}
