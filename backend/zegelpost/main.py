@@ -39,7 +39,9 @@ from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.changing_policy import ChangingPolicy
 from zegelpost.services.checkpointing import Checkpointing
 from zegelpost.services.choosing_logo import ChoosingLogo
+from zegelpost.services.clearing_uploads import ClearingUploads
 from zegelpost.services.composing import Composing, Organisation
+from zegelpost.services.conversing import Conversing
 from zegelpost.services.counting import Counting
 from zegelpost.services.dispatching import Dispatching, Gateways
 from zegelpost.services.downloading import Downloading
@@ -130,6 +132,7 @@ class Services:
     adding_second_factor: AddingSecondFactor
     sending: Sending
     answering: Answering
+    conversing: Conversing
     requesting: Requesting
     introducing: Introducing
     proving_work: ProvingWork
@@ -155,6 +158,7 @@ class Services:
     verifying: Verifying
     remembering: Remembering
     uploading: Uploading
+    clearing_uploads: ClearingUploads
     downloading: Downloading
     keeping_keys: KeepingKeys
     notifying: Notifying
@@ -226,6 +230,7 @@ def build_services(
     mailing = Mailing(composing, keeping_keys, gateways.mail, gateways.mailboxes)
     carrying = CarryingCodes(composing, gateways.sms, gateways.telephone)
     notifying = Notifying(keeping_keys, ring, presenting, mailing, carrying, settings.base_url, clock)
+    conversing = Conversing(database, keeping_keys, presenting)
     sending = Sending(database, keeping_keys, notifying, presenting, governing, settings.base_url, clock)
     remembering = Remembering(database, keeping_keys, notifying, governing, settings.base_url, clock)
     following_up = FollowingUp(database, keeping_keys, notifying, presenting, sending, governing, clock)
@@ -262,7 +267,8 @@ def build_services(
             database, keeping_keys, notifying, signing_in, governing, organisation, party, clock
         ),
         sending=sending,
-        answering=Answering(database, keeping_keys, notifying, presenting, governing, settings.base_url, clock),
+        answering=Answering(database, keeping_keys, notifying, presenting, conversing, governing, settings.base_url, clock),
+        conversing=conversing,
         requesting=Requesting(database, keeping_keys, presenting, sending, following_up, governing, clock),
         introducing=Introducing(database, keeping_keys, notifying, presenting, sending, proving_work, governing, clock),
         proving_work=proving_work,
@@ -287,7 +293,8 @@ def build_services(
         receiving=Receiving(database, keeping_keys, presenting, noticing, clock),
         verifying=Verifying(database, keeping_keys, notifying, presenting, remembering, governing, clock),
         remembering=remembering,
-        uploading=Uploading(database, keeping_keys, blobs, scanner, governing, observing, clock),
+        uploading=Uploading(database, keeping_keys, blobs, scanner, governing, clock),
+        clearing_uploads=ClearingUploads(database, blobs, observing),
         downloading=Downloading(database, keeping_keys, blobs),
         keeping_keys=keeping_keys,
         notifying=notifying,
@@ -370,7 +377,7 @@ def build_worker(services: Services) -> Worker:
         services.noticing,
         services.judging_held,
         services.erasing,
-        services.uploading,
+        services.clearing_uploads,
         services.signing_in,
         services.changing_password,
         services.introducing,

@@ -14,6 +14,7 @@ import structlog
 
 from zegelpost.services.changing_password import ChangingPassword
 from zegelpost.services.checkpointing import Checkpointing
+from zegelpost.services.clearing_uploads import ClearingUploads, Swept
 from zegelpost.services.dispatching import Dispatching
 from zegelpost.services.erasing import Erased, Erasing
 from zegelpost.services.erasing_events import ErasingEvents
@@ -30,7 +31,6 @@ from zegelpost.services.signing_in import SigningIn
 from zegelpost.services.summing import Summing
 from zegelpost.services.syncing import Syncing
 from zegelpost.services.taking_bounces import TakingBounces
-from zegelpost.services.uploading import Swept, Uploading
 
 _LOG: Final = structlog.get_logger()
 _SWEEP_EVERY_SECONDS: Final = 300
@@ -42,7 +42,7 @@ class Worker:
     noticing: Noticing
     judging_held: JudgingHeld
     erasing: Erasing
-    uploading: Uploading
+    clearing_uploads: ClearingUploads
     signing_in: SigningIn
     changing_password: ChangingPassword
     introducing: Introducing
@@ -76,7 +76,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - raised below
                 failures.append(error)
         erased: Erased | None = done.get("erasing")
-        swept: Swept | None = done.get("uploading")
+        swept: Swept | None = done.get("clearing_uploads")
         _LOG.info(
             "swept",
             noticed=done.get("noticing"),
@@ -100,7 +100,7 @@ class Worker:
             ("noticing", self.noticing.run),
             ("judging_held", self.judging_held.tell_waiting),
             ("erasing", self.erasing.run),
-            ("uploading", self.uploading.sweep),
+            ("clearing_uploads", self.clearing_uploads.run),
             ("dispatching", self.dispatching.forget_old),
             ("signing_in", self.signing_in.forget_old),
             ("changing_password", self.changing_password.forget_old),

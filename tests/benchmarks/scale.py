@@ -222,7 +222,7 @@ async def work_of(services: Services, targets: Targets) -> None:
         ("days counted beforehand, one turn", services.summing.run),
         ("notices", worker.noticing.run),
         ("expire and erase", worker.erasing.run),
-        ("sweep of uploads", worker.uploading.sweep),
+        ("sweep of uploads", worker.clearing_uploads.run),
         ("outbox, nothing due", worker.dispatching.dispatch),
         ("codes that were left", worker.dispatching.forget_old),
         ("events, nothing new", worker.sequencing.catch_up),

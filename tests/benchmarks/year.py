@@ -48,7 +48,7 @@ from zegelpost.model.recipient import Challenge, Link, Person, Recipient, Verifi
 from zegelpost.model.secret import SecretToken
 from zegelpost.model.transfer import DRAFT_LIFETIME, GRACE, Transfer, TransferKind, TransferState, TransferText
 from zegelpost.sealing.keys import MessageKey
-from zegelpost.services.answering import name_place
+from zegelpost.services.conversing import name_place
 from zegelpost.services.keeping_keys import KeepingKeys
 
 _SUBJECTS: Final = ("Dossier", "Verslag van het onderzoek", "Aanvraag", "Besluit op bezwaar", "Uitslag", "Inspectierapport")

@@ -167,7 +167,7 @@ async def test_the_bytes_of_a_part_that_arrives_at_that_moment_are_swept_too(
         if way == "removed":
             acting = asyncio.ensure_future(anna.delete(url, headers=VERSION))
         else:
-            acting = asyncio.ensure_future(services.erasing.run() if way == "erased" else services.uploading.sweep())
+            acting = asyncio.ensure_future(services.erasing.run() if way == "erased" else services.clearing_uploads.run())
         await asyncio.wait([acting], timeout=1)
     await acting
 

@@ -217,7 +217,7 @@ async def test_what_is_refused_at_the_end_is_gone_with_every_part(anna: httpx2.A
     assert [document["name"] for document in await documents_of(anna, transfer_id)] == ["goed.docx"]
     (refused,) = [event for event in await events(services) if event.tag == EventTag.DOCUMENT_REFUSED]
     assert (refused.transfer_id, refused.facts) == (transfer_id, {"reason": MACROS[0]})
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert len(stored_blobs(services)) == 1
     assert (await anna.post(f"{TRANSFERS}/{transfer_id}/send")).status_code == 200
 
@@ -285,7 +285,7 @@ async def test_what_is_infected_is_refused_and_gone(
     (refused,) = [event for event in await events(services) if event.tag == EventTag.DOCUMENT_REFUSED]
     assert (refused.transfer_id, refused.facts) == (transfer_id, {"reason": "malware_found"})
     assert not [event for event in await events(services) if event.tag == EventTag.DOCUMENT_COMPLETED]
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert stored_blobs(services) == []
 
 

@@ -153,7 +153,7 @@ async def test_a_part_that_finds_no_place_is_told_and_the_upload_goes_on_later(
     assert (await patch(program, url, len(FIRST), REST)).headers["upload-sha256"] == sha256_of(FIRST + REST)
     assert await content_of(program, transfer_id) == [FIRST + REST]
     clock.forward(days=2)
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert len(stored_blobs(services)) == 2  # whatever was left lying is gone, and nothing else
 
 

@@ -201,7 +201,7 @@ async def test_removing_an_upload_removes_its_document_and_its_bytes(anna: httpx
         assert await is_refused(await patch(anna, url, 0, b""), 404, "not_found")
         assert await is_refused(await anna.delete(url, headers=VERSION), 404, "not_found")
     assert await documents_of(anna, transfer_id) == []
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert stored_blobs(services) == []
     assert [event.tag for event in await events(services)].count(EventTag.DOCUMENT_REMOVED) == 2
 
@@ -411,7 +411,7 @@ async def test_removing_it_while_it_arrives_wins(anna: httpx2.AsyncClient, servi
     assert (await writing).status_code in {404, 423}
     assert await documents_of(anna, transfer_id) == []
     clock.forward(days=2)
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert stored_blobs(services) == []
 
 
@@ -432,10 +432,10 @@ async def test_an_upload_that_was_left_is_swept_with_its_parts(
     await patch(anna, young, 0, b"\0" * 10)
     assert len(stored_blobs(services)) == 4
 
-    assert (await services.uploading.sweep()).upload_count == 0
+    assert (await services.clearing_uploads.run()).upload_count == 0
     clock.forward(days=3, seconds=1)
     await sign_in_again(app, anna)
-    swept = await services.uploading.sweep()
+    swept = await services.clearing_uploads.run()
 
     assert (swept.upload_count, swept.blob_count) == (1, 2)
     assert [document["length_bytes"] for document in await documents_of(anna, transfer_id)] == [5, 30]
@@ -489,12 +489,12 @@ async def test_a_part_that_takes_days_is_not_swept_while_it_arrives(
         for _ in range(3):
             clock.forward(hours=20)
             await signs_of_life(services, clock.now)
-            await services.uploading.sweep()
+            await services.clearing_uploads.run()
         yield content[10:]
 
     assert (await patch(anna, url, 0, slow())).headers["upload-sha256"] == sha256_of(content)
     clock.forward(days=2)
-    await services.uploading.sweep()
+    await services.clearing_uploads.run()
     assert len(stored_blobs(services)) == 1
 
 

@@ -20,6 +20,7 @@ from zegelpost.adapters.scanner_off import NoScanner
 from zegelpost.main import Services
 from zegelpost.model.event import Event
 from zegelpost.ports import Blobs, Scanner
+from zegelpost.services.clearing_uploads import ClearingUploads
 from zegelpost.services.downloading import Downloading
 from zegelpost.services.governing import Governing
 from zegelpost.services.uploading import Uploading
@@ -178,9 +179,9 @@ def rewired(services: Services, *, blobs: Blobs | None = None, scanner: Scanner 
             store,
             scanner or NoScanner(),
             services.governing,
-            services.observing_time,
             services.clock,
         ),
+        clearing_uploads=ClearingUploads(services.database, store, services.observing_time),
         downloading=Downloading(services.database, services.keeping_keys, store),
     )
 

@@ -28,8 +28,8 @@ from zegelpost.model.transfer import Transfer, TransferKind, TransferState
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.services.access import StaffActor, own_transfer
-from zegelpost.services.answering import name_place
 from zegelpost.services.attesting import Attestation, attest
+from zegelpost.services.conversing import name_place
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.presenting import Presenting
 from zegelpost.services.sequencing import Sequencing

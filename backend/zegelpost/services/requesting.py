@@ -39,7 +39,7 @@ from zegelpost.model.refusals import (
 from zegelpost.model.transfer import Transfer, TransferKind, TransferState, TransferText, receipt_number
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.services.access import StaffActor, own_transfer, senders_mailboxes
-from zegelpost.services.answering import AskedItem, name_place, reason_place
+from zegelpost.services.conversing import AskedItem, name_place, reason_place
 from zegelpost.services.following_up import FollowingUp
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys

@@ -15,17 +15,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import delete, select, update
 
 from zegelpost.database import Database
 from zegelpost.model.clock import Clock
-from zegelpost.model.document import IS_ARRIVING, MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
+from zegelpost.model.document import MOST_PARTS, UPLOAD_LIFETIME, Document, DocumentState, OrphanBlob, Part, Upload
 from zegelpost.model.event import EventTag
 from zegelpost.model.file_name import FileName
 from zegelpost.model.held_back import HeldBack
 from zegelpost.model.identifiers import BlobName, DocumentId, UploadId, new_identifier
-from zegelpost.model.recipient import Recipient
 from zegelpost.model.refusals import (
     ChecksumMismatch,
     DocumentHeld,
@@ -36,19 +34,18 @@ from zegelpost.model.refusals import (
     UploadOffsetMismatch,
     UploadTooManyParts,
 )
-from zegelpost.model.staff_user import StaffUser
-from zegelpost.model.transfer import NOT_ERASED, Transfer, TransferKind
-from zegelpost.ports import BlobError, Blobs, Scanner
+from zegelpost.model.transfer import Transfer
+from zegelpost.ports import Blobs, Scanner
 from zegelpost.process import is_gone, new_writer
 from zegelpost.sealing.keys import MessageKey
 from zegelpost.sealing.manifest import open_manifest
 from zegelpost.sealing.parts import PartContext
-from zegelpost.services.access import GuestActor, Sender, StaffActor, document_of, drafted_transfer, own_upload
+from zegelpost.services.access import Sender, document_of, drafted_transfer, own_upload
 from zegelpost.services.completing import Completing, remove_document
 from zegelpost.services.governing import Governing
 from zegelpost.services.keeping_keys import KeepingKeys
-from zegelpost.services.observing_time import ObservingTime
 from zegelpost.services.recording import record
+from zegelpost.services.requiring_room import lock_sender, require_room
 from zegelpost.services.scanning import StreamScan
 from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, SealedPart, seal_stream
 
@@ -57,7 +54,6 @@ from zegelpost.services.sealing_stream import Body, BodyCut, PiecewiseBody, Seal
 _WRITER_LEASE: Final = timedelta(seconds=15)
 _RENEW_EVERY_SECONDS: Final = 4
 _ORPHAN_AFTER: Final = timedelta(days=1)  # after the last sign of life of its writer
-_STUBBORN_AGAIN_AFTER: Final = timedelta(hours=1)
 _DIGESTS_KEPT: Final = 1000
 
 
@@ -82,12 +78,6 @@ class Checksum:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    blob_count: int
-    upload_count: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Writing:
     """One PATCH that has the right to write."""
 
@@ -107,14 +97,12 @@ class Uploading:
         blobs: Blobs,
         scanner: Scanner,
         governing: Governing,
-        observing: ObservingTime,
         clock: Clock,
     ) -> None:
         self._database = database
         self._keys = keeping_keys
         self._blobs = blobs
         self._governing = governing
-        self._observing = observing
         self._clock = clock
         self._completing = Completing(database, keeping_keys, blobs, scanner, governing, clock)
         # Running digests of uploads that come in several PATCHes. Only a shortcut: another process reads the parts again.
@@ -125,24 +113,16 @@ class Uploading:
         self._governing.policy.require_document(name, length_bytes)
         now = self._clock()
         async with self._database.work() as session:
-            # Locks, so that two documents announced at once cannot both be the last that fits.
-            await _lock(session, actor)
+            await lock_sender(session, actor)
             transfer = await drafted_transfer(session, actor, transfer_id, lock=True)
             transfer.require_draft()
-            count, total = await _sizes(session, Document.transfer_id == transfer.id)
-            self._governing.policy.require_room(
-                document_count=count + 1,
-                transfer_bytes=total + length_bytes,
-                sender_bytes=await _kept_bytes(session, actor) + length_bytes,
-                is_guest=isinstance(actor, GuestActor),
-                is_unasked=isinstance(actor, GuestActor) and actor.transfer.kind == TransferKind.INTAKE,
-            )
+            position = await require_room(session, actor, transfer, self._governing.policy, length_bytes)
             key = self._keys.message_key(transfer, actor.holds)
             document = Document(
                 id=DocumentId(new_identifier()),
                 transfer_id=transfer.id,
                 state=DocumentState.ARRIVING,
-                position=count,
+                position=position,
                 length_bytes=length_bytes,
                 created_at=now,
             )
@@ -239,44 +219,6 @@ class Uploading:
             document = await document_of(session, transfer, document_id)
             upload_id = await session.scalar(select(Upload.id).where(Upload.document_id == document.id))
         await self.cancel(actor, str(upload_id))
-
-    async def sweep(self) -> Swept:
-        """Remove what nobody will finish: uploads that were left, and blobs without a part.
-
-        By the time that is believed: what arrived of them was acknowledged, and a blob may be being written at this moment.
-        """
-        now = await self._observing.believed()
-        async with self._database.work() as session:
-            left = await session.execute(
-                select(Upload, Document)
-                .join(Document, Document.id == Upload.document_id)
-                .where(Upload.expires_at <= now, text(f"document.{IS_ARRIVING}"))  # in the words of its index
-                .limit(100)
-            )
-            uploads = left.all()
-            for upload, document in uploads:
-                self._digests.pop(upload.id, None)
-                await remove_document(session, document, now)
-        async with self._database.reading() as session:
-            orphans = list(await session.scalars(select(OrphanBlob.name).where(OrphanBlob.due_at <= now).limit(1000)))
-        removed: list[BlobName] = []
-        try:
-            for name in orphans:
-                await asyncio.to_thread(self._blobs.delete, name)
-                removed.append(name)
-        except BlobError:
-            # One that the store does not let go of would be the first of every sweep.
-            await self._postpone_orphan(orphans[len(removed)], now)
-            raise
-        finally:
-            if removed:
-                async with self._database.work() as session:
-                    await session.execute(delete(OrphanBlob).where(OrphanBlob.name.in_(removed)))
-        return Swept(len(removed), len(uploads))
-
-    async def _postpone_orphan(self, name: BlobName, now: datetime) -> None:
-        async with self._database.work() as session:
-            await session.execute(update(OrphanBlob).where(OrphanBlob.name == name).values(due_at=now + _STUBBORN_AGAIN_AFTER))
 
     # One PATCH
 
@@ -493,25 +435,3 @@ def _status(upload: Upload, sha256: bytes | None = None) -> UploadStatus:
         expires_at=upload.expires_at,
         sha256=sha256,
     )
-
-
-async def _sizes(session: AsyncSession, condition: Any) -> tuple[int, int]:
-    row = (await session.execute(select(func.count(), func.coalesce(func.sum(Document.length_bytes), 0)).where(condition))).one()
-    return int(row[0]), int(row[1])
-
-
-async def _lock(session: AsyncSession, actor: Sender) -> None:
-    if isinstance(actor, StaffActor):
-        await session.get_one(StaffUser, actor.user.id, with_for_update=True)
-    else:
-        await session.get_one(Recipient, actor.recipient.id, with_for_update=True)
-
-
-async def _kept_bytes(session: AsyncSession, actor: Sender) -> int:
-    is_theirs = Transfer.sender_id == actor.user.id if isinstance(actor, StaffActor) else Transfer.guest_id == actor.recipient.id
-    total = await session.scalar(
-        select(func.coalesce(func.sum(Document.length_bytes), 0))
-        .join(Transfer, Transfer.id == Document.transfer_id)
-        .where(is_theirs, Transfer.state.in_(NOT_ERASED))
-    )
-    return int(total or 0)

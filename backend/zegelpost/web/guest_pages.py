@@ -18,7 +18,7 @@ from zegelpost.model.recipient import GRANT_IDLE, SENDING_GRANT_IDLE
 from zegelpost.model.refusals import FormRefused, Refusal, VerificationRequired
 from zegelpost.model.transfer import TransferKind
 from zegelpost.services.access import GuestActor
-from zegelpost.services.answering import Answer
+from zegelpost.services.conversing import Answer
 from zegelpost.web.errors import ANSWERS
 from zegelpost.web.forms import fields, sentences, spoken
 from zegelpost.web.plain_upload import rows_of, take_documents
@@ -55,9 +55,9 @@ async def transfer(request: Request) -> Response:
         shared["transfer"] = await services.receiving.read(reader)
         shared |= {"stay_address": f"{base}/transfer/stay", "idle_seconds": int(GRANT_IDLE.total_seconds()), "only_reads": True}
     else:
-        shared["asked"] = await services.answering.asked(guest)
+        shared["asked"] = await services.conversing.asked(guest)
     template = "opened.html" if "transfer" in shared else "asked.html"
-    return link_page(request, template, conversation=await services.answering.conversation(guest), **shared)
+    return link_page(request, template, conversation=await services.conversing.conversation(guest), **shared)
 
 
 async def begin(request: Request) -> Response:
@@ -82,7 +82,7 @@ async def _answer(
     status: int = 200,
 ) -> Response:
     services, base = request.app.state.services, base_of(request)
-    conversation = await services.answering.conversation(guest)
+    conversation = await services.conversing.conversation(guest)
     draft: Answer | None = conversation.draft
     if draft is None:
         return RedirectResponse(f"{base}/transfer", 303)
@@ -92,7 +92,7 @@ async def _answer(
         "answer.html",
         status,
         base=base,
-        asked=await services.answering.asked(guest),
+        asked=await services.conversing.asked(guest),
         conversation=conversation,
         draft=draft,
         documents=arrived,
@@ -182,8 +182,8 @@ async def withdraw(request: Request) -> Response:
             "asked.html",
             ANSWERS[type(refusal)].status,
             base=base,
-            asked=await services.answering.asked(guest),
-            conversation=await services.answering.conversation(guest),
+            asked=await services.conversing.asked(guest),
+            conversation=await services.conversing.conversation(guest),
             done="",
             error=spoken(request, refusal),
             language_href=f"{base}/transfer",
