@@ -1,6 +1,7 @@
 """Keeping message keys: wrapping them for senders, drafts, links and grants, and sealing what the database holds.
 
-The procedures follow `backend/docs/sealed-format.md`. No key leaves this module except as a `MessageKey`.
+The procedures follow `backend/docs/sealed-format.md`. No key leaves this module except as a `MessageKey`, which is why it is one,
+long as it is.
 """
 
 from __future__ import annotations
