@@ -126,6 +126,25 @@ def test_nothing_that_was_typed_is_lost(demo: RunningDemo, chromium: Browser, la
     context.close()
 
 
+def test_signing_in_anew_in_another_tab_goes_for_this_one_too(demo: RunningDemo, chromium: Browser) -> None:
+    """Its form was made for the sign-in of before, and nobody noticed that it ended."""
+    context = device(chromium, "nl", 1280)
+    page, other = context.new_page(), context.new_page()
+    sign_in(page, demo, "anna@zegelpost.example", "/templates/new")
+    page.fill("#name", "Bezwaar na opnieuw inloggen")
+    page.fill("#text", TEXT)
+    other.goto(demo.base_url)
+    other.locator("form[action='/sign-out'] button").click()
+    other.wait_for_url("**/sign-in**")
+    sign_in(other, demo, "anna@zegelpost.example")
+    page.bring_to_front()
+
+    page.locator("main form button").last.click()
+
+    expect(page.get_by_text("Bezwaar na opnieuw inloggen")).to_be_visible()
+    context.close()
+
+
 @pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_nor_what_a_guest_typed(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
     words, context, email = WORDS[language], device(chromium, language, width), f"rosa-{language}-{width}@zorg.example"

@@ -15,13 +15,20 @@ const ASK_BEFORE = 120 * SECOND
 /** The server writes down no more often than this that somebody was there. */
 const INEXACT = 60 * SECOND
 
+/** What pages of one account tell each other: when one of them last heard from the server, and the token of its forms. */
+interface Heard {
+  readonly at: number
+  readonly csrf: string
+}
+
 let contact = Date.now()
 let told: BroadcastChannel | undefined
 
 /** To be called when something else of the page heard from the server. */
 export function contacted(): void {
   contact = Date.now()
-  told?.postMessage(contact)
+  const csrf = document.querySelector<HTMLInputElement>('input[name="csrf"]')?.value ?? ''
+  told?.postMessage({ at: contact, csrf } satisfies Heard)
 }
 
 export function staying(): void {
@@ -39,10 +46,11 @@ class Staying {
   constructor(private readonly dialog: HTMLDialogElement) {
     this.address = dialog.dataset.staying ?? ''
     this.idle = Number(dialog.dataset.seconds) * SECOND - INEXACT
-    told = new BroadcastChannel(`zegelpost ${this.address}`)
-    // Other pages of the same sign-in keep it alive for this one too.
-    told.addEventListener('message', (event: MessageEvent<unknown>) => {
-      if (typeof event.data === 'number') contact = Math.max(contact, event.data)
+    told = new BroadcastChannel(`zegelpost ${this.address} ${dialog.dataset.account ?? ''}`)
+    // Other pages of the same person keep this one alive too, also when they have signed in anew since.
+    told.addEventListener('message', ({ data }: MessageEvent<Heard>) => {
+      contact = Math.max(contact, data.at)
+      this.adopt(data.csrf)
       if (this.said === 'soon') this.dialog.close()
     })
     contacted()
@@ -86,7 +94,7 @@ class Staying {
   /** A form goes when whoever sends it is still in; else it stays, with all that is in it. */
   private hold(event: SubmitEvent): void {
     const form = event.target
-    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== 'post') return
+    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.getAttribute('method') !== 'post') return
     if (this.letGo.delete(form) || form.hasAttribute('data-leaves')) return
     if (Date.now() - contact < TELL_AFTER && !this.dialog.open) return
     event.preventDefault()
@@ -117,15 +125,21 @@ class Staying {
     const answer = await fetch(this.address, { method: 'POST', credentials: 'same-origin' })
     if (answer.status === 401) return 'out'
     if (!answer.ok) return 'in'
+    if (answer.status !== 204) {
+      const { account, csrf } = (await answer.json()) as { account: string; csrf: string }
+      if (account !== this.dialog.dataset.account) return 'other'
+      this.adopt(csrf)
+    }
     contacted()
     this.isActive = false
-    if (answer.status === 204) return 'in'
-    const { account, csrf } = (await answer.json()) as { account: string; csrf: string }
-    if (account !== this.dialog.dataset.account) return 'other'
-    // Signed in anew, in another tab: the forms of this page go with that.
+    return 'in'
+  }
+
+  /** Signed in anew, in another tab: the forms of this page go with that. */
+  private adopt(csrf: string): void {
+    if (csrf === '') return
     for (const field of document.querySelectorAll<HTMLInputElement>('input[name="csrf"]')) field.value = csrf
     for (const each of document.querySelectorAll<HTMLElement>('[data-csrf]')) each.dataset.csrf = csrf
-    return 'in'
   }
 
   private say(said: Said): void {
