@@ -341,5 +341,5 @@ async def test_facts_are_told_in_words(
     [member] = [row for row in rows if "Member added" in row]
     assert "Department: Klachten Member: Anna de Vries" in member
     [mailed] = [row for row in rows if "The mail with the link" in row]
-    assert "Answer: demo 250" in mailed
+    assert "Answer of the server: demo 250" in mailed
     assert [row for row in rows if "Number of recipients: 1" in row]
