@@ -215,6 +215,7 @@ _AROUND = {
     "hold",
     "keys",
     "database",
+    "key_ring",
 }
 
 
