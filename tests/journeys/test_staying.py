@@ -7,7 +7,7 @@ from contextlib import closing
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from tests.journeys.outlook_desk import shot
 from tests.journeys.people import EVERYWHERE, PASSWORD, Watched, device, sign_in
 from tests.journeys.running import RunningDemo
@@ -45,14 +45,20 @@ def away(page: Page, minutes: float) -> None:
     page.clock.fast_forward(int(minutes * 60_000))
 
 
-@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
-def test_people_are_asked_in_time(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
-    words, context = WORDS[language], device(chromium, language, width)
+def writing(demo: RunningDemo, context: BrowserContext) -> tuple[Watched, Locator]:
+    """Anna before a form to fill in, by a clock that can be moved; and what asks whether she is there."""
     page = context.new_page()
     page.clock.install()
     watched = Watched(page)
     sign_in(page, demo, "anna@zegelpost.example", "/templates/new")
-    dialog = page.locator("dialog[data-staying]")
+    return watched, page.locator("dialog[data-staying]")
+
+
+@pytest.mark.parametrize(("language", "width"), EVERYWHERE)
+def test_people_are_asked_in_time(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
+    words, context = WORDS[language], device(chromium, language, width)
+    watched, dialog = writing(demo, context)
+    page = watched.page
     # Typing is being there, which the server is told.
     with page.expect_response("**/stay"):
         page.fill("#name", "Bezwaar")
@@ -82,11 +88,8 @@ def test_people_are_asked_in_time(demo: RunningDemo, chromium: Browser, language
 @pytest.mark.parametrize(("language", "width"), EVERYWHERE)
 def test_nothing_that_was_typed_is_lost(demo: RunningDemo, chromium: Browser, language: str, width: int) -> None:
     words, context, name = WORDS[language], device(chromium, language, width), f"Bezwaar {language} {width}"
-    page = context.new_page()
-    page.clock.install()
-    watched = Watched(page)
-    sign_in(page, demo, "anna@zegelpost.example", "/templates/new")
-    dialog = page.locator("dialog[data-staying]")
+    watched, dialog = writing(demo, context)
+    page = watched.page
     with page.expect_response("**/stay"):
         page.fill("#name", name)
         page.fill("#text", TEXT)

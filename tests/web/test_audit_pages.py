@@ -16,13 +16,15 @@ from starlette.applications import Starlette
 from tests.conftest import MovableClock, Outbox, Portal, browser, make_administrator, make_auditor
 from tests.web.acts import ROSA, SAM, open_link, send, sentences
 from tests.web.audit_acts import Record, stand_alone
+from tests.web.test_administration import open_department
 
 import zegelpost
 from zegelpost.main import Services
 from zegelpost.model.event import Event, EventTag
 from zegelpost.model.outgoing import Purpose
-from zegelpost.model.policy_fields import FIELDS, PolicyField, restored
+from zegelpost.model.policy_fields import FIELDS, PolicyField, restored_or_kept
 from zegelpost.model.staff_user import StaffUser
+from zegelpost.ports import SmsErrorKind
 from zegelpost.services.keeping_keys import KeepingKeys
 from zegelpost.services.reporting import NTA_7516
 from zegelpost.services.searching_audit import NTA_7516_OF_ACCOUNTS
@@ -73,14 +75,7 @@ async def test_an_auditor_sees_who_did_what_when_and_for_whom(
 
 
 async def test_what_is_done_for_a_department_says_so(auditor: Portal, chris_portal: Portal, anna_portal: Portal) -> None:
-    made = await chris_portal.press(
-        "/departments",
-        name="Klachten",
-        sender_name="Klachten",
-        email="klachten@zegelpost.example",
-        manager="anna@zegelpost.example",
-    )
-    department = made.url.path.rsplit("/", 1)[-1]
+    department = await open_department(chris_portal)
     await send(anna_portal, ROSA, documents={"a.txt": b"a"}, department_id=department)
 
     rows = rows_of((await auditor.client.get("/audit")).text)
@@ -272,7 +267,7 @@ def fact_lines(services: Services, language: Language, tag: str, facts: dict[str
     said = services.templates.environments[language].from_string(
         "{% from 'macros/facts.html' import fact_lines with context %}{{ fact_lines(entry) }}"
     )
-    text = said.render(entry={"tag": tag, "facts": facts, "names": names}, restored=restored)
+    text = said.render(entry={"tag": tag, "facts": facts, "names": names}, restored=restored_or_kept)
     return [html.unescape(re.sub(r"<[^>]+>", "", line)).strip() for line in text.split("<br>")]
 
 
@@ -304,6 +299,19 @@ def test_every_notice_has_words(services: Services, language: Language) -> None:
         assert fact_lines(services, language, "mail:accepted", {"purpose": purpose.value}) != [purpose.value]
 
 
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("tag", ["sms:failed", "sms:undelivered", "call:failed", "call:missed"])
+def test_why_a_code_did_not_arrive_is_said_in_the_same_words_everywhere(services: Services, language: Language, tag: str) -> None:
+    in_report = services.templates.environments[language].from_string(
+        "{% from 'macros/report.html' import event_details with context %}{{ event_details(event) }}"
+    )
+    about = {"recipient_number": None, "document_number": None, "item_name": None}
+    for failure in (*SmsErrorKind, "interrupted", "too late"):
+        [line] = fact_lines(services, language, tag, {"failure": failure})
+        assert line.partition(": ")[2] != failure
+        assert html.unescape(in_report.render(event={"tag": tag, "facts": {"failure": failure}, **about})).strip() == line
+
+
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_every_change_of_the_policy_has_words(services: Services, field: PolicyField) -> None:
     standing = services.governing.standing
@@ -325,14 +333,7 @@ def test_facts_of_a_field_that_is_no_more_stay_readable(services: Services) -> N
 async def test_facts_are_told_in_words(
     database_kind: str, auditor: Portal, chris_portal: Portal, anna_portal: Portal, outbox: Outbox
 ) -> None:
-    made = await chris_portal.press(
-        "/departments",
-        name="Klachten",
-        sender_name="Klachten",
-        email="klachten@zegelpost.example",
-        manager="anna@zegelpost.example",
-    )
-    assert made.is_success
+    await open_department(chris_portal)
     await send(anna_portal, ROSA, documents={"a.txt": b"a"})
     await outbox.deliver()
 

@@ -88,10 +88,18 @@ _OF_HOUSE_STYLE: Final = frozenset(each.name for each in fields(HouseStyle))
 
 
 def restored(name: str, kept: str) -> Any:
-    """The value that an event of long ago holds; as it was kept where the field is no more, or takes such a value no more."""
+    """What was kept of a field. Raises `ValueError` where the field is no more, or takes such a value no more."""
     try:
         return BY_NAME[name].kind.restore(kept)
-    except (KeyError, ValueError, Refusal):
+    except (KeyError, Refusal, TypeError, AttributeError):
+        raise ValueError(name) from None
+
+
+def restored_or_kept(name: str, kept: str) -> Any:
+    """The same, of what events of long ago hold: as it was kept where nobody knows any more what it was."""
+    try:
+        return restored(name, kept)
+    except ValueError:
         return kept
 
 

@@ -21,8 +21,7 @@ from zegelpost.model.house_style import HouseStyle
 from zegelpost.model.logo import Logo, LogoPicture
 from zegelpost.model.policy import Policy
 from zegelpost.model.policy_choices import THE_ROW, Choice, PolicyChoices
-from zegelpost.model.policy_fields import BY_NAME, Standing
-from zegelpost.model.refusals import Refusal
+from zegelpost.model.policy_fields import BY_NAME, Standing, restored
 
 # A request that takes long, an upload say, reads it again.
 _A_MOMENT_SECONDS: Final = 0.1
@@ -119,8 +118,8 @@ class Governing:
             if name not in BY_NAME or choice.is_default:
                 continue
             try:
-                values[name] = BY_NAME[name].kind.restore(choice.value)
-            except (Refusal, ValueError, TypeError, AttributeError):
+                values[name] = restored(name, choice.value)
+            except ValueError:
                 _LOG.warning("policy_choice_unusable", field=name)
         for name in self.by_settings.changed(values).refused(self.by_settings):
             # Only what is not connected any more: choices are judged together before they are kept.

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from zegelpost.model.email_address import EmailAddress
-from zegelpost.model.policy_fields import restored
+from zegelpost.model.policy_fields import restored_or_kept
 from zegelpost.model.refusals import Refusal
 from zegelpost.model.whole_number import whole_number
 from zegelpost.services.access import StaffActor, auditor_actor
@@ -54,7 +54,7 @@ async def _page(request: Request, actor: StaffActor, form: Mapping[str, str]) ->
         typed={name: form.get(name, "") for name in _FIELDS},
         errors=errors,
         is_search=not query.is_everything,
-        restored=restored,
+        restored=restored_or_kept,
         language_href="/audit",
     )
 

@@ -112,18 +112,18 @@ async def _answer(
 
 async def stay(request: Request) -> Response:
     """As `staying.stay`, of who writes an answer."""
-    try:
-        await adding_guest(request)
-    except VerificationRequired:
-        return Response(status_code=401)
-    return Response(status_code=204)
+    return await _still_in(adding_guest(request))
 
 
 async def stay_reading(request: Request) -> Response:
-    """As above, of who reads: for as long as that can be."""
+    """The same, of who reads: for as long as that can be."""
     link_id = link_id_of(request)
+    return await _still_in(request.app.state.services.receiving.by_grant(link_id, recipient_cookie(request, link_id)))
+
+
+async def _still_in(being_let_in: Awaitable[object]) -> Response:
     try:
-        await request.app.state.services.receiving.by_grant(link_id, recipient_cookie(request, link_id))
+        await being_let_in
     except VerificationRequired:
         return Response(status_code=401)
     return Response(status_code=204)
